@@ -1,0 +1,3 @@
+//! edgequeue: a queue service for asynchronous inference at the edge.
+#![cfg_attr(not(feature = "std"), no_std)]
+extern crate alloc;
