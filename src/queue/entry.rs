@@ -1,0 +1,136 @@
+//! What a queue holds: an [`Entry`] is stored in the form in which it is sent, so that pushing one is a slice.
+
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use bytes::Bytes;
+use prost::Message;
+
+/// Number of an entry in its queue, from 1, never used twice. 0 means "before the first".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Index(pub u64);
+
+impl Index {
+    /// The index after this one.
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// A priority and the log of entries that have it. Higher lanes are delivered first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lane(pub i64);
+
+/// Tags of an entry, by key.
+pub type Tags = BTreeMap<String, String>;
+
+/// Tag that names the request an entry belongs to.
+pub const TAG_REQUEST_ID: &str = "requestId";
+/// Tag with the code of the last failed attempt.
+pub const TAG_LAST_CODE: &str = "lastCode";
+/// Tag with the reason of the last failed attempt.
+pub const TAG_LAST_REASON: &str = "lastReason";
+/// Prefix of the time stamps the service adds (`ts@source`, `ts@sink`, Unix milliseconds).
+pub const TAG_TIME_PREFIX: &str = "ts@";
+
+/// The wire's `DataFrameProto`: field order and numbers are the vendor's.
+#[derive(Clone, PartialEq, Message)]
+pub struct Frame {
+    /// Index of the entry.
+    #[prost(uint64, tag = "1")]
+    pub index: u64,
+    /// Tags of the entry.
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub tags: Tags,
+    /// Body of the entry.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub data: Bytes,
+    /// Unused by the service; clients know the field.
+    #[prost(string, tag = "4")]
+    pub message: String,
+}
+
+/// A stored entry. `frame` is an encoded [`Frame`] whose first `head_len` bytes are index and tags; the body field follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number.
+    pub index: Index,
+    /// Its priority.
+    pub lane: Lane,
+    /// When it was put, Unix milliseconds.
+    pub put_ms: u64,
+    /// Length in bytes of the part of `frame` before the body.
+    pub head_len: u32,
+    /// The whole encoded frame.
+    pub frame: Bytes,
+}
+
+impl Entry {
+    /// Encodes an entry. `tags` must hold everything it will ever be found by.
+    pub fn encode(index: Index, lane: Lane, put_ms: u64, tags: Tags, data: Bytes) -> Self {
+        let mut frame = Frame { index: index.0, tags, data: Bytes::new(), message: String::new() };
+        let head_len = frame.encoded_len() as u32;
+        frame.data = data;
+        Self { index, lane, put_ms, head_len, frame: frame.encode_to_vec().into() }
+    }
+
+    /// Index and tags without the body: what an index-only watcher is sent.
+    pub fn head(&self) -> Bytes {
+        self.frame.slice(..(self.head_len as usize).min(self.frame.len()))
+    }
+
+    /// The tags.
+    pub fn tags(&self) -> Tags {
+        Frame::decode(self.head()).map(|frame| frame.tags).unwrap_or_default()
+    }
+
+    /// The body.
+    pub fn data(&self) -> Bytes {
+        Frame::decode(self.frame.clone()).map(|frame| frame.data).unwrap_or_default()
+    }
+
+    /// Bytes it takes in the queue.
+    pub fn bytes(&self) -> u64 {
+        self.frame.len() as u64
+    }
+}
+
+/// Tags an entry must carry, with equal values. An empty filter matches everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter(pub Tags);
+
+impl Filter {
+    /// Whether every entry matches.
+    pub fn is_any(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether `tags` carries everything asked for.
+    pub fn matches_tags(&self, tags: &Tags) -> bool {
+        self.0.iter().all(|(key, value)| tags.get(key) == Some(value))
+    }
+
+    /// Whether the entry matches.
+    pub fn matches(&self, entry: &Entry) -> bool {
+        self.is_any() || self.matches_tags(&entry.tags())
+    }
+
+    /// Marks of an entry that matches: see [`mark`]. Time stamps have none.
+    pub fn marks(&self) -> Vec<Mark> {
+        marks(&self.0)
+    }
+}
+
+/// A four-byte fingerprint of one tag, kept beside a segment so that a search can skip segments without the tag.
+pub type Mark = [u8; 4];
+
+/// Marks of all tags except time stamps, which differ for every entry and are not searched for.
+pub fn marks(tags: &Tags) -> Vec<Mark> {
+    tags.iter().filter(|(key, _)| !key.starts_with(TAG_TIME_PREFIX)).map(|(key, value)| mark(key, value)).collect()
+}
+
+/// FNV-1a over `key`, a zero byte and `value`, folded to four bytes.
+pub fn mark(key: &str, value: &str) -> Mark {
+    let bytes = key.bytes().chain([0]).chain(value.bytes());
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    ((hash >> 32) as u32 ^ hash as u32).to_be_bytes()
+}

@@ -1,0 +1,127 @@
+//! What happened outside: one [`Event`] is one turn of the machine.
+
+use super::config::Settings;
+use super::entry::{Filter, Index, Lane, Tags};
+use super::watcher::Lease;
+use alloc::{string::String, vec::Vec};
+use bytes::Bytes;
+
+/// A reply the shell owes to a request. Chosen by the shell, unique while the request is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// One live connection. Chosen by the shell, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WatcherId(pub u64);
+
+/// Who consumes: a name inside a group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConsumerId {
+    /// The group; each group gets its own copy of the stream.
+    pub group: String,
+    /// The consumer inside the group.
+    pub user: String,
+}
+
+/// Where reading begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At this index, or at the first one after it.
+    At(Index),
+    /// A get: the newest entry. A watch: what is put from now on.
+    Newest,
+}
+
+/// One entry to be put. Its index is given by the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEntry {
+    /// Priority; higher is delivered first.
+    pub lane: Lane,
+    /// Tags, checked by the wire. `requestId` is kept when given and made from `random` and the index otherwise.
+    pub tags: Tags,
+    /// The body.
+    pub data: Bytes,
+    /// Random bits for the request id.
+    pub random: u128,
+}
+
+/// A read. It ignores groups and consumers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Get {
+    /// Where it begins.
+    pub start: Start,
+    /// What it takes.
+    pub filter: Filter,
+    /// How many entries it waits for and returns at the most; at least 1.
+    pub count: u64,
+    /// Whether what is returned is removed.
+    pub remove: bool,
+    /// How long it waits for `count` entries, in milliseconds; then it returns what there is.
+    pub wait_ms: u64,
+}
+
+/// A subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// Who watches.
+    pub consumer: ConsumerId,
+    /// Where a new group begins; for an existing group only `Newest` matters (this consumer skips what is waiting).
+    pub start: Start,
+    /// Most uncommitted entries at this consumer.
+    pub window: u32,
+    /// Entries are committed as they are pushed; the window does not count.
+    pub auto_commit: bool,
+    /// Push index and tags without the body.
+    pub index_only: bool,
+    /// What the group takes.
+    pub filter: Filter,
+}
+
+/// What happened outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Entries to store, all or none. Answer: [`Reply::Put`](super::Reply::Put).
+    Put(Ticket, Vec<NewEntry>),
+    /// A read. Answer: [`Reply::Entries`](super::Reply::Entries), now or when its wait is over.
+    Get(Ticket, Get),
+    /// The client of a waiting request went away: nothing may be removed for it. No answer.
+    Abandon(Ticket),
+    /// A connection asks to watch. Answer: [`Reply::Attached`](super::Reply::Attached), before any push.
+    Attach(Ticket, WatcherId, Watch),
+    /// A connection that outlived the queue in memory, with the leases it remembers. No answer.
+    Resume(WatcherId, Watch, Vec<Lease>),
+    /// A connection is gone. No answer; unknown watchers are ignored.
+    Detach(WatcherId),
+    /// Entries are done. Answer: [`Reply::Done`](super::Reply::Done), also for unknown indexes.
+    Commit(Ticket, ConsumerId, Vec<Index>),
+    /// Entries are refused by their consumer. `code` and `reason` may be empty. Answer: [`Reply::Done`](super::Reply::Done).
+    Reject(Ticket, ConsumerId, Vec<Index>, Rejection),
+    /// Entries are removed for everybody. Answer: [`Reply::Done`](super::Reply::Done), also for unknown indexes.
+    Remove(Ticket, Vec<Index>),
+    /// Entries below the index are removed for everybody. Answer: [`Reply::Done`](super::Reply::Done).
+    Truncate(Ticket, Index),
+    /// No more puts; with `true` what is waiting is dropped too. Answer: [`Reply::Done`](super::Reply::Done).
+    End(Ticket, bool),
+    /// New settings, already checked. Answer: [`Reply::Done`](super::Reply::Done).
+    Configure(Ticket, Settings),
+    /// Answer: [`Reply::Stats`](super::Reply::Stats).
+    Stats(Ticket),
+    /// How many entries match. Answer: [`Reply::Count`](super::Reply::Count).
+    Count(Ticket, Option<Lane>, Filter),
+    /// Where an entry stands for a group. Answer: [`Reply::Position`](super::Reply::Position) or a 404.
+    Search(Ticket, ConsumerId, Index),
+    /// Time has passed: an alarm, a timer, or a turn asked for by [`Effect::Again`](super::Effect::Again).
+    Tick,
+}
+
+/// Why a consumer refuses an entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rejection {
+    /// Code in the vendor's grammar, or empty.
+    pub code: String,
+    /// Text for people, or empty.
+    pub reason: String,
+}
+
+/// Code of a rejection that says: the consumer is about to leave; push no more, and do not count this delivery.
+pub const CODE_SHUTDOWN: &str = "Shutdown";

@@ -1,0 +1,67 @@
+//! Every bound of the machine in one file, with its unit and its reason.
+
+/// Longest frame body by default: 1 MiB. A queue may set another value up to [`PAYLOAD_BYTES_CEILING`].
+pub const PAYLOAD_BYTES_DEFAULT: u64 = 1024 * 1024;
+/// Highest payload limit a queue may choose. A stored row may hold 2,000,000 bytes on the platform; the rest is left
+/// for tags and framing.
+pub const PAYLOAD_BYTES_CEILING: u64 = 1_800_000;
+/// Bytes a queue and its rear twin may hold together: 8 GB, well below the 10 GB of an object.
+pub const QUEUE_BYTES_MAX: u64 = 8_000_000_000;
+/// Entries a queue may hold by default; the byte bound usually comes first.
+pub const QUEUE_LENGTH_DEFAULT: u64 = 100_000_000;
+/// Priorities that may have waiting entries at the same time; each is a lane that is looked at on delivery.
+pub const LANES_MAX: usize = 256;
+/// Tags of one entry, a filter's included.
+pub const TAGS_MAX: usize = 32;
+/// Longest tag key, in bytes.
+pub const TAG_KEY_BYTES_MAX: usize = 128;
+/// Longest tag value, in bytes.
+pub const TAG_VALUE_BYTES_MAX: usize = 2048;
+/// All tags of one entry together, in bytes: keeps entry plus tags inside one stored row.
+pub const TAGS_BYTES_MAX: usize = 16 * 1024;
+/// Longest service, group or user name, in bytes.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Entries of one batched put.
+pub const BATCH_ENTRIES_MAX: usize = 10_000;
+/// Body bytes of one batched put: 16 MiB.
+pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Entries of one get.
+pub const GET_ENTRIES_MAX: u64 = 10_000;
+/// Bytes one get returns at the most (the first entry always fits): 16 MiB.
+pub const GET_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Indexes of one commit, negative commit or delete.
+pub const INDEXES_MAX: usize = 10_000;
+/// Longest wait of a get: 10 minutes.
+pub const WAIT_MS_MAX: u64 = 600_000;
+/// Gets that may wait at once at one queue; each is a request held open.
+pub const WAITERS_MAX: usize = 10_000;
+/// Window when a watch names none.
+pub const WINDOW_DEFAULT: u32 = 10;
+/// Widest window; a wider one is narrowed to this. Its leases must fit into a socket's 16 KiB attachment.
+pub const WINDOW_MAX: u32 = 1_000;
+/// Bytes that may be out at one consumer; at least one entry always may. Keeps send buffers inside the object's memory.
+pub const WINDOW_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Consumer groups of one queue.
+pub const GROUPS_MAX: usize = 64;
+/// Consumers one queue remembers, connected or not.
+pub const CONSUMERS_MAX: usize = 1_024;
+/// Bytes pushed in one turn; what is left goes in the next turn.
+pub const TURN_PUSH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Entries pushed in one turn.
+pub const TURN_PUSH_ENTRIES_MAX: usize = 4_096;
+/// Entries removed by housekeeping (retention, eviction, sweeping) in one turn.
+pub const TURN_HOUSEKEEPING_MAX: usize = 1_000;
+/// Entries a tag filter may look at in one request before it is refused as too broad.
+pub const SCAN_ENTRIES_MAX: usize = 200_000;
+/// A consumer is `Leaving` for this long after its connection went.
+pub const LEAVING_MS: u64 = 60_000;
+/// A consumer without connection and without pending entries is forgotten after this long.
+pub const FORGET_MS: u64 = 600_000;
+/// A connected consumer that holds entries and gave no sign of life for this long is disconnected by default: 15 minutes.
+pub const SILENCE_MS_DEFAULT: u64 = 900_000;
+/// After a silent consumer was disconnected its entries wait this long for it to come back before others get them.
+pub const SILENCE_GRACE_MS: u64 = 5_000;
+/// Longest negative-commit code, in characters (the vendor's own bound).
+pub const CODE_CHARS_MAX: usize = 20;
+/// Longest negative-commit reason, in bytes.
+pub const REASON_BYTES_MAX: usize = 1_024;

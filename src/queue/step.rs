@@ -1,0 +1,119 @@
+//! What a turn results in: [`Write`]s for the store, in order, and [`Effect`]s for the shell, once the writes are durable.
+
+use super::entry::{Entry, Index, Mark, Tags};
+use super::event::{Ticket, WatcherId};
+use super::refusal::Refusal;
+use super::stats::{Position, Stats};
+use alloc::{string::String, vec::Vec};
+use bytes::Bytes;
+use prost::Message;
+
+/// A change to what is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Appends an entry to its lane. Its index is the store's next one.
+    Append(Entry, Vec<Mark>),
+    /// Removes a live entry.
+    Remove(Index),
+    /// Removes every entry below the index.
+    RemoveBelow(Index),
+    /// Replaces one of the queue's own records.
+    Save(Record, Bytes),
+}
+
+/// The queue's own records beside its entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Record {
+    /// Progress of the groups. Stored together with the totals, in one row.
+    Groups,
+    /// Consumers that are remembered.
+    Consumers,
+    /// Settings and whether the stream was ended; of the main side, valid for both.
+    Settings,
+}
+
+/// Something the shell must do, in this order, after the writes of the turn are durable.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Answer a request; its ticket is used up.
+    Reply(Ticket, Reply),
+    /// Send an entry to a connection.
+    Push(WatcherId, Delivery),
+    /// End a connection. It is already forgotten: its `Detach` may come or not.
+    Close(WatcherId, CloseReason),
+    /// What the connection remembers changed: ask [`Queue::attachment`](super::Queue::attachment) and keep it with the socket.
+    Remember(WatcherId),
+    /// There is more to do: take another turn with [`Event::Tick`](super::Event::Tick) soon.
+    Again,
+}
+
+/// Answer to a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// Stored, in the order of the request.
+    Put(Vec<Receipt>),
+    /// What a get found; may be empty.
+    Entries(Vec<Delivery>),
+    /// The connection watches now.
+    Attached,
+    /// Carried out.
+    Done,
+    /// State of the queue.
+    Stats(Stats),
+    /// A number of entries.
+    Count(u64),
+    /// Where an entry stands.
+    Position(Position),
+    /// Not carried out.
+    Refused(Refusal),
+}
+
+/// Proof of a stored entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its index.
+    pub index: Index,
+    /// Its request id.
+    pub request_id: String,
+}
+
+/// An entry on its way out, with the tags it gained from failed attempts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// The entry as stored.
+    pub entry: Entry,
+    /// Tags gained since (`lastCode`, `lastReason`); they override stored ones.
+    pub gained: Tags,
+    /// Leave the body out.
+    pub index_only: bool,
+}
+
+impl Delivery {
+    /// The encoded frame. Gained tags are appended as further map fields, which every protobuf reader merges.
+    pub fn frame(&self) -> Bytes {
+        let stored = if self.index_only { self.entry.head() } else { self.entry.frame.clone() };
+        if self.gained.is_empty() {
+            return stored;
+        }
+        let gained = super::entry::Frame { tags: self.gained.clone(), ..Default::default() };
+        [stored.as_ref(), &gained.encode_to_vec()].concat().into()
+    }
+
+    /// All its tags.
+    pub fn tags(&self) -> Tags {
+        let mut tags = self.entry.tags();
+        tags.extend(self.gained.clone());
+        tags
+    }
+}
+
+/// Why the queue ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The same group and user connected again.
+    TakenOver,
+    /// The stream was ended and everything was delivered.
+    Ended,
+    /// It held entries and gave no sign of life for too long.
+    Silent,
+}
