@@ -18,6 +18,7 @@ pub mod auth;
 pub mod duration;
 pub mod frame;
 mod json;
+pub mod operation;
 pub mod query;
 pub mod rejection;
 pub mod request;

@@ -7,7 +7,7 @@ use crate::queue::limits;
 use alloc::{format, string::String, vec::Vec};
 
 /// Every reserved parameter. `_delete_` belongs to an early client and has no effect.
-pub const RESERVED: [&str; 22] = [
+pub const RESERVED: [&str; 20] = [
     "_attrs_",
     "_auto_commit_",
     "_auto_delete_",
@@ -28,8 +28,6 @@ pub const RESERVED: [&str; 22] = [
     "_trunc_",
     "_watch_",
     "_window_",
-    "_code_",
-    "_reason_",
 ];
 
 /// The parameters of a request.
@@ -47,6 +45,8 @@ impl Query {
         for (key, value) in pairs(text).map_err(Answer::bad)? {
             if RESERVED.contains(&key.as_str()) {
                 query.reserved.push((key, value));
+            } else if key == "_code_" || key == "_reason_" {
+                return Err(Answer::bad(format!("{key} goes into the body of a negative commit, a form")));
             } else if key.starts_with('_') {
                 return Err(Answer::bad(format!(
                     "{} is no parameter of this service; names that begin with _ are reserved, so give a tag another name",

@@ -1,7 +1,7 @@
 //! Answers: replies and refusals as status, headers and bytes.
 
 use super::address::Address;
-use super::request::{PROTOBUF, TAG_CONTENT_TYPE};
+use super::operation::{PROTOBUF, TAG_CONTENT_TYPE};
 use super::{attributes, frame, json, settings};
 use crate::queue::entry::{Frame, TAG_REQUEST_ID};
 use crate::queue::refusal::Refusal;
