@@ -160,8 +160,9 @@ fn post(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Op
     Ok(Operation::Put { lane: Lane(lane), tags: put_tags(head, query, address, now_ms)? })
 }
 
-/// The caller's tags and those the service adds. What the caller says about content type and origin wins, so that a
-/// consumer can carry them from the input queue to the sink; when an entry came here only the service says.
+/// The caller's tags and those the service adds. A tag the caller gives for the content type wins over the header, and
+/// the sink keeps the stamp of the input queue, so that a consumer can pass on the tags it got; the queue's own stamp is
+/// always new.
 fn put_tags(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Tags, Answer> {
     let mut tags = query.tags.clone();
     if tags.get(TAG_REQUEST_ID).is_some_and(|id| id.is_empty()) {

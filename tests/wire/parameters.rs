@@ -5,12 +5,20 @@ use edgequeue::queue::entry::{Filter, Index, Lane};
 use edgequeue::queue::event::{Get, Start};
 use edgequeue::queue::limits;
 use edgequeue::queue::store::Side;
-use edgequeue::wire::{Address, Encoding, Head, Operation, address, auth};
+use edgequeue::wire::{Address, Encoding, Head, Operation, address, auth, query, settings};
 
 fn get(query: &str) -> (Get, Encoding) {
     match send(&format!("GET /api/predict/s?{query}")).expect(query).operation {
         Operation::Get { get, encoding } => (get, encoding),
         other => panic!("{query}: {other:?}"),
+    }
+}
+
+#[test]
+fn the_reference_knows_every_name() {
+    let text = include_str!("../../docs/protocol.md");
+    for name in query::RESERVED.iter().chain(settings::KEYS.iter()) {
+        assert!(text.contains(&format!("`{name}`")) || text.contains(&format!("{name}=")), "{name}");
     }
 }
 
