@@ -4,3 +4,4 @@ extern crate alloc;
 
 pub mod queue;
 pub mod store;
+pub mod wire;
