@@ -27,12 +27,12 @@ impl Alarm {
     }
 
     pub fn set(&self, at_ms: u64) -> Result<(), SqlError> {
-        self.0.set_alarm(at_ms as f64)?;
+        let _done = self.0.set_alarm(at_ms as f64)?;
         Ok(())
     }
 
     pub fn delete(&self) -> Result<(), SqlError> {
-        self.0.delete_alarm()?;
+        let _done = self.0.delete_alarm()?;
         Ok(())
     }
 

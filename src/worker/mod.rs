@@ -9,8 +9,11 @@
 //! Only this room knows the platform. `wasm-bindgen` expands to unsafe code, which is denied everywhere else.
 #![allow(unsafe_code, reason = "the expansions of #[wasm_bindgen], #[event] and #[durable_object]")]
 
+#[allow(dead_code, reason = "SKELETON: the queue will use what is still unused")]
 mod alarm;
 mod object;
 mod service;
+#[allow(dead_code, reason = "SKELETON: as above")]
 mod sockets;
+#[allow(dead_code, reason = "SKELETON: as above")]
 mod storage;

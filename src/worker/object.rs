@@ -34,6 +34,7 @@ impl DurableObject for QueueObject {
         }
         match (request.method(), request.path().rsplit('/').next().unwrap_or_default()) {
             (Method::Post, "panic") => panic!("asked to"),
+            (Method::Post, "trap") => core::arch::wasm32::unreachable(),
             (Method::Post, "fail") => self.fail().map_err(told),
             (Method::Post, "alarm") => {
                 self.alarm.set(worker::Date::now().as_millis() + 300).map_err(told)?;
