@@ -7,9 +7,15 @@
 //! - `storage`, `alarm`, `sockets`: what the platform offers an object, as safe Rust with errors as values.
 //!
 //! Only this room knows the platform. `wasm-bindgen` expands to unsafe code, which is denied everywhere else.
-#![allow(unsafe_code, reason = "the expansions of #[wasm_bindgen], #[event] and #[durable_object]")]
+#![allow(
+    unsafe_code,
+    reason = "the expansions of #[wasm_bindgen], #[event] and #[durable_object]"
+)]
 
-#[allow(dead_code, reason = "SKELETON: the queue will use what is still unused")]
+#[allow(
+    dead_code,
+    reason = "SKELETON: the queue will use what is still unused"
+)]
 mod alarm;
 mod object;
 mod service;
