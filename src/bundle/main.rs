@@ -36,10 +36,7 @@ fn main() -> Result<()> {
 fn import_as_module(script: &Path) -> Result<()> {
     let text = fs::read_to_string(script)?;
     let plain = text.replacen("import source wasmModule from", "import wasmModule from", 1);
-    ensure!(
-        plain != text,
-        "the generated module no longer imports `wasmModule`: adapt src/bundle/main.rs"
-    );
+    ensure!(plain != text, "the generated module no longer imports `wasmModule`: adapt src/bundle/main.rs");
     fs::write(script, plain)?;
     Ok(())
 }

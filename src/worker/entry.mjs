@@ -59,11 +59,24 @@ async function call(enter) {
 
 function refuse(error) {
   if (!(error instanceof InstanceDied)) console.error("edgequeue:", error);
+  // The platform marks what came from an object that is busy or just moving.
+  if (error.overloaded || error.retryable) {
+    return new Response("The queue is busy; try again in a moment.\n", { status: 503, headers: { "Retry-After": "1" } });
+  }
   return new Response("The service met an internal error. What was acknowledged is stored; try this request again.\n", { status: 500 });
 }
 
 export default {
-  fetch: (request, env, context) => call(() => rust.fetch(request, env, context)).catch(refuse),
+  /** One synchronous call into the instance: nothing of the request stays in it while the object answers. */
+  async fetch(request, env) {
+    try {
+      if (dying) await null;
+      return await rust.fetch(request, env);
+    } catch (error) {
+      trapped(error);
+      return refuse(error);
+    }
+  },
 };
 
 /** The Durable Object class: a new Rust object whenever there is none from the living instance. */

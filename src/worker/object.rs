@@ -1,15 +1,22 @@
 //! The Durable Object. SKELETON: a stored counter, to be replaced by the queue; the verbs `panic`, `fail` and the echo
 //! socket are what the tests of the shell hold on to.
 
-use std::cell::Cell;
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
+
+use futures_util::{Stream, future, stream};
 
 use worker::{
-    DurableObject, Env, Error, Method, Request, Response, Result, State, WebSocket,
-    WebSocketIncomingMessage, durable_object,
+    Delay, DurableObject, Env, Error, Method, Request, Response, Result, State, WebSocket, WebSocketIncomingMessage,
+    durable_object,
 };
 
 use super::{
     alarm::Alarm,
+    departure::Departure,
     sockets::{Socket, Sockets},
     storage::{Param, SqlError, Storage, Value},
 };
@@ -21,6 +28,8 @@ pub struct QueueObject {
     alarm: Alarm,
     /// Requests since the memory was made; tells a fresh object from an old one.
     requests: Cell<u64>,
+    /// How the last held request or stream ended.
+    outcome: Rc<RefCell<String>>,
 }
 
 impl DurableObject for QueueObject {
@@ -30,6 +39,7 @@ impl DurableObject for QueueObject {
             sockets: Sockets::of(&state),
             alarm: Alarm::of(&state),
             requests: Cell::new(0),
+            outcome: Rc::default(),
         }
     }
 
@@ -37,33 +47,25 @@ impl DurableObject for QueueObject {
         self.requests.set(self.requests.get() + 1);
         if request.headers().get("Upgrade")?.is_some() {
             let (socket, answer) = self.sockets.accept(&["watch"]).map_err(told)?;
-            socket
-                .attach(&self.count().map_err(told)?.to_be_bytes())
-                .map_err(told)?;
+            socket.attach(&self.count().map_err(told)?.to_be_bytes()).map_err(told)?;
             return Ok(answer);
         }
-        match (
-            request.method(),
-            request.path().rsplit('/').next().unwrap_or_default(),
-        ) {
+        match (request.method(), request.path().rsplit('/').next().unwrap_or_default()) {
+            (Method::Post, "hold") => self.hold(Departure::of(&request)).await,
+            (Method::Post, "stream") => Response::from_stream(self.chunks()),
+            (Method::Get, "outcome") => Response::ok(self.outcome.borrow().clone()),
             (Method::Post, "panic") => panic!("asked to"),
             (Method::Post, "trap") => core::arch::wasm32::unreachable(),
             (Method::Post, "fail") => self.fail().map_err(told),
             (Method::Post, "alarm") => {
-                self.alarm
-                    .set(worker::Date::now().as_millis() + 300)
-                    .map_err(told)?;
+                self.alarm.set(worker::Date::now().as_millis() + 300).map_err(told)?;
                 Response::ok("set")
             }
             (Method::Post, _) => {
                 let count = self.storage.transaction(|| self.add(1)).map_err(told)?;
                 Response::ok(count.to_string())
             }
-            _ => Response::ok(format!(
-                "{} {}",
-                self.count().map_err(told)?,
-                self.requests.get()
-            )),
+            _ => Response::ok(format!("{} {}", self.count().map_err(told)?, self.requests.get())),
         }
     }
 
@@ -72,11 +74,7 @@ impl DurableObject for QueueObject {
         Response::empty()
     }
 
-    async fn websocket_message(
-        &self,
-        ws: WebSocket,
-        message: WebSocketIncomingMessage,
-    ) -> Result<()> {
+    async fn websocket_message(&self, ws: WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
         let socket = Socket::of(&ws);
         match message {
             WebSocketIncomingMessage::Binary(bytes) => socket.send(&bytes),
@@ -90,13 +88,7 @@ impl DurableObject for QueueObject {
         .map_err(told)
     }
 
-    async fn websocket_close(
-        &self,
-        ws: WebSocket,
-        code: usize,
-        reason: String,
-        _was_clean: bool,
-    ) -> Result<()> {
+    async fn websocket_close(&self, ws: WebSocket, code: usize, reason: String, _was_clean: bool) -> Result<()> {
         // Without our half of the closing handshake the client waits ten seconds and reports a broken connection.
         let _ = Socket::of(&ws).close(code as u16, &reason);
         Ok(())
@@ -107,18 +99,48 @@ impl DurableObject for QueueObject {
     }
 }
 
+/// Tells when a stream is dropped by its reader.
+struct Told(Rc<RefCell<String>>, u32);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        *self.0.borrow_mut() = format!("stream dropped after {} chunks", self.1);
+    }
+}
+
 impl QueueObject {
+    /// A long poll that nothing ever answers.
+    async fn hold(&self, gone: Departure) -> Result<Response> {
+        *self.outcome.borrow_mut() = "holding".into();
+        let end = match future::select(gone, Delay::from(Duration::from_secs(3))).await {
+            future::Either::Left(_) => "client gone",
+            future::Either::Right(_) => "waited in vain",
+        };
+        *self.outcome.borrow_mut() = end.into();
+        Response::ok(end)
+    }
+
+    fn chunks(&self) -> impl Stream<Item = Result<Vec<u8>>> + use<> {
+        stream::unfold(Told(self.outcome.clone(), 0), |mut told| async move {
+            if told.1 == 12 {
+                return None;
+            }
+            Delay::from(Duration::from_millis(200)).await;
+            told.1 += 1;
+            Some((Ok(format!("chunk {}\n", told.1).into_bytes()), told))
+        })
+    }
+
     fn open(&self) -> Result<(), SqlError> {
-        self.storage.sql().run("CREATE TABLE IF NOT EXISTS skeleton (id INTEGER PRIMARY KEY, count INTEGER) WITHOUT ROWID", &[])?;
+        self.storage
+            .sql()
+            .run("CREATE TABLE IF NOT EXISTS skeleton (id INTEGER PRIMARY KEY, count INTEGER) WITHOUT ROWID", &[])?;
         Ok(())
     }
 
     fn count(&self) -> Result<i64, SqlError> {
         self.open()?;
-        let rows = self
-            .storage
-            .sql()
-            .exec("SELECT count FROM skeleton WHERE id = ?", &[Param::Int(1)])?;
+        let rows = self.storage.sql().exec("SELECT count FROM skeleton WHERE id = ?", &[Param::Int(1)])?;
         Ok(match rows.first().and_then(|row| row.first()) {
             Some(Value::Int(count)) => *count,
             _ => 0,
@@ -127,10 +149,7 @@ impl QueueObject {
 
     fn add(&self, more: i64) -> Result<i64, SqlError> {
         let count = self.count()? + more;
-        self.storage.sql().run(
-            "INSERT OR REPLACE INTO skeleton VALUES (?, ?)",
-            &[Param::Int(1), Param::Int(count)],
-        )?;
+        self.storage.sql().run("INSERT OR REPLACE INTO skeleton VALUES (?, ?)", &[Param::Int(1), Param::Int(count)])?;
         Ok(count)
     }
 
@@ -138,9 +157,7 @@ impl QueueObject {
     fn fail(&self) -> Result<Response, SqlError> {
         self.storage.transaction(|| {
             self.add(1000)?;
-            self.storage
-                .sql()
-                .run("INSERT INTO nowhere VALUES (1)", &[])
+            self.storage.sql().run("INSERT INTO nowhere VALUES (1)", &[])
         })?;
         Response::ok("").map_err(|error| SqlError(error.to_string()))
     }

@@ -1,19 +1,36 @@
 //! The Worker: finds the queue's object and hands the request on untouched. SKELETON: routes and tokens are to come.
+//!
+//! It is synchronous on purpose: it returns the object's promise itself instead of awaiting it. When a client goes away
+//! the platform drops the Worker's side of the request without a word, and a future waiting here would never be freed.
 
-use worker::{Context, Env, Request, Response, Result, event};
+use js_sys::Promise;
+use wasm_bindgen::{JsCast, prelude::*};
+use worker::{Env, Response};
 
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
-    let path = request.path();
-    let Some(queue) = path
-        .strip_prefix("/api/predict/")
-        .and_then(|rest| rest.split('/').next())
-        .filter(|name| !name.is_empty())
-    else {
-        return Response::error(format!("There is nothing at {path}."), 404);
+#[wasm_bindgen]
+extern "C" {
+    type Namespace;
+    #[wasm_bindgen(method, catch, js_name = getByName)]
+    fn by_name(this: &Namespace, name: &str) -> Result<Stub, JsValue>;
+
+    type Stub;
+    #[wasm_bindgen(method, catch)]
+    fn fetch(this: &Stub, request: &web_sys::Request) -> Result<Promise, JsValue>;
+}
+
+/// Answers a request: with a response, or with the promise of one.
+#[wasm_bindgen]
+pub fn fetch(request: web_sys::Request, env: Env) -> Result<JsValue, JsValue> {
+    let url = worker::Url::parse(&request.url()).map_err(|error| JsError::new(&error.to_string()))?;
+    let mut parts = url.path().trim_start_matches('/').split('/');
+    let queue = match (parts.next(), parts.next(), parts.next()) {
+        (Some("api"), Some("predict"), Some(queue)) if !queue.is_empty() => queue,
+        _ => {
+            let answer = Response::error(format!("There is nothing at {}.", url.path()), 404)?;
+            return Ok(web_sys::Response::from(answer).into());
+        }
     };
-    env.durable_object("QUEUES")?
-        .get_by_name(queue)?
-        .fetch_with_request(request)
-        .await
+    let queues = env.durable_object("QUEUES")?;
+    let object = queues.as_ref().unchecked_ref::<Namespace>().by_name(queue)?;
+    Ok(object.fetch(&request)?.into())
 }

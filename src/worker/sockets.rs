@@ -17,10 +17,7 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = getTags)]
     fn tags(this: &RawState, socket: &RawSocket) -> Result<Array, JsValue>;
     #[wasm_bindgen(method, catch, js_name = getWebSocketAutoResponseTimestamp)]
-    fn auto_response_timestamp(
-        this: &RawState,
-        socket: &RawSocket,
-    ) -> Result<Option<js_sys::Date>, JsValue>;
+    fn auto_response_timestamp(this: &RawState, socket: &RawSocket) -> Result<Option<js_sys::Date>, JsValue>;
     #[wasm_bindgen(method, catch, js_name = setHibernatableWebSocketEventTimeout)]
     fn set_event_timeout(this: &RawState, timeout_ms: u32) -> Result<(), JsValue>;
 
@@ -70,10 +67,7 @@ impl Sockets {
         let socket = Socket::of(&pair.server);
         let tags: Array = tags.iter().map(|tag| JsValue::from_str(tag)).collect();
         self.0.accept(&socket.0, &tags)?;
-        Ok((
-            socket,
-            Response::from_websocket(pair.client).map_err(failed)?,
-        ))
+        Ok((socket, Response::from_websocket(pair.client).map_err(failed)?))
     }
 
     /// Every open socket, in no particular order; also those accepted before the object slept.
@@ -86,20 +80,12 @@ impl Sockets {
     }
 
     pub fn tags(&self, socket: &Socket) -> Result<Vec<String>, SocketError> {
-        Ok(self
-            .0
-            .tags(&socket.0)?
-            .iter()
-            .filter_map(|tag| tag.as_string())
-            .collect())
+        Ok(self.0.tags(&socket.0)?.iter().filter_map(|tag| tag.as_string()).collect())
     }
 
     /// When the platform last answered a ping text for us without waking the object.
     pub fn auto_response_ms(&self, socket: &Socket) -> Result<Option<u64>, SocketError> {
-        Ok(self
-            .0
-            .auto_response_timestamp(&socket.0)?
-            .map(|date| date.get_time() as u64))
+        Ok(self.0.auto_response_timestamp(&socket.0)?.map(|date| date.get_time() as u64))
     }
 
     /// The longest one socket event may take before the platform ends it.
@@ -109,9 +95,7 @@ impl Sockets {
 }
 
 fn sockets(list: &Array) -> Vec<Socket> {
-    list.iter()
-        .map(|socket| Socket(socket.unchecked_into()))
-        .collect()
+    list.iter().map(|socket| Socket(socket.unchecked_into())).collect()
 }
 
 /// One connection.
@@ -137,11 +121,7 @@ impl Socket {
 
     /// Closes with a code the protocol lets us send; 1005, 1006 and 1015 only ever describe a close and become 1000.
     pub fn close(&self, code: u16, reason: &str) -> Result<(), SocketError> {
-        let code = if matches!(code, 1005 | 1006 | 1015) {
-            1000
-        } else {
-            code
-        };
+        let code = if matches!(code, 1005 | 1006 | 1015) { 1000 } else { code };
         Ok(self.0.close(code, reason)?)
     }
 

@@ -31,20 +31,9 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = exec)]
     fn exec1(this: &RawSql, query: &JsString, a: &JsValue) -> Result<RawCursor, JsValue>;
     #[wasm_bindgen(method, catch, js_name = exec)]
-    fn exec2(
-        this: &RawSql,
-        query: &JsString,
-        a: &JsValue,
-        b: &JsValue,
-    ) -> Result<RawCursor, JsValue>;
+    fn exec2(this: &RawSql, query: &JsString, a: &JsValue, b: &JsValue) -> Result<RawCursor, JsValue>;
     #[wasm_bindgen(method, catch, js_name = exec)]
-    fn exec3(
-        this: &RawSql,
-        query: &JsString,
-        a: &JsValue,
-        b: &JsValue,
-        c: &JsValue,
-    ) -> Result<RawCursor, JsValue>;
+    fn exec3(this: &RawSql, query: &JsString, a: &JsValue, b: &JsValue, c: &JsValue) -> Result<RawCursor, JsValue>;
     #[wasm_bindgen(method, catch, js_name = exec)]
     fn exec4(
         this: &RawSql,
@@ -101,14 +90,8 @@ pub struct SqlError(pub String);
 
 impl From<JsValue> for SqlError {
     fn from(thrown: JsValue) -> Self {
-        let message = thrown
-            .dyn_ref::<js_sys::Error>()
-            .map(|error| String::from(error.message()));
-        Self(
-            message
-                .or_else(|| thrown.as_string())
-                .unwrap_or_else(|| format!("{thrown:?}")),
-        )
+        let message = thrown.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
+        Self(message.or_else(|| thrown.as_string()).unwrap_or_else(|| format!("{thrown:?}")))
     }
 }
 
@@ -121,10 +104,7 @@ pub struct Storage {
 impl Storage {
     pub fn of(state: &State) -> Self {
         let raw: RawStorage = JsValue::from(state.storage().as_raw()).unchecked_into();
-        let sql = Sql {
-            raw: raw.sql(),
-            queries: RefCell::default(),
-        };
+        let sql = Sql { raw: raw.sql(), queries: RefCell::default() };
         Self { raw, sql }
     }
 
@@ -133,10 +113,7 @@ impl Storage {
     }
 
     /// Runs `body` as one transaction: an `Err` undoes all its statements and comes back to the caller.
-    pub fn transaction<T, E: From<SqlError>>(
-        &self,
-        body: impl FnOnce() -> Result<T, E>,
-    ) -> Result<T, E> {
+    pub fn transaction<T, E: From<SqlError>>(&self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let mut body = Some(body);
         let mut outcome = None;
         let committed = self.raw.transaction_sync(&mut || {
@@ -178,9 +155,7 @@ impl Sql {
     /// Runs a statement and returns its rows.
     pub fn exec(&self, query: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Value>>, SqlError> {
         let rows = self.cursor(query, params)?.raw()?.to_array()?;
-        rows.iter()
-            .map(|row| Array::from(&row).iter().map(value).collect())
-            .collect()
+        rows.iter().map(|row| Array::from(&row).iter().map(value).collect()).collect()
     }
 
     /// Runs a statement without looking at rows; returns how many rows it wrote (what is billed).
@@ -200,9 +175,7 @@ impl Sql {
             [a] => self.raw.exec1(&query, &a.js()?),
             [a, b] => self.raw.exec2(&query, &a.js()?, &b.js()?),
             [a, b, c] => self.raw.exec3(&query, &a.js()?, &b.js()?, &c.js()?),
-            [a, b, c, d] => self
-                .raw
-                .exec4(&query, &a.js()?, &b.js()?, &c.js()?, &d.js()?),
+            [a, b, c, d] => self.raw.exec4(&query, &a.js()?, &b.js()?, &c.js()?, &d.js()?),
             many => {
                 let all = Array::new();
                 for param in many {
@@ -233,9 +206,7 @@ impl Param<'_> {
         Ok(match *self {
             Self::Null => JsValue::NULL,
             Self::Int(int) if int.unsigned_abs() > INT_MAX.unsigned_abs() => {
-                return Err(SqlError(format!(
-                    "the integer {int} is too wide for this storage"
-                )));
+                return Err(SqlError(format!("the integer {int} is too wide for this storage")));
             }
             Self::Int(int) => JsValue::from_f64(int as f64),
             Self::Text(text) => JsValue::from_str(text),
@@ -248,11 +219,7 @@ impl Param<'_> {
 fn value(column: JsValue) -> Result<Value, SqlError> {
     if let Some(number) = column.as_f64() {
         let exact = number.trunc() == number && number.abs() <= INT_MAX as f64;
-        return Ok(if exact {
-            Value::Int(number as i64)
-        } else {
-            Value::Real(number)
-        });
+        return Ok(if exact { Value::Int(number as i64) } else { Value::Real(number) });
     }
     if column.is_null() {
         return Ok(Value::Null);
@@ -260,10 +227,7 @@ fn value(column: JsValue) -> Result<Value, SqlError> {
     if let Some(buffer) = column.dyn_ref::<ArrayBuffer>() {
         return Ok(Value::Blob(Uint8Array::new(buffer).to_vec()));
     }
-    column
-        .as_string()
-        .map(Value::Text)
-        .ok_or_else(|| SqlError("a column of an unknown type".into()))
+    column.as_string().map(Value::Text).ok_or_else(|| SqlError("a column of an unknown type".into()))
 }
 
 /// Eight bytes for any `i64`, comparing as blobs the way the numbers compare.

@@ -67,6 +67,15 @@ test("binary messages come back whole", async () => {
   assert.deepEqual(await closed, [4001, "bye"]);
 });
 
+test("a stream arrives chunk by chunk, not at its end", async () => {
+  const began = performance.now();
+  const answer = await post("stream", "stream");
+  const times = [];
+  for await (const _chunk of answer.body) times.push(performance.now() - began);
+  assert.ok(times.length >= 10, `${times.length} chunks`);
+  assert.ok(times[0] < 1000 && times.at(-1) > 2000, `first after ${times[0]} ms, last after ${times.at(-1)} ms`);
+});
+
 test("the alarm comes", async () => {
   await text(post("alarm", "alarm"));
   await sleep(800);
