@@ -10,8 +10,8 @@ use std::{
 use futures_util::{Stream, future, stream};
 
 use worker::{
-    Delay, DurableObject, Env, Error, Method, Request, Response, Result, State, WebSocket, WebSocketIncomingMessage,
-    durable_object,
+    Delay, DurableObject, Env, Error, Headers, Method, Request, Response, Result, State, WebSocket,
+    WebSocketIncomingMessage, durable_object,
 };
 
 use super::{
@@ -52,7 +52,11 @@ impl DurableObject for QueueObject {
         }
         match (request.method(), request.path().rsplit('/').next().unwrap_or_default()) {
             (Method::Post, "hold") => self.hold(Departure::of(&request)).await,
-            (Method::Post, "stream") => Response::from_stream(self.chunks()),
+            (Method::Post, "stream") => {
+                // Of an untyped or text stream, `wrangler dev` makes one compressed piece.
+                let kind = Headers::from_iter([("Content-Type", "application/octet-stream")]);
+                Ok(Response::from_stream(self.chunks())?.with_headers(kind))
+            }
             (Method::Get, "outcome") => Response::ok(self.outcome.borrow().clone()),
             (Method::Post, "panic") => panic!("asked to"),
             (Method::Post, "trap") => core::arch::wasm32::unreachable(),
