@@ -85,6 +85,17 @@ fn service_name(encoded: &str) -> Result<String, Answer> {
     Ok(name)
 }
 
+/// Path and query of an absolute URL that a platform has already taken apart and put together again. Not a URL parser:
+/// the tables of international names in one would more than double the size of the service.
+pub fn path_and_query(url: &str) -> (&str, &str) {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let rest = url.get(host..).unwrap_or_default();
+    let target = rest.find(['/', '?', '#']).and_then(|at| rest.get(at..)).unwrap_or_default();
+    let target = target.split('#').next().unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    (if path.is_empty() { "/" } else { path }, query)
+}
+
 /// Whether a request is for the API. Everything under `/api/predict/` is. On the bare paths `/` and `/sink` these are:
 /// any `POST`, `PUT` or `DELETE`, any request with an `Authorization` header (even an empty one, which some clients
 /// send), and any request with a reserved parameter (`_attrs_`, `_watch_`, ...). All else is for the web page.

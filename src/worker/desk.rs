@@ -30,7 +30,7 @@ use crate::queue::{
     step::{CloseReason, Delivery},
     store::Side,
 };
-use crate::store::{SegmentStore, SqlRows};
+use crate::store::{SegmentStore, sql::SqlRows};
 use crate::wire::{Transport, frame, settings};
 
 /// Events of one flush; more wait for the next one.
@@ -104,7 +104,11 @@ impl Desk {
     }
 
     /// Asks the queue something. The ticket lets a waiting request be given up.
-    pub fn ask(self: &Rc<Self>, side: Side, event: impl FnOnce(Ticket) -> Event) -> (Ticket, oneshot::Receiver<Outcome>) {
+    pub fn ask(
+        self: &Rc<Self>,
+        side: Side,
+        event: impl FnOnce(Ticket) -> Event,
+    ) -> (Ticket, oneshot::Receiver<Outcome>) {
         let (answer, outcome) = oneshot::channel();
         let ticket = self.ticket(answer);
         self.tell(side, event(ticket));
@@ -216,7 +220,7 @@ impl Desk {
             queue.turn(now_ms, side, event, store, &mut effects)?;
         }
         let flushed = self.storage.transaction(|| store.flush())?;
-        Ok((effects, flushed.rows_written > 0))
+        Ok((effects, !flushed.is_empty()))
     }
 
     /// Opens what is stored; connections that outlived the memory come back.
@@ -226,7 +230,8 @@ impl Desk {
         connections: &mut BTreeMap<WatcherId, Connection>,
         effects: &mut Vec<Effect>,
     ) -> Result<(Queue, Store), StoreError> {
-        let mut store = self.storage.transaction(|| SegmentStore::open(SqlRows::new(Database(self.storage.sql().clone()))?))?;
+        let mut store =
+            self.storage.transaction(|| SegmentStore::open(SqlRows::open(Database(self.storage.sql().clone()))?))?;
         let mut queue = Queue::open(self.defaults.clone(), &mut store)?;
         // Endless bodies cannot be resumed: dropping them ends them, and their clients come again.
         connections.clear();
@@ -341,7 +346,8 @@ impl Desk {
         let inbox = std::mem::take(&mut papers.inbox);
         let waiting: Vec<Ticket> = inbox.iter().filter_map(|(_, event)| event.ticket()).collect();
         papers.inbox = inbox;
-        let (kept, failed) = std::mem::take(&mut papers.owed).into_iter().partition(|(ticket, _)| waiting.contains(ticket));
+        let (kept, failed) =
+            std::mem::take(&mut papers.owed).into_iter().partition(|(ticket, _)| waiting.contains(ticket));
         papers.owed = kept;
         let failed: HashMap<Ticket, oneshot::Sender<Outcome>> = failed;
         for answer in failed.into_values() {

@@ -23,7 +23,7 @@ use crate::queue::{
     limits,
     store::Side,
 };
-use crate::wire::{Answer, Call, Head, Operation, answer, rejection, request, settings::Patch};
+use crate::wire::{Answer, Call, Head, Operation, address, answer, rejection, request, settings::Patch};
 
 /// Largest form or settings body, in bytes.
 const FORM_BYTES_MAX: u64 = 64 * 1024;
@@ -140,12 +140,11 @@ impl QueueObject {
 }
 
 fn parse(request: &Request) -> std::result::Result<Call, Answer> {
-    let url = request.url().map_err(|error| Answer::bad(format!("the address cannot be read: {error}")))?;
-    let headers = request.headers();
+    let request = request.inner();
+    let (url, method, headers) = (request.url(), request.method(), request.headers());
+    let (path, query) = address::path_and_query(&url);
     let header = |name: &str| headers.get(name).ok().flatten();
-    let method = request.inner().method();
-    let head = Head { method: &method, path: url.path(), query: url.query().unwrap_or_default(), header: &header };
-    request::parse(&head, now_ms())
+    request::parse(&Head { method: &method, path, query, header: &header }, now_ms())
 }
 
 fn reply(outcome: std::result::Result<Outcome, oneshot::Canceled>) -> std::result::Result<Reply, Answer> {

@@ -6,12 +6,12 @@ use bytes::Bytes;
 
 use super::storage::{Param, Sql, SqlError, Value};
 use crate::queue::refusal::StoreError;
-use crate::store::{self, SqlValue};
+use crate::store::sql::{self, SqlValue};
 
 /// The database of an object.
 pub struct Database(pub Rc<Sql>);
 
-impl store::Sql for Database {
+impl sql::Sql for Database {
     fn exec(&mut self, statement: &'static str, params: &[SqlValue]) -> Result<Vec<Vec<SqlValue>>, StoreError> {
         let params: Vec<Param<'_>> = params
             .iter()

@@ -1,7 +1,12 @@
 //! The Worker: checks the token, finds the queue's object and hands the request on untouched. A request without a good
 //! token never reaches, and so never creates, an object.
+//!
+//! It is synchronous on purpose: it returns the object's promise itself instead of awaiting it. When a client goes away
+//! the platform drops the Worker's side of the request without a word, and a future waiting here would never be freed.
 
-use worker::{Context, Env, Request, Response, Result, event};
+use js_sys::Promise;
+use wasm_bindgen::{JsCast, prelude::*};
+use worker::Env;
 
 use super::respond::respond;
 use crate::wire::{Address, Answer, Head, address, auth};
@@ -9,13 +14,27 @@ use crate::wire::{Address, Answer, Head, address, auth};
 /// Name of the secret that every request must carry.
 const TOKEN: &str = "EDGEQUEUE_TOKEN";
 
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
-    match route(&request, &env) {
-        Ok(Route::Queue(name)) => env.durable_object("QUEUES")?.get_by_name(&name)?.fetch_with_request(request).await,
-        Ok(Route::Page) => env.assets("ASSETS")?.fetch_request(request).await,
-        Err(refused) => respond(refused),
-    }
+#[wasm_bindgen]
+extern "C" {
+    type Namespace;
+    #[wasm_bindgen(method, catch, js_name = getByName)]
+    fn by_name(this: &Namespace, name: &str) -> Result<Fetcher, JsValue>;
+
+    /// Something that answers requests: an object, or the files of the page.
+    type Fetcher;
+    #[wasm_bindgen(method, catch)]
+    fn fetch(this: &Fetcher, request: &web_sys::Request) -> Result<Promise, JsValue>;
+}
+
+/// Answers a request: with a response, or with the promise of one.
+#[wasm_bindgen]
+pub fn fetch(request: web_sys::Request, env: Env) -> Result<JsValue, JsValue> {
+    let fetcher: Fetcher = match route(&request, &env) {
+        Ok(Route::Queue(name)) => env.durable_object("QUEUES")?.as_ref().unchecked_ref::<Namespace>().by_name(&name)?,
+        Ok(Route::Page) => js_sys::Reflect::get(env.as_ref(), &"ASSETS".into())?.unchecked_into(),
+        Err(refused) => return Ok(web_sys::Response::from(respond(refused)?).into()),
+    };
+    Ok(fetcher.fetch(&request)?.into())
 }
 
 /// Where a request goes.
@@ -26,16 +45,15 @@ enum Route {
     Page,
 }
 
-fn route(request: &Request, env: &Env) -> std::result::Result<Route, Answer> {
-    let url = request.url().map_err(|error| Answer::bad(format!("the address cannot be read: {error}")))?;
-    let headers = request.headers();
+fn route(request: &web_sys::Request, env: &Env) -> Result<Route, Answer> {
+    let (url, method, headers) = (request.url(), request.method(), request.headers());
+    let (path, query) = address::path_and_query(&url);
     let header = |name: &str| headers.get(name).ok().flatten();
-    let method = request.inner().method();
-    let head = Head { method: &method, path: url.path(), query: url.query().unwrap_or_default(), header: &header };
+    let head = Head { method: &method, path, query, header: &header };
     if !address::is_api(&head) {
         return Ok(Route::Page);
     }
     let token = env.secret(TOKEN).ok().map(|secret| secret.to_string());
     auth::check(token.as_deref(), header("Authorization").as_deref())?;
-    Ok(Route::Queue(Address::parse(head.path)?.queue_name()))
+    Ok(Route::Queue(Address::parse(path)?.queue_name()))
 }
