@@ -10,13 +10,22 @@ import { at, answers, freePort, nodeForWrangler, sleep } from "../../src/bundle/
 export const TOKEN = "bench-token";
 
 const running = new Set();
-const killAll = () => running.forEach((child) => child.kill("SIGKILL"));
+/** A server with children of its own leads a process group. */
+function kill(child) {
+  try {
+    process.kill(child.leads ? -child.pid : child.pid, "SIGKILL");
+  } catch {
+    // it is gone already
+  }
+}
+const killAll = () => running.forEach(kill);
 process.on("exit", killAll);
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(name, () => process.exit(1));
 
 function start(program, args, options = {}) {
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
   running.add(child);
+  child.leads = Boolean(options.detached);
   child.output = "";
   for (const stream of [child.stdout, child.stderr]) stream?.on("data", (text) => { child.output = (child.output + text).slice(-4000); });
   child.once("exit", () => running.delete(child));
@@ -29,7 +38,7 @@ export async function stop(server) {
   const { child } = server;
   if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGKILL");
+  kill(child);
   await Promise.race([gone, sleep(5000)]);
 }
 
@@ -127,7 +136,7 @@ export function ours(dir, { probe = false, ...options } = {}) {
 
 /** The platform's own queues as its simulator plays them: see simulator/. */
 export async function simulator() {
-  const child = start(nodeForWrangler(), [at("tests", "bench", "simulator", "start.mjs")]);
+  const child = start(nodeForWrangler(), [at("tests", "bench", "simulator", "start.mjs")], { detached: true });
   const until = Date.now() + 30_000;
   while (Date.now() < until && child.exitCode === null) {
     const url = child.output.match(/listening on (http:\S+?)\/?\s/)?.[1];
