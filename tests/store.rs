@@ -1,0 +1,10 @@
+//! The store, held against a naive one: same answers after every change, over memory and over SQLite, before and after
+//! reopening; and what it may cost.
+
+mod store {
+    pub mod backing;
+    mod conformance;
+    mod corruption;
+    mod cost;
+    pub mod reference;
+}
