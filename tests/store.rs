@@ -7,4 +7,5 @@ mod store {
     mod corruption;
     mod cost;
     pub mod reference;
+    mod speed;
 }

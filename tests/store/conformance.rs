@@ -92,7 +92,13 @@ fn compare<R: Backing>(store: &mut SegmentStore<R>, reference: &mut Reference) {
 }
 
 /// A marked search may return too much, but nothing that is not there, and it must not miss anything.
-fn compare_marked<R: Backing>(store: &mut SegmentStore<R>, reference: &mut Reference, side: Side, lane: Lane, from: Index) {
+fn compare_marked<R: Backing>(
+    store: &mut SegmentStore<R>,
+    reference: &mut Reference,
+    side: Side,
+    lane: Lane,
+    from: Index,
+) {
     for marks in [vec![], vec![mark("kind", "1")], vec![mark("kind", "1"), mark("kind", "2")]] {
         let marks: &[Mark] = &marks;
         let expected = reference.side(side).next_marked(lane, from, marks).unwrap();
