@@ -56,6 +56,11 @@ fn ops() -> impl Strategy<Value = Vec<(Side, Op)>> {
     (1..=LANES.len()).prop_flat_map(move |lanes| prop::collection::vec((side.clone(), op(lanes)), 1..60))
 }
 
+/// Bytes of decoded segments that may stay in memory.
+fn cache() -> impl Strategy<Value = usize> {
+    prop_oneof![Just(0), Just(20_000), Just(500_000), Just(8 << 20)]
+}
+
 /// Index at `at`/255 between the first live entry and the next index.
 fn index_at(reference: &mut Reference, side: Side, at: u8) -> Index {
     let store = reference.side(side);
@@ -170,8 +175,9 @@ fn writes(reference: &mut Reference, side: Side, op: &Op) -> Vec<Write> {
 }
 
 /// `reopen` turns rows into the rows that are found after the process died.
-fn run<R: Backing>(rows: R, ops: &[(Side, Op)], reopen: impl Fn(R) -> R) {
-    let mut store = SegmentStore::open(FaultyRows::new(rows)).unwrap();
+fn run<R: Backing>(rows: R, ops: &[(Side, Op)], cache: usize, reopen: impl Fn(R) -> R) {
+    let open = |rows| SegmentStore::open_with_cache(FaultyRows::new(rows), cache).unwrap();
+    let mut store = open(rows);
     let mut reference = Reference::new();
     let mut flushed = reference.clone();
     for (side, op) in ops {
@@ -200,13 +206,13 @@ fn run<R: Backing>(rows: R, ops: &[(Side, Op)], reopen: impl Fn(R) -> R) {
         }
         if matches!(op, Op::Reopen | Op::Crash | Op::Fault(_)) {
             let rows = reopen(store.into_rows().rows);
-            store = SegmentStore::open(FaultyRows::new(rows)).unwrap();
+            store = open(rows);
             reference = flushed.clone();
         }
         compare(&mut store, &mut reference);
     }
     compare_scan(&mut store, &mut reference);
-    let mut store = SegmentStore::open(FaultyRows::new(reopen(store.into_rows().rows))).unwrap();
+    let mut store = open(reopen(store.into_rows().rows));
     compare_scan(&mut store, &mut flushed);
 }
 
@@ -226,13 +232,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn memory_rows_conform(ops in ops()) {
-        run(MemoryRows::new(), &ops, |rows| rows);
+    fn memory_rows_conform(ops in ops(), cache in cache()) {
+        run(MemoryRows::new(), &ops, cache, |rows| rows);
     }
 
     #[test]
-    fn sqlite_in_memory_conforms(ops in ops()) {
-        run(backing::sqlite(), &ops, |rows| rows);
+    fn sqlite_in_memory_conforms(ops in ops(), cache in cache()) {
+        run(backing::sqlite(), &ops, cache, |rows| rows);
     }
 }
 
@@ -240,7 +246,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases() / 4 + 1, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn sqlite_in_a_file_conforms(ops in ops()) {
+    fn sqlite_in_a_file_conforms(ops in ops(), cache in cache()) {
         let path = std::env::temp_dir().join(format!("edgequeue-store-{}.sqlite", std::process::id()));
         let open = || {
             let connection = rusqlite::Connection::open(&path).unwrap();
@@ -248,7 +254,7 @@ proptest! {
             SqlRows::open(Sqlite(connection)).unwrap()
         };
         let _ = std::fs::remove_file(&path);
-        run(open(), &ops, |rows| {
+        run(open(), &ops, cache, |rows| {
             drop(rows);
             open()
         });
