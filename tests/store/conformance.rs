@@ -56,6 +56,20 @@ fn ops() -> impl Strategy<Value = Vec<(Side, Op)>> {
     (1..=LANES.len()).prop_flat_map(move |lanes| prop::collection::vec((side.clone(), op(lanes)), 1..60))
 }
 
+/// Single puts and commits of a lane or two, each stored by itself: tails that are emptied, kept and used again.
+fn slow_ops() -> impl Strategy<Value = Vec<(Side, Op)>> {
+    let size = prop_oneof![4 => Just(100), 2 => Just(9_000), 2 => Just(20_000)];
+    let op = prop_oneof![
+        4 => (1..3_u8, prop_oneof![9 => Just(0), 1 => Just(1)], size).prop_map(|(count, lane, size)| Op::Append(count, lane, None, size)),
+        1 => Just(Op::Remove(0, 1, 1)),
+        1 => Just(Op::Remove(255, 1, 1)),
+        3 => Just(Op::Remove(0, 100, 1)),
+    ];
+    let stored = prop_oneof![3 => Just(Op::Flush), 3 => Just(Op::Reopen), 1 => Just(Op::Crash)];
+    let turn = (op, stored).prop_map(|(op, stored)| [(Side::Main, op), (Side::Main, stored)]);
+    prop::collection::vec(turn, 1..40).prop_map(|turns| turns.concat())
+}
+
 /// Bytes of decoded segments that may stay in memory.
 fn cache() -> impl Strategy<Value = usize> {
     prop_oneof![Just(0), Just(20_000), Just(500_000), Just(8 << 20)]
@@ -233,6 +247,11 @@ proptest! {
 
     #[test]
     fn memory_rows_conform(ops in ops(), cache in cache()) {
+        run(MemoryRows::new(), &ops, cache, |rows| rows);
+    }
+
+    #[test]
+    fn slow_traffic_conforms(ops in slow_ops(), cache in cache()) {
         run(MemoryRows::new(), &ops, cache, |rows| rows);
     }
 
