@@ -68,6 +68,23 @@ function endWithInstance(request, response) {
   return new Response(readable, response);
 }
 
+/** What is read of a body that nobody wants, in bytes. */
+const DISCARD_BYTES_MAX = 16 * 1024 * 1024;
+
+/**
+ * Reads what a refused request still sends. An answer in the middle of a body makes proxies and clients that are still
+ * sending report a broken connection instead of it.
+ */
+async function discard(request) {
+  if (!request.body || request.bodyUsed) return;
+  const reader = request.body.getReader();
+  for (let left = DISCARD_BYTES_MAX; left > 0;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    left -= value.byteLength;
+  }
+}
+
 function refuse(error) {
   if (!(error instanceof InstanceDied)) console.error("edgequeue:", error);
   // The platform marks what came from an object that is busy or just moving.
@@ -82,7 +99,9 @@ export default {
   async fetch(request, env) {
     try {
       if (dying) await null;
-      return await rust.fetch(request, env);
+      const answer = await rust.fetch(request, env);
+      if (answer.status >= 400) await discard(request);
+      return answer;
     } catch (error) {
       trapped(error);
       return refuse(error);
@@ -113,7 +132,10 @@ export class QueueObject {
   }
 
   fetch(request) {
-    return this.#call((object) => object.fetch(request)).then((response) => endWithInstance(request, response)).catch(refuse);
+    return this.#call((object) => object.fetch(request)).then(async (response) => {
+      if (response.status >= 400) await discard(request);
+      return endWithInstance(request, response);
+    }).catch(refuse);
   }
 
   /** A failed alarm is thrown on: the platform then tries it again. */
