@@ -4,7 +4,7 @@ use super::Flushed;
 use super::holes::Hole;
 use super::lane::{Cache, Desk, LaneLog, Sums};
 use super::ledger::{self, HoleRecord, LaneSums, Ledger};
-use super::limits::{CACHE_BYTES_MAX, FOLDS_PER_FLUSH, FRAME_BYTES_MAX, HOLES_WEIGHT_MAX, ROW_BYTES_MAX};
+use super::limits::{FOLDS_PER_FLUSH, FRAME_BYTES_MAX, HOLES_WEIGHT_MAX, ROW_BYTES_MAX};
 use super::rows::{LaneKey, Rows};
 use super::segment::Snapshot;
 use crate::queue::entry::{Entry, Index, Lane, Mark};
@@ -33,7 +33,7 @@ pub(super) struct Log {
 
 impl Log {
     /// Reads the ledger and the head of each lane's last segment; the newest of them knows the sums.
-    pub fn open(side: Side, rows: &mut impl Rows) -> Result<Self, StoreError> {
+    pub fn open(side: Side, rows: &mut impl Rows, cache_bytes_max: usize) -> Result<Self, StoreError> {
         let ledger = match rows.state(ledger::state_id(side, Record::Groups))? {
             Some(row) => ledger::decode(row)?,
             None => Ledger { next_index: 1, ..Ledger::default() },
@@ -44,7 +44,7 @@ impl Log {
             next_index: Index(ledger.next_index),
             live: Sums { length: ledger.length, bytes: ledger.bytes },
             lanes: BTreeMap::new(),
-            cache: Cache::default(),
+            cache: Cache { bytes_max: cache_bytes_max, ..Cache::default() },
             groups: ledger.groups,
             records: BTreeMap::new(),
             appended: false,
@@ -143,6 +143,13 @@ impl Log {
         self.ask(rows, lane, |lane, desk| lane.next_marked(desk, from, marks))
     }
 
+    /// See [`Store::count`](crate::queue::store::Store::count).
+    pub fn count(&mut self, rows: &mut impl Rows, lane: Lane, from: Index, below: Index) -> Result<u64, StoreError> {
+        self.ask(rows, lane, |lane, desk| {
+            Ok(lane.live_below(desk, below)?.saturating_sub(lane.live_below(desk, from)?))
+        })
+    }
+
     /// See [`Store::find`](crate::queue::store::Store::find).
     pub fn find(&mut self, rows: &mut impl Rows, index: Index) -> Result<Option<Entry>, StoreError> {
         let found = self.locate(rows, index)?;
@@ -234,13 +241,14 @@ impl Log {
         Ok(None)
     }
 
-    fn ask<R: Rows>(
+    /// Asks a lane; one that is empty has nothing of anything.
+    fn ask<R: Rows, T: Default>(
         &mut self,
         rows: &mut R,
         lane: Lane,
-        question: impl FnOnce(&mut LaneLog, &mut Desk<'_, R>) -> Result<Option<Entry>, StoreError>,
-    ) -> Result<Option<Entry>, StoreError> {
-        let Some(log) = self.lanes.get_mut(&lane) else { return Ok(None) };
+        question: impl FnOnce(&mut LaneLog, &mut Desk<'_, R>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let Some(log) = self.lanes.get_mut(&lane) else { return Ok(T::default()) };
         let answer = question(log, &mut Desk { rows, cache: &mut self.cache })?;
         self.evict();
         Ok(answer)
@@ -337,7 +345,7 @@ impl Log {
 
     /// Forgets decoded segments, the longest unused first, once they are too many. Dirty ones stay.
     fn evict(&mut self) {
-        if self.cache.bytes <= CACHE_BYTES_MAX {
+        if self.cache.bytes <= self.cache.bytes_max {
             return;
         }
         let mut clean = Vec::new();
@@ -353,7 +361,7 @@ impl Log {
         }
         clean.sort_unstable_by_key(|segment| segment.0);
         for (_, lane, first, cost) in clean {
-            if self.cache.bytes <= CACHE_BYTES_MAX / 4 * 3 {
+            if self.cache.bytes <= self.cache.bytes_max / 4 * 3 {
                 break;
             }
             self.cache.bytes -= cost;
