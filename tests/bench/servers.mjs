@@ -76,7 +76,7 @@ function compatibility() {
  * One Worker with one class of objects on workerd. `modules` are `[name, kind, file]`, the main one first; names are
  * paths, so that modules import each other as they do in the repository.
  */
-async function worker(dir, { modules, className, bindings, inspect }) {
+async function worker(dir, { modules, className, bindings, inspect, v8 = [] }) {
   const port = await freePort();
   mkdirSync(path.join(dir, "state"), { recursive: true });
   for (const [name, , file] of modules) cpSync(file, path.join(dir, name));
@@ -86,6 +86,7 @@ async function worker(dir, { modules, className, bindings, inspect }) {
 const config :Workerd.Config = (
   services = [ (name = "main", worker = .main), (name = "disk", disk = (path = "${dir}/state", writable = true)) ],
   sockets = [ (name = "http", address = "127.0.0.1:${port}", http = (), service = "main") ],
+  v8Flags = [${v8.map((flag) => `"${flag}"`).join(", ")}],
 );
 const main :Workerd.Worker = (
   modules = [
@@ -112,8 +113,7 @@ export const floor = (dir, options = {}) => worker(dir, {
 });
 
 /** The service as it is built. With `probe` the memory of its instance can be asked for, see probe.mjs. */
-export function ours(dir, { probe = false, ...options } = {}) {
-  const built = at("build", "worker");
+export function ours(dir, { probe = false, built = at("build", "worker"), ...options } = {}) {
   const generated = readdirSync(built, { recursive: true }).map(String).filter((name) => /\.(js|wasm)$/.test(name));
   const modules = [
     ["src/worker/entry.mjs", "esModule", at("src", "worker", "entry.mjs")],
