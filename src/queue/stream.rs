@@ -145,7 +145,7 @@ impl Stream {
             turn.store.apply(Write::Save(Record::Consumers, record::save_consumers(self)))?;
         }
         for id in changed.watchers {
-            if self.watchers.get(&id).is_some_and(|watcher| !watcher.auto_commit) {
+            if self.watchers.contains_key(&id) {
                 turn.effects.push(Effect::Remember(id));
             }
         }
