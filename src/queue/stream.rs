@@ -36,6 +36,8 @@ pub(super) struct Stream {
     pub dead: Vec<DeadLetter>,
     /// What this turn changed beside entries.
     pub changed: Changed,
+    /// Just opened: connections that did not come back by the first turn are gone.
+    pub opened: bool,
     /// Counts deliveries, for fairness.
     pub wheel: u64,
 }
@@ -90,6 +92,7 @@ impl Stream {
             record::load_consumers(&mut stream, &consumers)?;
         }
         stream.timers.reset(&stream.groups, settings);
+        stream.opened = true;
         Ok(stream)
     }
 
