@@ -225,12 +225,11 @@ impl World {
             self.gets.insert(*ticket, name.clone());
             told.say("waits".into());
         }
-        let mut told = told.lines;
-        told.push(match flushed.rows_deleted {
+        told.say(match flushed.rows_deleted {
             0 => format!("rows {}", flushed.rows_written),
             deleted => format!("rows {} deleted {deleted}", flushed.rows_written),
         });
-        Ok(told)
+        Ok(told.lines)
     }
 
     fn effect(&mut self, side: Side, effect: Effect, asked: &Option<Asked>, told: &mut Told) {
@@ -488,25 +487,21 @@ fn state(stats: &Stats, about: About) -> Vec<String> {
 #[derive(Default)]
 struct Told {
     lines: Vec<String>,
-    /// Where the pushes to a connection are collected.
-    pushes: BTreeMap<String, usize>,
+    /// Entries pushed since the last line, by connection: their order between connections is not promised.
+    pushes: BTreeMap<String, String>,
     answered: bool,
 }
 
 impl Told {
     fn say(&mut self, line: String) {
-        self.pushes.clear();
+        self.lines.extend(std::mem::take(&mut self.pushes).into_values());
         self.lines.push(line);
     }
 
     fn push(&mut self, name: String, entry: String) {
-        match self.pushes.get(&name) {
-            Some(&at) => self.lines[at] += &format!(" {entry}"),
-            None => {
-                self.lines.push(format!("{name}: {entry}"));
-                self.pushes.insert(name, self.lines.len() - 1);
-            }
-        }
+        let line = self.pushes.entry(name.clone()).or_insert_with(|| format!("{name}:"));
+        *line += " ";
+        *line += &entry;
     }
 }
 
