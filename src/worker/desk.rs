@@ -5,7 +5,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     rc::Rc,
     time::Duration,
 };
@@ -18,23 +18,22 @@ use worker::{Delay, Env, Response, State};
 use super::{
     alarm::Alarm,
     attachment::Attachment,
+    inbox::Inbox,
     rows::Database,
+    session::{self, Debt, Outbox, Terms},
     sockets::{Socket, Sockets},
     storage::Storage,
 };
 use crate::queue::{
     Effect, Event, Queue, Reply,
     config::Settings,
-    event::{Ticket, Watch, WatcherId},
+    event::{Ticket, WatcherId},
     refusal::StoreError,
     step::{CloseReason, Delivery},
     store::Side,
 };
 use crate::store::{SegmentStore, sql::SqlRows};
-use crate::wire::{Transport, frame, settings};
-
-/// Events of one flush; more wait for the next one.
-const BATCH_EVENTS_MAX: usize = 1_000;
+use crate::wire::{Answer, Transport, frame, settings, socket};
 
 /// How a request ends.
 pub enum Outcome {
@@ -50,9 +49,25 @@ type Store = SegmentStore<SqlRows<Database>>;
 type Batch = Vec<(Side, Event)>;
 
 /// Where frames go.
-enum Connection {
+pub(super) enum Connection {
+    /// One to a message.
     Socket(Socket),
+    /// With answers, several to a message.
+    Session(Socket, Rc<Terms>),
     Stream(mpsc::UnboundedSender<worker::Result<Vec<u8>>>),
+}
+
+/// Who is owed an answer.
+enum Owed {
+    Request(oneshot::Sender<Outcome>),
+    Session(Debt),
+}
+
+/// A watch that is asked for and not yet accepted.
+struct Asking {
+    id: WatcherId,
+    transport: Transport,
+    terms: Terms,
 }
 
 /// One object's desk.
@@ -61,23 +76,22 @@ pub struct Desk {
     sockets: Sockets,
     alarm: Alarm,
     defaults: Settings,
-    papers: RefCell<Papers>,
+    pub(super) papers: RefCell<Papers>,
 }
 
 /// What lies on it.
 #[derive(Default)]
-struct Papers {
+pub(super) struct Papers {
     /// The queue and its store; none before the first event and after a failure.
     queue: Option<(Queue, Store)>,
-    inbox: Batch,
+    pub(super) inbox: Inbox,
     /// Someone works the inbox off.
     busy: bool,
     tickets: u64,
     watchers: u64,
-    owed: HashMap<Ticket, oneshot::Sender<Outcome>>,
-    /// Watches that are asked for and not yet accepted.
-    asking: HashMap<Ticket, (WatcherId, Transport)>,
-    connections: BTreeMap<WatcherId, Connection>,
+    owed: HashMap<Ticket, Owed>,
+    asking: HashMap<Ticket, Asking>,
+    pub(super) connections: BTreeMap<WatcherId, Connection>,
     /// When the next timer and alarm go off, Unix milliseconds.
     timer_ms: Option<u64>,
     alarm_ms: Option<u64>,
@@ -110,21 +124,37 @@ impl Desk {
         event: impl FnOnce(Ticket) -> Event,
     ) -> (Ticket, oneshot::Receiver<Outcome>) {
         let (answer, outcome) = oneshot::channel();
-        let ticket = self.ticket(answer);
+        let ticket = self.ticket(Owed::Request(answer));
         self.tell(side, event(ticket));
         (ticket, outcome)
     }
 
+    /// Asks for what a session is to be told about; the ticket is used up by `event` or not.
+    pub(super) fn owe(&self, debt: Debt) -> Ticket {
+        self.ticket(Owed::Session(debt))
+    }
+
+    /// Whether a put of that many bytes can be taken in now.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.papers.borrow().inbox.has_room(bytes)
+    }
+
+    /// Nothing is owed after all.
+    pub(super) fn forgive(&self, ticket: Ticket) {
+        self.papers.borrow_mut().owed.remove(&ticket);
+    }
+
     /// Asks for a watch.
-    pub fn watch(self: &Rc<Self>, side: Side, watch: Watch, transport: Transport) -> oneshot::Receiver<Outcome> {
+    pub fn watch(self: &Rc<Self>, terms: Terms, transport: Transport) -> oneshot::Receiver<Outcome> {
         let (answer, outcome) = oneshot::channel();
-        let ticket = self.ticket(answer);
+        let ticket = self.ticket(Owed::Request(answer));
+        let (side, watch) = (terms.side, terms.watch.clone());
         let id = {
             let mut papers = self.papers.borrow_mut();
             // Later connections have higher numbers, also after a restart.
             papers.watchers = (papers.watchers + 1).max(now_ms() << 10);
             let id = WatcherId(papers.watchers);
-            papers.asking.insert(ticket, (id, transport));
+            papers.asking.insert(ticket, Asking { id, transport, terms });
             id
         };
         self.tell(side, Event::Attach(ticket, id, watch));
@@ -134,7 +164,7 @@ impl Desk {
     /// Tells the queue something that needs no answer.
     pub fn tell(self: &Rc<Self>, side: Side, event: Event) {
         let mut papers = self.papers.borrow_mut();
-        papers.inbox.push((side, event));
+        papers.inbox.push(side, event);
         if !papers.busy {
             papers.busy = true;
             spawn_local(self.clone().work());
@@ -159,16 +189,16 @@ impl Desk {
         }
     }
 
-    fn gone(self: &Rc<Self>, side: Side, id: WatcherId) {
+    pub(super) fn gone(self: &Rc<Self>, side: Side, id: WatcherId) {
         self.papers.borrow_mut().connections.remove(&id);
         self.tell(side, Event::Detach(id));
     }
 
-    fn ticket(&self, answer: oneshot::Sender<Outcome>) -> Ticket {
+    fn ticket(&self, owed: Owed) -> Ticket {
         let mut papers = self.papers.borrow_mut();
         papers.tickets += 1;
         let ticket = Ticket(papers.tickets);
-        papers.owed.insert(ticket, answer);
+        papers.owed.insert(ticket, owed);
         ticket
     }
 
@@ -177,9 +207,9 @@ impl Desk {
         loop {
             let batch: Batch = {
                 let mut papers = self.papers.borrow_mut();
-                let count = papers.inbox.len().min(BATCH_EVENTS_MAX);
-                papers.busy = count > 0;
-                papers.inbox.drain(..count).collect()
+                let batch = papers.inbox.take();
+                papers.busy = !batch.is_empty();
+                batch
             };
             if batch.is_empty() {
                 return;
@@ -196,7 +226,7 @@ impl Desk {
                     if self.carry_out(effects) {
                         // Between two helpings of a long delivery the platform gets to send and to listen.
                         Delay::from(Duration::ZERO).await;
-                        self.papers.borrow_mut().inbox.push((Side::Main, Event::Tick));
+                        self.papers.borrow_mut().inbox.push(Side::Main, Event::Tick);
                     }
                 }
                 Err(error) => self.fail(&error),
@@ -208,7 +238,7 @@ impl Desk {
 
     /// Takes the turns of a batch and writes them in one transaction. Says whether anything was written.
     fn turns(&self, batch: Batch) -> Result<(Vec<Effect>, bool), StoreError> {
-        let mut papers = self.papers.borrow_mut();
+        let papers = &mut *self.papers.borrow_mut();
         let now_ms = now_ms();
         let mut effects = Vec::new();
         if papers.queue.is_none() {
@@ -216,11 +246,25 @@ impl Desk {
             papers.queue = Some(opened);
         }
         let Some((queue, store)) = papers.queue.as_mut() else { return Ok((effects, false)) };
+        if queue.wake().alarm_ms.is_some_and(|due_ms| due_ms <= now_ms) {
+            // Before somebody is taken for dead.
+            let signs = self.signs_of_life(&papers.connections);
+            queue.turn(now_ms, Side::Main, Event::Alive(signs), store, &mut effects)?;
+        }
         for (side, event) in batch {
             queue.turn(now_ms, side, event, store, &mut effects)?;
         }
         let flushed = self.storage.transaction(|| store.flush())?;
         Ok((effects, !flushed.is_empty()))
+    }
+
+    /// What the platform answered for us is a sign of life of a session.
+    fn signs_of_life(&self, connections: &BTreeMap<WatcherId, Connection>) -> Vec<(WatcherId, u64)> {
+        let sign = |(id, connection): (&WatcherId, &Connection)| match connection {
+            Connection::Session(socket, _) => Some((*id, self.sockets.responded_ms(socket)?)),
+            Connection::Socket(_) | Connection::Stream(_) => None,
+        };
+        connections.iter().filter_map(sign).collect()
     }
 
     /// Opens what is stored; connections that outlived the memory come back.
@@ -237,58 +281,87 @@ impl Desk {
         connections.clear();
         for socket in self.sockets.all().unwrap_or_default() {
             let kept = socket.attachment().ok().flatten();
-            let Some(Attachment { watcher, side, watch, leases }) = kept.and_then(|bytes| Attachment::decode(&bytes))
-            else {
-                continue;
+            let Some(kept) = kept.and_then(|bytes| Attachment::decode(&bytes)) else { continue };
+            let Attachment { watcher, side, watch, leases, session, idle } = kept;
+            let connection = match session {
+                Some(sink) => Connection::Session(socket, Rc::new(Terms { side, sink, watch: watch.clone() })),
+                None => Connection::Socket(socket),
             };
-            connections.insert(watcher, Connection::Socket(socket));
-            queue.turn(now_ms, side, Event::Resume(watcher, watch, leases), &mut store, effects)?;
+            connections.insert(watcher, connection);
+            if !idle {
+                queue.turn(now_ms, side, Event::Resume(watcher, watch, leases), &mut store, effects)?;
+            }
         }
         Ok((queue, store))
     }
 
     /// Carries out what turns resulted in. Says whether another turn is wanted.
     fn carry_out(self: &Rc<Self>, effects: Vec<Effect>) -> bool {
-        let mut again = false;
+        let (mut outbox, mut changed, mut again) = (Outbox::default(), BTreeSet::new(), false);
         for effect in effects {
             match effect {
-                Effect::Reply(ticket, reply) => self.reply(ticket, reply),
-                Effect::Push(id, delivery) => self.push(id, &delivery),
-                Effect::Close(id, reason) => self.close(id, reason),
-                Effect::Remember(id) => self.remember(id),
+                Effect::Reply(ticket, reply) => changed.extend(self.reply(ticket, reply, &mut outbox)),
+                Effect::Push(id, delivery) => self.push(id, &delivery, &mut outbox),
+                Effect::Close(id, reason) => {
+                    self.send(id, outbox.take(id));
+                    self.close(id, reason);
+                }
+                Effect::Remember(id) => {
+                    changed.insert(id);
+                }
                 Effect::Again => again = true,
             }
+        }
+        self.send_all(outbox);
+        // Several turns may have changed the same connection: what counts is how it is now.
+        for id in changed {
+            self.remember(id);
         }
         again
     }
 
-    fn reply(&self, ticket: Ticket, reply: Reply) {
+    /// Answers a request. Says which connection began with it.
+    fn reply(&self, ticket: Ticket, reply: Reply, outbox: &mut Outbox) -> Option<WatcherId> {
         let mut papers = self.papers.borrow_mut();
         let asking = papers.asking.remove(&ticket);
-        let Some(answer) = papers.owed.remove(&ticket) else { return };
-        let outcome = match (reply, asking) {
-            (Reply::Attached, Some((id, transport))) => match self.connect(transport) {
+        let answer = match papers.owed.remove(&ticket)? {
+            Owed::Request(answer) => answer,
+            Owed::Session(debt) => {
+                outbox.answer(debt.watcher, &session::answered(&debt, reply));
+                return None;
+            }
+        };
+        let (outcome, began) = match (reply, asking) {
+            (Reply::Attached, Some(Asking { id, transport, terms })) => match self.connect(id, transport, terms) {
                 Ok((connection, response)) => {
                     papers.connections.insert(id, connection);
-                    Outcome::Watching(response)
+                    (Outcome::Watching(response), Some(id))
                 }
                 Err(error) => {
-                    papers.inbox.push((Side::Main, Event::Detach(id)));
-                    papers.inbox.push((Side::Rear, Event::Detach(id)));
-                    Outcome::Failed(error)
+                    papers.lose(id);
+                    (Outcome::Failed(error), None)
                 }
             },
-            (reply, _) => Outcome::Reply(reply),
+            (reply, _) => (Outcome::Reply(reply), None),
         };
         // Who asked may be gone by now.
         let _ = answer.send(outcome);
+        began
     }
 
-    fn connect(&self, transport: Transport) -> Result<(Connection, Response), String> {
+    fn connect(&self, id: WatcherId, transport: Transport, terms: Terms) -> Result<(Connection, Response), String> {
         match transport {
             Transport::Socket => {
-                let (socket, response) = self.sockets.accept().map_err(|error| error.to_string())?;
+                let (socket, response) = self.sockets.accept(None).map_err(|error| error.to_string())?;
                 Ok((Connection::Socket(socket), response))
+            }
+            Transport::Session => {
+                let accepted = self.sockets.accept(Some(socket::SUBPROTOCOL));
+                let (socket, response) = accepted.map_err(|error| error.to_string())?;
+                socket.set_watcher(id);
+                // Without it a ping only costs more.
+                let _ = self.sockets.respond_to(socket::PING, socket::PONG);
+                Ok((Connection::Session(socket, Rc::new(terms)), response))
             }
             Transport::Stream => {
                 let (frames, body) = mpsc::unbounded();
@@ -298,18 +371,36 @@ impl Desk {
         }
     }
 
-    fn push(&self, id: WatcherId, delivery: &Delivery) {
+    fn push(&self, id: WatcherId, delivery: &Delivery, outbox: &mut Outbox) {
         let mut papers = self.papers.borrow_mut();
         let frame: Bytes = delivery.frame();
         let sent = match papers.connections.get(&id) {
             Some(Connection::Socket(socket)) => socket.send(&frame).is_ok(),
+            Some(Connection::Session(socket, _)) => {
+                outbox.push(id, &frame).is_none_or(|message| socket.send(&message).is_ok())
+            }
             Some(Connection::Stream(frames)) => frames.unbounded_send(Ok(frame::delimited(&frame).to_vec())).is_ok(),
             None => false,
         };
         if !sent {
-            papers.connections.remove(&id);
-            papers.inbox.push((Side::Main, Event::Detach(id)));
-            papers.inbox.push((Side::Rear, Event::Detach(id)));
+            papers.lose(id);
+        }
+    }
+
+    /// Sends what was collected.
+    pub(super) fn send_all(&self, outbox: Outbox) {
+        for (id, message) in outbox.into_messages() {
+            self.send(id, Some(message));
+        }
+    }
+
+    fn send(&self, id: WatcherId, message: Option<Vec<u8>>) {
+        let mut papers = self.papers.borrow_mut();
+        let (Some(message), Some(Connection::Session(socket, _))) = (message, papers.connections.get(&id)) else {
+            return;
+        };
+        if socket.send(&message).is_err() {
+            papers.lose(id);
         }
     }
 
@@ -319,7 +410,13 @@ impl Desk {
             CloseReason::TakenOver => (4001, "the same group and user connected again"),
             CloseReason::Silent => (4002, "entries were held for too long without a sign of life"),
         };
-        if let Some(Connection::Socket(socket)) = self.papers.borrow_mut().connections.remove(&id) {
+        self.hang_up(id, code, text);
+    }
+
+    /// Ends a connection.
+    pub(super) fn hang_up(&self, id: WatcherId, code: u16, text: &str) {
+        let connection = self.papers.borrow_mut().connections.remove(&id);
+        if let Some(Connection::Socket(socket) | Connection::Session(socket, _)) = connection {
             // It must not be resumed, even if the closing handshake takes long.
             let _ = socket.attach(&[]);
             let _ = socket.close(code, text);
@@ -329,11 +426,22 @@ impl Desk {
     /// Keeps with a socket what it needs to be resumed.
     fn remember(&self, id: WatcherId) {
         let papers = self.papers.borrow();
-        let Some(Connection::Socket(socket)) = papers.connections.get(&id) else { return };
-        let Some((side, watch, leases)) = papers.queue.as_ref().and_then(|(queue, _)| queue.attachment(id)) else {
-            return;
+        let (socket, terms) = match papers.connections.get(&id) {
+            Some(Connection::Socket(socket)) => (socket, None),
+            Some(Connection::Session(socket, terms)) => (socket, Some(terms)),
+            Some(Connection::Stream(_)) | None => return,
         };
-        let _ = socket.attach(&Attachment { watcher: id, side, watch, leases }.encode());
+        let session = terms.map(|terms| terms.sink);
+        let watching = papers.queue.as_ref().and_then(|(queue, _)| queue.attachment(id));
+        let kept = match (watching, terms) {
+            (Some((side, watch, leases)), _) => Attachment { watcher: id, side, watch, leases, session, idle: false },
+            (None, Some(terms)) => {
+                let (side, watch) = (terms.side, terms.watch.clone());
+                Attachment { watcher: id, side, watch, leases: Vec::new(), session, idle: true }
+            }
+            (None, None) => return,
+        };
+        let _ = socket.attach(&kept.encode());
     }
 
     /// The storage failed: nothing since the last flush happened, and the next event opens the queue again. Requests of
@@ -342,17 +450,21 @@ impl Desk {
         worker::console_error!("edgequeue: {error}; the queue is opened again with the next request");
         let mut papers = self.papers.borrow_mut();
         papers.queue = None;
-        papers.asking.clear();
-        let inbox = std::mem::take(&mut papers.inbox);
-        let waiting: Vec<Ticket> = inbox.iter().filter_map(|(_, event)| event.ticket()).collect();
-        papers.inbox = inbox;
-        let (kept, failed) =
-            std::mem::take(&mut papers.owed).into_iter().partition(|(ticket, _)| waiting.contains(ticket));
-        papers.owed = kept;
-        let failed: HashMap<Ticket, oneshot::Sender<Outcome>> = failed;
-        for answer in failed.into_values() {
-            let _ = answer.send(Outcome::Failed(error.to_string()));
+        let waiting: BTreeSet<Ticket> = papers.inbox.tickets().collect();
+        papers.asking.retain(|ticket, _| waiting.contains(ticket));
+        let failed: Vec<Owed> =
+            papers.owed.extract_if(|ticket, _| !waiting.contains(ticket)).map(|(_, owed)| owed).collect();
+        drop(papers);
+        let mut outbox = Outbox::default();
+        for owed in failed {
+            match owed {
+                Owed::Request(answer) => {
+                    let _ = answer.send(Outcome::Failed(error.to_string()));
+                }
+                Owed::Session(debt) => outbox.answer(debt.watcher, &session::failed(&debt, error)),
+            }
         }
+        self.send_all(outbox);
     }
 
     /// A timer for requests that wait; it lives as long as they do.
@@ -386,6 +498,22 @@ impl Desk {
             papers.alarm_ms = Some(at_ms);
         }
     }
+}
+
+impl Papers {
+    /// A connection turned out to be gone.
+    fn lose(&mut self, id: WatcherId) {
+        self.connections.remove(&id);
+        self.inbox.push(Side::Main, Event::Detach(id));
+        self.inbox.push(Side::Rear, Event::Detach(id));
+    }
+}
+
+/// Random bits.
+pub fn random() -> Result<u128, Answer> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Answer::text(503, format!("no random bits: {error}; try again")))?;
+    Ok(u128::from_ne_bytes(bytes))
 }
 
 /// Unix milliseconds.
