@@ -12,12 +12,15 @@ use std::{
 
 use bytes::Bytes;
 use futures_channel::{mpsc, oneshot};
+use futures_util::future::{Either, select};
 use wasm_bindgen_futures::spawn_local;
 use worker::{Delay, Env, Response, State};
 
 use super::{
     alarm::Alarm,
     attachment::Attachment,
+    departure::Departure,
+    faults::Faults,
     inbox::Inbox,
     rows::Database,
     session::{self, Debt, Outbox, Terms},
@@ -33,7 +36,15 @@ use crate::queue::{
     store::Side,
 };
 use crate::store::{SegmentStore, sql::SqlRows};
-use crate::wire::{Answer, Transport, frame, settings, socket};
+use crate::wire::{
+    Answer, Transport, frame,
+    settings::{self, Patch},
+    socket,
+};
+
+/// After a failed flush the queue is opened again this much later, if no event came before; doubled with each failure.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+const RETRY_DOUBLINGS_MAX: u32 = 6;
 
 /// How a request ends.
 pub enum Outcome {
@@ -54,7 +65,11 @@ pub(super) enum Connection {
     Socket(Socket),
     /// With answers, several to a message.
     Session(Socket, Rc<Terms>),
-    Stream(mpsc::UnboundedSender<worker::Result<Vec<u8>>>),
+    Stream {
+        frames: mpsc::UnboundedSender<worker::Result<Vec<u8>>>,
+        /// Dropped with the connection: nobody needs to look out for its client any more.
+        _open: oneshot::Sender<()>,
+    },
 }
 
 /// Who is owed an answer.
@@ -68,6 +83,8 @@ struct Asking {
     id: WatcherId,
     transport: Transport,
     terms: Terms,
+    /// Tells when the client of an endless body is gone; sockets tell it themselves.
+    gone: Option<Departure>,
 }
 
 /// One object's desk.
@@ -76,6 +93,7 @@ pub struct Desk {
     sockets: Sockets,
     alarm: Alarm,
     defaults: Settings,
+    faults: Faults,
     pub(super) papers: RefCell<Papers>,
 }
 
@@ -91,10 +109,14 @@ pub(super) struct Papers {
     watchers: u64,
     owed: HashMap<Ticket, Owed>,
     asking: HashMap<Ticket, Asking>,
+    /// Changes of settings whose turn has not come.
+    patches: HashMap<Ticket, Patch>,
     pub(super) connections: BTreeMap<WatcherId, Connection>,
     /// When the next timer and alarm go off, Unix milliseconds.
     timer_ms: Option<u64>,
     alarm_ms: Option<u64>,
+    /// Flushes that failed in a row.
+    failures: u32,
     /// Whether `alarm_ms` is known: an alarm may have been set before the object slept.
     alarm_known: bool,
 }
@@ -108,13 +130,20 @@ impl Desk {
             worker::console_error!("edgequeue: {wrong}; the standard settings are used");
             Settings::standard()
         });
+        let faults = Faults::of(env);
         Rc::new(Self {
-            storage: Storage::of(state),
+            storage: Storage::of(state, faults.meter()),
             sockets: Sockets::of(state),
             alarm: Alarm::of(state),
             defaults,
+            faults,
             papers: RefCell::default(),
         })
+    }
+
+    /// Faults that tests ask for.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     /// Asks the queue something. The ticket lets a waiting request be given up.
@@ -134,18 +163,38 @@ impl Desk {
         self.ticket(Owed::Session(debt))
     }
 
-    /// Whether a put of that many bytes can be taken in now.
-    pub fn has_room(&self, bytes: usize) -> bool {
-        self.papers.borrow().inbox.has_room(bytes)
-    }
-
     /// Nothing is owed after all.
     pub(super) fn forgive(&self, ticket: Ticket) {
         self.papers.borrow_mut().owed.remove(&ticket);
     }
 
-    /// Asks for a watch.
-    pub fn watch(self: &Rc<Self>, terms: Terms, transport: Transport) -> oneshot::Receiver<Outcome> {
+    /// Whether a put of that many bytes can be taken in now.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.papers.borrow().inbox.has_room(bytes)
+    }
+
+    /// Changes settings. The change is made to the settings of the turn, so that no other change is lost.
+    pub fn configure(self: &Rc<Self>, patch: Patch) -> oneshot::Receiver<Outcome> {
+        let (answer, outcome) = oneshot::channel();
+        let ticket = self.ticket(Owed::Request(answer));
+        self.papers.borrow_mut().patches.insert(ticket, patch);
+        self.tell(Side::Main, Event::Configure(ticket, self.defaults.clone()));
+        outcome
+    }
+
+    /// The client of a waiting request is gone: nothing is removed for it any more.
+    pub fn abandon(self: &Rc<Self>, side: Side, ticket: Ticket) {
+        self.papers.borrow_mut().owed.remove(&ticket);
+        self.tell(side, Event::Abandon(ticket));
+    }
+
+    /// Asks for a watch. `gone` tells when the client of an endless body has left.
+    pub fn watch(
+        self: &Rc<Self>,
+        terms: Terms,
+        transport: Transport,
+        gone: Option<Departure>,
+    ) -> oneshot::Receiver<Outcome> {
         let (answer, outcome) = oneshot::channel();
         let ticket = self.ticket(Owed::Request(answer));
         let (side, watch) = (terms.side, terms.watch.clone());
@@ -154,7 +203,7 @@ impl Desk {
             // Later connections have higher numbers, also after a restart.
             papers.watchers = (papers.watchers + 1).max(now_ms() << 10);
             let id = WatcherId(papers.watchers);
-            papers.asking.insert(ticket, Asking { id, transport, terms });
+            papers.asking.insert(ticket, Asking { id, transport, terms, gone });
             id
         };
         self.tell(side, Event::Attach(ticket, id, watch));
@@ -171,14 +220,18 @@ impl Desk {
         }
     }
 
-    /// The alarm went off.
-    pub fn alarm_rang(self: &Rc<Self>) {
+    /// The alarm went off. Ends when what was due is done; an alarm whose work failed must come again.
+    pub async fn alarm_rang(self: &Rc<Self>) -> Result<(), StoreError> {
         {
             let mut papers = self.papers.borrow_mut();
             papers.alarm_ms = None;
             papers.alarm_known = true;
         }
         self.tell(Side::Main, Event::Tick);
+        match self.ask(Side::Main, Event::Stats).1.await {
+            Ok(Outcome::Failed(error)) => Err(StoreError(error)),
+            _ => Ok(()),
+        }
     }
 
     /// A socket was closed by its client or broke.
@@ -223,6 +276,7 @@ impl Desk {
             };
             match outcome {
                 Ok(effects) => {
+                    self.papers.borrow_mut().failures = 0;
                     if self.carry_out(effects) {
                         // Between two helpings of a long delivery the platform gets to send and to listen.
                         Delay::from(Duration::ZERO).await;
@@ -251,9 +305,22 @@ impl Desk {
             let signs = self.signs_of_life(&papers.connections);
             queue.turn(now_ms, Side::Main, Event::Alive(signs), store, &mut effects)?;
         }
-        for (side, event) in batch {
+        for (side, mut event) in batch {
+            match &mut event {
+                // After a sleep it was found among the open ones again.
+                Event::Detach(id) => {
+                    papers.connections.remove(id);
+                }
+                Event::Configure(ticket, settings) => {
+                    if let Some(patch) = papers.patches.remove(ticket) {
+                        *settings = patch.apply(queue.settings());
+                    }
+                }
+                _ => {}
+            }
             queue.turn(now_ms, side, event, store, &mut effects)?;
         }
+        self.faults.strike();
         let flushed = self.storage.transaction(|| store.flush())?;
         Ok((effects, !flushed.is_empty()))
     }
@@ -274,8 +341,9 @@ impl Desk {
         connections: &mut BTreeMap<WatcherId, Connection>,
         effects: &mut Vec<Effect>,
     ) -> Result<(Queue, Store), StoreError> {
-        let mut store =
-            self.storage.transaction(|| SegmentStore::open(SqlRows::open(Database(self.storage.sql().clone()))?))?;
+        let mut store = self
+            .storage
+            .transaction(|| SegmentStore::open(SqlRows::open(Database::of(&self.storage, &self.faults))?))?;
         let mut queue = Queue::open(self.defaults.clone(), &mut store)?;
         // Endless bodies cannot be resumed: dropping them ends them, and their clients come again.
         connections.clear();
@@ -321,10 +389,12 @@ impl Desk {
     }
 
     /// Answers a request. Says which connection began with it.
-    fn reply(&self, ticket: Ticket, reply: Reply, outbox: &mut Outbox) -> Option<WatcherId> {
-        let mut papers = self.papers.borrow_mut();
-        let asking = papers.asking.remove(&ticket);
-        let answer = match papers.owed.remove(&ticket)? {
+    fn reply(self: &Rc<Self>, ticket: Ticket, reply: Reply, outbox: &mut Outbox) -> Option<WatcherId> {
+        let (asking, owed) = {
+            let mut papers = self.papers.borrow_mut();
+            (papers.asking.remove(&ticket), papers.owed.remove(&ticket))
+        };
+        let answer = match owed? {
             Owed::Request(answer) => answer,
             Owed::Session(debt) => {
                 outbox.answer(debt.watcher, &session::answered(&debt, reply));
@@ -332,16 +402,20 @@ impl Desk {
             }
         };
         let (outcome, began) = match (reply, asking) {
-            (Reply::Attached, Some(Asking { id, transport, terms })) => match self.connect(id, transport, terms) {
-                Ok((connection, response)) => {
-                    papers.connections.insert(id, connection);
-                    (Outcome::Watching(response), Some(id))
+            (Reply::Attached, Some(asking)) => {
+                let id = asking.id;
+                match self.connect(asking) {
+                    Ok((connection, response)) => {
+                        self.papers.borrow_mut().connections.insert(id, connection);
+                        // The machine mentions only those that hold something; every socket must be known after a sleep.
+                        (Outcome::Watching(response), Some(id))
+                    }
+                    Err(error) => {
+                        self.papers.borrow_mut().lose(id);
+                        (Outcome::Failed(error), None)
+                    }
                 }
-                Err(error) => {
-                    papers.lose(id);
-                    (Outcome::Failed(error), None)
-                }
-            },
+            }
             (reply, _) => (Outcome::Reply(reply), None),
         };
         // Who asked may be gone by now.
@@ -349,7 +423,8 @@ impl Desk {
         began
     }
 
-    fn connect(&self, id: WatcherId, transport: Transport, terms: Terms) -> Result<(Connection, Response), String> {
+    fn connect(self: &Rc<Self>, asking: Asking) -> Result<(Connection, Response), String> {
+        let Asking { id, transport, terms, gone } = asking;
         match transport {
             Transport::Socket => {
                 let (socket, response) = self.sockets.accept(None).map_err(|error| error.to_string())?;
@@ -365,8 +440,17 @@ impl Desk {
             }
             Transport::Stream => {
                 let (frames, body) = mpsc::unbounded();
-                let response = Response::from_stream(body).map_err(|error| error.to_string())?;
-                Ok((Connection::Stream(frames), response))
+                let response = endless(body).map_err(|error| error.to_string())?;
+                let (open, closed) = oneshot::channel();
+                if let Some(gone) = gone {
+                    let (desk, side) = (self.clone(), terms.side);
+                    spawn_local(async move {
+                        if let Either::Left(_) = select(gone, closed).await {
+                            desk.gone(side, id);
+                        }
+                    });
+                }
+                Ok((Connection::Stream { frames, _open: open }, response))
             }
         }
     }
@@ -379,7 +463,9 @@ impl Desk {
             Some(Connection::Session(socket, _)) => {
                 outbox.push(id, &frame).is_none_or(|message| socket.send(&message).is_ok())
             }
-            Some(Connection::Stream(frames)) => frames.unbounded_send(Ok(frame::delimited(&frame).to_vec())).is_ok(),
+            Some(Connection::Stream { frames, .. }) => {
+                frames.unbounded_send(Ok(frame::delimited(&frame).to_vec())).is_ok()
+            }
             None => false,
         };
         if !sent {
@@ -446,14 +532,17 @@ impl Desk {
 
     /// The storage failed: nothing since the last flush happened, and the next event opens the queue again. Requests of
     /// the failed turns are told so; waiting ones too, as nobody remembers them any more.
-    fn fail(&self, error: &StoreError) {
+    fn fail(self: &Rc<Self>, error: &StoreError) {
         worker::console_error!("edgequeue: {error}; the queue is opened again with the next request");
         let mut papers = self.papers.borrow_mut();
         papers.queue = None;
         let waiting: BTreeSet<Ticket> = papers.inbox.tickets().collect();
         papers.asking.retain(|ticket, _| waiting.contains(ticket));
+        papers.patches.retain(|ticket, _| waiting.contains(ticket));
         let failed: Vec<Owed> =
             papers.owed.extract_if(|ticket, _| !waiting.contains(ticket)).map(|(_, owed)| owed).collect();
+        let pause = RETRY_PAUSE * 2_u32.pow(papers.failures.min(RETRY_DOUBLINGS_MAX));
+        papers.failures += 1;
         drop(papers);
         let mut outbox = Outbox::default();
         for owed in failed {
@@ -465,6 +554,12 @@ impl Desk {
             }
         }
         self.send_all(outbox);
+        // Watchers may wait for what the failed turns were about, and nobody else may come.
+        let desk = self.clone();
+        spawn_local(async move {
+            Delay::from(pause).await;
+            desk.tell(Side::Main, Event::Tick);
+        });
     }
 
     /// A timer for requests that wait; it lives as long as they do.
@@ -514,6 +609,13 @@ pub fn random() -> Result<u128, Answer> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| Answer::text(503, format!("no random bits: {error}; try again")))?;
     Ok(u128::from_ne_bytes(bytes))
+}
+
+/// An answer without an end. It has a type because proxies compress, and thereby hold back, what has none.
+fn endless(body: mpsc::UnboundedReceiver<worker::Result<Vec<u8>>>) -> worker::Result<Response> {
+    let mut response = Response::from_stream(body)?;
+    response.headers_mut().set("Content-Type", "application/octet-stream")?;
+    Ok(response)
 }
 
 /// Unix milliseconds.

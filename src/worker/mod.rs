@@ -8,6 +8,7 @@
 //! - `desk`: collects events, takes the machine's turns, makes them durable, carries the effects out;
 //! - `inbox`: what waits on the desk; `session`: sockets that speak our own protocol;
 //! - `attachment`: what a socket remembers while the object sleeps;
+//! - `faults`: faults and measurements for tests, in deployments that allow them;
 //! - `rows`, `storage`, `alarm`, `sockets`, `departure`: what the platform offers an object, as safe Rust with errors as
 //!   values.
 //!
@@ -19,6 +20,7 @@ mod attachment;
 mod body;
 mod departure;
 mod desk;
+mod faults;
 mod inbox;
 mod object;
 mod respond;
