@@ -10,21 +10,20 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use futures_channel::{mpsc, oneshot};
-use futures_util::future::{Either, select};
+use futures_channel::oneshot;
 use wasm_bindgen_futures::spawn_local;
 use worker::{Delay, Env, Response, State};
 
 use super::{
     alarm::Alarm,
     attachment::Attachment,
+    connections::{Asking, Connection},
     departure::Departure,
     faults::Faults,
     inbox::Inbox,
     rows::Database,
     session::{self, Debt, Outbox, Terms},
-    sockets::{Socket, Sockets},
+    sockets::Sockets,
     storage::Storage,
 };
 use crate::queue::{
@@ -32,14 +31,12 @@ use crate::queue::{
     config::Settings,
     event::{Ticket, WatcherId},
     refusal::StoreError,
-    step::{CloseReason, Delivery},
     store::Side,
 };
 use crate::store::{SegmentStore, sql::SqlRows};
 use crate::wire::{
-    Answer, Transport, frame,
+    Answer, Transport,
     settings::{self, Patch},
-    socket,
 };
 
 /// After a failed flush the queue is opened again this much later, if no event came before; doubled with each failure.
@@ -59,38 +56,16 @@ pub enum Outcome {
 type Store = SegmentStore<SqlRows<Database>>;
 type Batch = Vec<(Side, Event)>;
 
-/// Where frames go.
-pub(super) enum Connection {
-    /// One to a message.
-    Socket(Socket),
-    /// With answers, several to a message.
-    Session(Socket, Rc<Terms>),
-    Stream {
-        frames: mpsc::UnboundedSender<worker::Result<Vec<u8>>>,
-        /// Dropped with the connection: nobody needs to look out for its client any more.
-        _open: oneshot::Sender<()>,
-    },
-}
-
 /// Who is owed an answer.
 enum Owed {
     Request(oneshot::Sender<Outcome>),
     Session(Debt),
 }
 
-/// A watch that is asked for and not yet accepted.
-struct Asking {
-    id: WatcherId,
-    transport: Transport,
-    terms: Terms,
-    /// Tells when the client of an endless body is gone; sockets tell it themselves.
-    gone: Option<Departure>,
-}
-
 /// One object's desk.
 pub struct Desk {
     storage: Storage,
-    sockets: Sockets,
+    pub(super) sockets: Sockets,
     alarm: Alarm,
     defaults: Settings,
     faults: Faults,
@@ -101,7 +76,7 @@ pub struct Desk {
 #[derive(Default)]
 pub(super) struct Papers {
     /// The queue and its store; none before the first event and after a failure.
-    queue: Option<(Queue, Store)>,
+    pub(super) queue: Option<(Queue, Store)>,
     pub(super) inbox: Inbox,
     /// Someone works the inbox off.
     busy: bool,
@@ -234,19 +209,6 @@ impl Desk {
         }
     }
 
-    /// A socket was closed by its client or broke.
-    pub fn socket_gone(self: &Rc<Self>, socket: &Socket) {
-        let kept = socket.attachment().ok().flatten();
-        if let Some(attachment) = kept.and_then(|bytes| Attachment::decode(&bytes)) {
-            self.gone(attachment.side, attachment.watcher);
-        }
-    }
-
-    pub(super) fn gone(self: &Rc<Self>, side: Side, id: WatcherId) {
-        self.papers.borrow_mut().connections.remove(&id);
-        self.tell(side, Event::Detach(id));
-    }
-
     fn ticket(&self, owed: Owed) -> Ticket {
         let mut papers = self.papers.borrow_mut();
         papers.tickets += 1;
@@ -323,15 +285,6 @@ impl Desk {
         self.faults.strike();
         let flushed = self.storage.transaction(|| store.flush())?;
         Ok((effects, !flushed.is_empty()))
-    }
-
-    /// What the platform answered for us is a sign of life of a session.
-    fn signs_of_life(&self, connections: &BTreeMap<WatcherId, Connection>) -> Vec<(WatcherId, u64)> {
-        let sign = |(id, connection): (&WatcherId, &Connection)| match connection {
-            Connection::Session(socket, _) => Some((*id, self.sockets.responded_ms(socket)?)),
-            Connection::Socket(_) | Connection::Stream(_) => None,
-        };
-        connections.iter().filter_map(sign).collect()
     }
 
     /// Opens what is stored; connections that outlived the memory come back.
@@ -423,113 +376,6 @@ impl Desk {
         began
     }
 
-    fn connect(self: &Rc<Self>, asking: Asking) -> Result<(Connection, Response), String> {
-        let Asking { id, transport, terms, gone } = asking;
-        match transport {
-            Transport::Socket => {
-                let (socket, response) = self.sockets.accept(None).map_err(|error| error.to_string())?;
-                Ok((Connection::Socket(socket), response))
-            }
-            Transport::Session => {
-                let accepted = self.sockets.accept(Some(socket::SUBPROTOCOL));
-                let (socket, response) = accepted.map_err(|error| error.to_string())?;
-                socket.set_watcher(id);
-                // Without it a ping only costs more.
-                let _ = self.sockets.respond_to(socket::PING, socket::PONG);
-                Ok((Connection::Session(socket, Rc::new(terms)), response))
-            }
-            Transport::Stream => {
-                let (frames, body) = mpsc::unbounded();
-                let response = endless(body).map_err(|error| error.to_string())?;
-                let (open, closed) = oneshot::channel();
-                if let Some(gone) = gone {
-                    let (desk, side) = (self.clone(), terms.side);
-                    spawn_local(async move {
-                        if let Either::Left(_) = select(gone, closed).await {
-                            desk.gone(side, id);
-                        }
-                    });
-                }
-                Ok((Connection::Stream { frames, _open: open }, response))
-            }
-        }
-    }
-
-    fn push(&self, id: WatcherId, delivery: &Delivery, outbox: &mut Outbox) {
-        let mut papers = self.papers.borrow_mut();
-        let frame: Bytes = delivery.frame();
-        let sent = match papers.connections.get(&id) {
-            Some(Connection::Socket(socket)) => socket.send(&frame).is_ok(),
-            Some(Connection::Session(socket, _)) => {
-                outbox.push(id, &frame).is_none_or(|message| socket.send(&message).is_ok())
-            }
-            Some(Connection::Stream { frames, .. }) => {
-                frames.unbounded_send(Ok(frame::delimited(&frame).to_vec())).is_ok()
-            }
-            None => false,
-        };
-        if !sent {
-            papers.lose(id);
-        }
-    }
-
-    /// Sends what was collected.
-    pub(super) fn send_all(&self, outbox: Outbox) {
-        for (id, message) in outbox.into_messages() {
-            self.send(id, Some(message));
-        }
-    }
-
-    fn send(&self, id: WatcherId, message: Option<Vec<u8>>) {
-        let mut papers = self.papers.borrow_mut();
-        let (Some(message), Some(Connection::Session(socket, _))) = (message, papers.connections.get(&id)) else {
-            return;
-        };
-        if socket.send(&message).is_err() {
-            papers.lose(id);
-        }
-    }
-
-    fn close(&self, id: WatcherId, reason: CloseReason) {
-        let (code, text) = match reason {
-            CloseReason::Ended => (1000, "the queue was ended and everything in it was delivered"),
-            CloseReason::TakenOver => (4001, "the same group and user connected again"),
-            CloseReason::Silent => (4002, "entries were held for too long without a sign of life"),
-        };
-        self.hang_up(id, code, text);
-    }
-
-    /// Ends a connection.
-    pub(super) fn hang_up(&self, id: WatcherId, code: u16, text: &str) {
-        let connection = self.papers.borrow_mut().connections.remove(&id);
-        if let Some(Connection::Socket(socket) | Connection::Session(socket, _)) = connection {
-            // It must not be resumed, even if the closing handshake takes long.
-            let _ = socket.attach(&[]);
-            let _ = socket.close(code, text);
-        }
-    }
-
-    /// Keeps with a socket what it needs to be resumed.
-    fn remember(&self, id: WatcherId) {
-        let papers = self.papers.borrow();
-        let (socket, terms) = match papers.connections.get(&id) {
-            Some(Connection::Socket(socket)) => (socket, None),
-            Some(Connection::Session(socket, terms)) => (socket, Some(terms)),
-            Some(Connection::Stream(_)) | None => return,
-        };
-        let session = terms.map(|terms| terms.sink);
-        let watching = papers.queue.as_ref().and_then(|(queue, _)| queue.attachment(id));
-        let kept = match (watching, terms) {
-            (Some((side, watch, leases)), _) => Attachment { watcher: id, side, watch, leases, session, idle: false },
-            (None, Some(terms)) => {
-                let (side, watch) = (terms.side, terms.watch.clone());
-                Attachment { watcher: id, side, watch, leases: Vec::new(), session, idle: true }
-            }
-            (None, None) => return,
-        };
-        let _ = socket.attach(&kept.encode());
-    }
-
     /// The storage failed: nothing since the last flush happened, and the next event opens the queue again. Requests of
     /// the failed turns are told so; waiting ones too, as nobody remembers them any more.
     fn fail(self: &Rc<Self>, error: &StoreError) {
@@ -595,27 +441,11 @@ impl Desk {
     }
 }
 
-impl Papers {
-    /// A connection turned out to be gone.
-    fn lose(&mut self, id: WatcherId) {
-        self.connections.remove(&id);
-        self.inbox.push(Side::Main, Event::Detach(id));
-        self.inbox.push(Side::Rear, Event::Detach(id));
-    }
-}
-
 /// Random bits.
 pub fn random() -> Result<u128, Answer> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| Answer::text(503, format!("no random bits: {error}; try again")))?;
     Ok(u128::from_ne_bytes(bytes))
-}
-
-/// An answer without an end. It has a type because proxies compress, and thereby hold back, what has none.
-fn endless(body: mpsc::UnboundedReceiver<worker::Result<Vec<u8>>>) -> worker::Result<Response> {
-    let mut response = Response::from_stream(body)?;
-    response.headers_mut().set("Content-Type", "application/octet-stream")?;
-    Ok(response)
 }
 
 /// Unix milliseconds.

@@ -7,7 +7,8 @@ use worker::WebSocketIncomingMessage;
 
 use super::{
     attachment::Attachment,
-    desk::{Connection, Desk, now_ms, random},
+    connections::Connection,
+    desk::{Desk, now_ms, random},
     inbox,
     sockets::Socket,
 };
