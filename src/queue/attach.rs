@@ -22,6 +22,10 @@ impl Stream {
         id: WatcherId,
         watch: Watch,
     ) -> Result<(), StoreError> {
+        if self.resize(turn.now_ms, id, watch.window) || watch.window == 0 {
+            turn.reply(ticket, Reply::Attached);
+            return Ok(());
+        }
         self.forget_consumers(turn);
         if let Some(refusal) = self.attach_refusal(&watch) {
             turn.refuse(ticket, refusal);
@@ -45,6 +49,17 @@ impl Stream {
         self.seat(turn, id, watch, start, from, turn.now_ms);
         turn.reply(ticket, Reply::Attached);
         Ok(())
+    }
+
+    /// Gives a connection that watches already another window; false when it does not watch.
+    fn resize(&mut self, now_ms: u64, id: WatcherId, window: u32) -> bool {
+        let Some(watcher) = self.watchers.get_mut(&id) else { return false };
+        watcher.window = window.min(limits::WINDOW_MAX);
+        // Who says that it leaves and then asks for more has changed its mind.
+        watcher.stopped &= window == 0;
+        self.changed.watchers.insert(id);
+        self.heard_of(now_ms, &[(id, now_ms)]);
+        true
     }
 
     /// Whether anything is left for a watch. After the end nobody else shall connect, be closed and connect again.
@@ -157,7 +172,7 @@ impl Stream {
             id,
             Watcher {
                 consumer,
-                window: window.clamp(1, limits::WINDOW_MAX),
+                window: window.min(limits::WINDOW_MAX),
                 auto_commit,
                 index_only,
                 from,
@@ -219,6 +234,18 @@ impl Stream {
         seat.last_ms = now_ms;
         if let Some(watcher) = seat.watcher.and_then(|id| self.watchers.get_mut(&id)) {
             watcher.sign_ms = now_ms;
+        }
+    }
+
+    /// Connections gave signs of life.
+    pub(super) fn heard_of(&mut self, now_ms: u64, signs: &[(WatcherId, u64)]) {
+        for (id, at_ms) in signs {
+            let Some(watcher) = self.watchers.get_mut(id) else { continue };
+            watcher.sign_ms = watcher.sign_ms.max((*at_ms).min(now_ms));
+            let group = self.groups.get_mut(&watcher.consumer.group);
+            if let Some(seat) = group.and_then(|group| group.consumers.get_mut(&watcher.consumer.user)) {
+                seat.last_ms = seat.last_ms.max(watcher.sign_ms);
+            }
         }
     }
 

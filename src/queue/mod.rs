@@ -87,7 +87,8 @@ impl Queue {
     }
 
     /// One turn: what happened, at what time. Effects are appended to `effects`, to be carried out once the store is
-    /// durable; several turns may share one flush. `Tick` and `Configure` concern both sides, whatever `side` says.
+    /// durable; several turns may share one flush. `Tick`, `Alive` and `Configure` concern both sides, whatever `side`
+    /// says.
     /// After an error drop the queue and the store and open both again.
     pub fn turn(
         &mut self,
@@ -98,9 +99,9 @@ impl Queue {
         effects: &mut Vec<Effect>,
     ) -> Result<(), StoreError> {
         match event {
-            Event::Tick => {
-                self.run(now_ms, Side::Main, Event::Tick, stores, effects)?;
-                self.run(now_ms, Side::Rear, Event::Tick, stores, effects)
+            Event::Tick | Event::Alive(_) => {
+                self.run(now_ms, Side::Main, event.clone(), stores, effects)?;
+                self.run(now_ms, Side::Rear, event, stores, effects)
             }
             Event::Configure(ticket, settings) => {
                 self.configure(settings, stores)?;

@@ -42,7 +42,8 @@ pub(super) struct Watcher {
 impl Watcher {
     /// Free places in its window.
     pub fn slots(&self) -> u32 {
-        if self.auto_commit { u32::MAX } else { self.window.saturating_sub(self.leases.len() as u32) }
+        let unlimited = self.auto_commit && self.window > 0;
+        if unlimited { u32::MAX } else { self.window.saturating_sub(self.leases.len() as u32) }
     }
 
     /// Whether it may be given one more entry.

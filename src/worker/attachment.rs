@@ -38,7 +38,19 @@ struct Record {
     since_steps: Vec<i64>,
     #[prost(uint32, repeated, tag = "13")]
     bytes: Vec<u32>,
+    /// It speaks our own protocol.
+    #[prost(bool, tag = "14")]
+    session: bool,
+    /// It puts into the sink.
+    #[prost(bool, tag = "15")]
+    sink: bool,
+    /// It does not watch yet.
+    #[prost(bool, tag = "16")]
+    idle: bool,
 }
+
+/// Stands for a watch of new entries only.
+const FROM_NEWEST: u64 = u64::MAX;
 
 /// A connection as it was when the object was last awake.
 pub struct Attachment {
@@ -46,6 +58,10 @@ pub struct Attachment {
     pub side: Side,
     pub watch: Watch,
     pub leases: Vec<Lease>,
+    /// For a session: whether it is one of a sink.
+    pub session: Option<bool>,
+    /// It does not watch yet.
+    pub idle: bool,
 }
 
 impl Attachment {
@@ -64,7 +80,7 @@ impl Attachment {
     fn record(&self, kept: usize) -> Record {
         let start = match self.watch.start {
             Start::At(index) => index.0,
-            Start::Newest => 0,
+            Start::Newest => FROM_NEWEST,
         };
         let mut record = Record {
             watcher: self.watcher.0,
@@ -76,6 +92,9 @@ impl Attachment {
             auto_commit: self.watch.auto_commit,
             index_only: self.watch.index_only,
             filter: self.watch.filter.0.clone(),
+            session: self.session.is_some(),
+            sink: self.session == Some(true),
+            idle: self.idle,
             ..Record::default()
         };
         let (mut index, mut lane, mut since) = (0, 0, 0);
@@ -104,13 +123,14 @@ impl Attachment {
         let leases = leases.collect();
         let watch = Watch {
             consumer: ConsumerId { group: record.group, user: record.user },
-            start: Start::At(Index(record.from)),
+            start: if record.from == FROM_NEWEST { Start::Newest } else { Start::At(Index(record.from)) },
             window: record.window,
             auto_commit: record.auto_commit,
             index_only: record.index_only,
             filter: Filter(record.filter),
         };
         let side = if record.rear { Side::Rear } else { Side::Main };
-        Some(Self { watcher: WatcherId(record.watcher), side, watch, leases })
+        let session = record.session.then_some(record.sink);
+        Some(Self { watcher: WatcherId(record.watcher), side, watch, leases, session, idle: record.idle })
     }
 }
