@@ -16,6 +16,7 @@ const spread = (numbers) => Math.round((Math.max(...numbers) - Math.min(...numbe
 /** First cell against the base, round by round, and the median of that. */
 function ratio({ cells, figures, base }) {
   const [first] = Object.keys(cells);
+  if (!base) return undefined;
   const pairs = figures[first].map((figure, round) => figure / figures[base]?.[round]).filter((value) => Number.isFinite(value));
   return pairs.length ? median(pairs) : undefined;
 }
@@ -33,7 +34,7 @@ function lines(rows) {
     return [
       row.what, row.unit, `${first === "ours" ? "" : `${first} `}${cell(first)}`,
       others.map((who) => `${who} ${cell(who)}`).join("; "),
-      value === undefined ? "-" : `${value.toFixed(2)}x ${row.base}`, goal, verdict,
+      value === undefined ? "" : `${value.toFixed(2)}x ${row.base}`, goal, verdict,
     ];
   });
 }

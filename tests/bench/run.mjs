@@ -68,11 +68,25 @@ async function plan() {
       nats: jet && rate("nats-put", { address: jet.address, connections }),
     });
   }
-  row("flow", { what: "put, pushed, committed in batches of 100", base: "simulator" }, {
-    ours: rate("eas-flow", { address: own.address, path: queue(), token, connections: 64 }),
-    simulator: rate("simulator-flow", { address: sim.address, path: "/", connections: 1 }),
+  row("socket-64", { what: "put of 1 KB on a socket with acknowledgement, 64 connections", base: "floor", goal: 4 }, {
+    ours: rate("session-puts", { address: own.address, path: queue(), token, connections: 64 }),
+    floor: rate("socket", { address: bare.address, path: "/", connections: 64 }),
+  });
+  row("socket-1", { what: "the same, 1 connection", base: "floor" }, {
+    ours: rate("session-puts", { address: own.address, path: queue(), token }),
+    floor: rate("socket", { address: bare.address, path: "/" }),
+  });
+  row("batches", { what: "put of 1 KB on a socket in batches of 100, 1 connection" }, {
+    ours: rate("session-puts", { address: own.address, path: queue(), token, entries: 100 }),
+  });
+  row("flow", { what: "put, pushed, committed on sockets in batches of 100", base: "simulator", goal: 0.9 }, {
+    ours: rate("session-flow", { address: own.address, path: queue(), token }),
+    simulator: rate("simulator-flow", { address: sim.address, path: "/" }),
     redis: red && rate("redis-flow", { address: red.address }),
     nats: jet && rate("nats-flow", { address: jet.address }),
+  });
+  row("eas-flow", { what: "the same by EAS clients: single puts over HTTP, 64 connections" }, {
+    ours: rate("eas-flow", { address: own.address, path: queue(), token, connections: 64 }),
   });
   await planWaiting(servers);
   return servers;
@@ -106,8 +120,8 @@ async function planWaiting(servers) {
   const label = `${(count / 1e6).toFixed(0)} M waiting`;
   row("waiting-put", { what: `put of ${bytes} B over HTTP, 64 connections, ${label}`, base: "empty", goal },
     both((name) => () => rate("http", { address: made[name].address, path: path_, token: TOKEN, connections: 64, bytes })()));
-  row("waiting-flow", { what: `put, pushed, committed, ${label}`, base: "empty", goal },
-    both((name) => () => rate("eas-flow", { address: made[name].address, path: path_, token: TOKEN, connections: 64, bytes })()));
+  row("waiting-flow", { what: `put, pushed, committed on sockets in batches of 100, ${label}`, base: "empty", goal },
+    both((name) => () => rate("session-flow", { address: made[name].address, path: path_, token: TOKEN, bytes })()));
   row("waiting-open", { what: `first answer of a queue, ${label}`, unit: "ms", base: "empty", goal: 1.1, lowerIsBetter: true },
     both((name) => async () => {
       await restart(name);
@@ -119,7 +133,7 @@ async function planWaiting(servers) {
     }));
   row("waiting-memory", { what: `wasm memory after that, ${label}`, unit: "MB", base: "empty", goal: 1.1, lowerIsBetter: true },
     both((name) => async () => {
-      for (const program of ["http", "eas-flow"]) await load(program, { address: made[name].address, path: path_, token: TOKEN, connections: 64, bytes });
+      for (const program of ["http", "session-flow"]) await load(program, { address: made[name].address, path: path_, token: TOKEN, connections: 64, bytes });
       return Number(await (await fetch(`${made[name].url}/bench/memory`)).text()) / 2 ** 20;
     }));
 }
