@@ -171,7 +171,7 @@ impl Desk {
         let event =
             event.and_then(|event| if self.has_room(inbox::bytes(&event)) { Ok(event) } else { Err(too_fast()) });
         match event {
-            Ok(event) => self.tell(terms.side, event),
+            Ok(event) => self.tell_soon(terms.side, event),
             Err(refused) => {
                 self.forgive(ticket);
                 return Err(refused);
