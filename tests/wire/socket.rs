@@ -48,7 +48,7 @@ fn client_messages_in_bytes() {
         (one(Operation::Window(300)), "0a05 0807 28ac02"),
     ];
     for (request, bytes) in golden {
-        assert_eq!(written(&[request.clone()]), hex(bytes), "{request:?}");
+        assert_eq!(written(std::slice::from_ref(&request)), hex(bytes), "{request:?}");
         assert_eq!(requests(hex(bytes).into()).unwrap(), [(7, Ok(request.operation))]);
     }
 }
