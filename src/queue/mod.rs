@@ -67,6 +67,8 @@ pub struct Queue {
     rear_settings: Settings,
     main: Stream,
     rear: Stream,
+    /// The latest time told: a clock that is set back stands still here.
+    now_ms: u64,
 }
 
 impl Queue {
@@ -83,7 +85,7 @@ impl Queue {
         let rear_settings = rear_settings(&settings);
         let main = Stream::open(&settings, &mut stores.side(Side::Main))?;
         let rear = Stream::open(&rear_settings, &mut stores.side(Side::Rear))?;
-        Ok(Self { settings, rear_settings, main, rear })
+        Ok(Self { settings, rear_settings, main, rear, now_ms: 0 })
     }
 
     /// One turn: what happened, at what time. Effects are appended to `effects`, to be carried out once the store is
@@ -140,6 +142,8 @@ impl Queue {
         stores: &mut impl Stores,
         effects: &mut Vec<Effect>,
     ) -> Result<(), StoreError> {
+        self.now_ms = self.now_ms.max(now_ms);
+        let now_ms = self.now_ms;
         // A connection that comes back must not be given what another, still to come back, holds.
         let resuming = matches!(event, Event::Resume(..));
         let (stream, settings, other) = match side {
