@@ -43,13 +43,13 @@ pub use step::{Effect, Reply};
 
 use alloc::vec::Vec;
 use config::Settings;
-use event::{Watch, WatcherId};
+use event::WatcherId;
 use prost::Message;
 use refusal::StoreError;
 use step::{Record, Write};
 use store::{Side, Store, Stores};
 use stream::{Stream, Turn};
-use watcher::Lease;
+use watcher::Remembered;
 
 /// When the machine wants to be woken, Unix milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,8 +124,8 @@ impl Queue {
     }
 
     /// What a connection must remember to be resumed: given back as [`Event::Resume`].
-    pub fn attachment(&self, watcher: WatcherId) -> Option<(Side, Watch, Vec<Lease>)> {
-        let of = |side, stream: &Stream| stream.attachment(watcher).map(|(watch, leases)| (side, watch, leases));
+    pub fn attachment(&self, watcher: WatcherId) -> Option<(Side, Remembered)> {
+        let of = |side, stream: &Stream| stream.attachment(watcher).map(|remembered| (side, remembered));
         of(Side::Main, &self.main).or_else(|| of(Side::Rear, &self.rear))
     }
 

@@ -316,14 +316,16 @@ impl Desk {
         for socket in self.sockets.all().unwrap_or_default() {
             let kept = socket.attachment().ok().flatten();
             let Some(kept) = kept.and_then(|bytes| Attachment::decode(&bytes)) else { continue };
-            let Attachment { watcher, side, watch, leases, session, idle } = kept;
+            let Attachment { watcher, side, remembered, session, idle } = kept;
             let connection = match session {
-                Some(sink) => Connection::Session(socket, Rc::new(Terms { side, sink, watch: watch.clone() })),
+                Some(sink) => {
+                    Connection::Session(socket, Rc::new(Terms { side, sink, watch: remembered.watch.clone() }))
+                }
                 None => Connection::Socket(socket),
             };
             connections.insert(watcher, connection);
             if !idle {
-                queue.turn(now_ms, side, Event::Resume(watcher, watch, leases), &mut store, effects)?;
+                queue.turn(now_ms, side, Event::Resume(watcher, remembered), &mut store, effects)?;
             }
         }
         Ok((queue, store))
