@@ -8,7 +8,7 @@ use super::settle::GiveBack;
 use super::step::{CloseReason, Effect, Reply};
 use super::store::Store;
 use super::stream::{Stream, Turn};
-use super::watcher::{Lease, Watcher};
+use super::watcher::{Lease, Remembered, Watcher};
 use super::{limits, record};
 use alloc::{string::ToString, vec::Vec};
 use core::cmp::Reverse;
@@ -103,9 +103,9 @@ impl Stream {
         &mut self,
         turn: &mut Turn<'_, S>,
         id: WatcherId,
-        watch: Watch,
-        leases: Vec<Lease>,
+        remembered: Remembered,
     ) -> Result<(), StoreError> {
+        let Remembered { watch, leases, sign_ms, stopped } = remembered;
         // Two connections of one consumer can only mean that the end of the older one was not seen.
         if let Some(old) = self.watcher_of(&watch.consumer) {
             let (stale, fresh) = if old < id { (old, id) } else { (id, old) };
@@ -116,9 +116,7 @@ impl Stream {
             self.release(turn, old, 0)?;
         }
         let Start::At(from) = watch.start else { return Ok(()) };
-        let sign_ms = leases.iter().map(|lease| lease.since_ms).max().unwrap_or(turn.now_ms);
         let group_name = watch.consumer.group.clone();
-        let stopped = watch.window == 0;
         self.seat(turn, id, watch, from.0, from.0, sign_ms);
         if let Some(watcher) = self.watchers.get_mut(&id) {
             watcher.stopped = stopped;
@@ -234,6 +232,7 @@ impl Stream {
         seat.last_ms = now_ms;
         if let Some(watcher) = seat.watcher.and_then(|id| self.watchers.get_mut(&id)) {
             watcher.sign_ms = now_ms;
+            self.changed.watchers.extend(seat.watcher);
         }
     }
 
@@ -249,8 +248,8 @@ impl Stream {
         }
     }
 
-    /// What a connection must remember to be resumed. A window of 0 says that it is to be pushed nothing more.
-    pub(super) fn attachment(&self, id: WatcherId) -> Option<(Watch, Vec<Lease>)> {
+    /// What a connection must remember to be resumed.
+    pub(super) fn attachment(&self, id: WatcherId) -> Option<Remembered> {
         let watcher = self.watchers.get(&id)?;
         let group = self.groups.get(&watcher.consumer.group)?;
         let leases = watcher.leases.iter().filter_map(|index| {
@@ -261,12 +260,12 @@ impl Stream {
         let watch = Watch {
             consumer: watcher.consumer.clone(),
             start: Start::At(Index(watcher.from)),
-            window: if watcher.stopped { 0 } else { watcher.window },
+            window: watcher.window,
             auto_commit: watcher.auto_commit,
             index_only: watcher.index_only,
             filter: group.filter.clone(),
         };
-        Some((watch, leases.collect()))
+        Some(Remembered { watch, leases: leases.collect(), sign_ms: watcher.sign_ms, stopped: watcher.stopped })
     }
 
     /// Forgets the consumer that is gone longest and left nothing; false when there is none.

@@ -2,7 +2,7 @@
 
 use super::config::Settings;
 use super::entry::{Filter, Index, Lane, Tags};
-use super::watcher::Lease;
+use super::watcher::Remembered;
 use alloc::{string::String, vec::Vec};
 use bytes::Bytes;
 
@@ -91,8 +91,8 @@ pub enum Event {
     /// Of a connection that watches already only the window changes. With a window of 0 a connection that does not watch
     /// yet stays so: it takes nobody's place and no group begins.
     Attach(Ticket, WatcherId, Watch),
-    /// A connection that outlived the queue in memory, with the leases it remembers. No answer.
-    Resume(WatcherId, Watch, Vec<Lease>),
+    /// A connection that outlived the queue in memory, with what it remembers. No answer.
+    Resume(WatcherId, Remembered),
     /// A connection is gone. No answer; unknown watchers are ignored.
     Detach(WatcherId),
     /// Connections, on either side, were heard of at these times, Unix milliseconds. No answer.

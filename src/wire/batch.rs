@@ -8,12 +8,7 @@ use super::status::{Answer, JSON};
 use crate::queue::entry::{Lane, Tags};
 use crate::queue::event::NewEntry;
 use crate::queue::limits::{BATCH_ENTRIES_MAX, TAGS_MAX};
-use alloc::{
-    borrow::Cow,
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use core::fmt;
@@ -200,24 +195,6 @@ fn lines(body: &Bytes) -> Result<Vec<PutEntry>, Answer> {
     Ok(entries)
 }
 
-/// One entry in JSON. `index` and `message` are there so that what was read from a queue can be put again.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JsonEntry<'a> {
-    #[serde(default, rename = "index")]
-    _index: serde::de::IgnoredAny,
-    #[serde(default, rename = "message")]
-    _message: serde::de::IgnoredAny,
-    #[serde(default)]
-    tags: Option<JsonTags>,
-    #[serde(borrow, default)]
-    data: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    text: Option<Text<'a>>,
-    #[serde(default)]
-    priority: Option<i64>,
-}
-
 /// A text without a copy where it has no escapes.
 #[derive(serde::Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -246,6 +223,49 @@ impl<'de> serde::Deserialize<'de> for JsonTags {
     }
 }
 
+/// One entry in JSON. `index` and `message` are passed over, so that what was read from a queue can be put again.
+struct JsonEntry(PutEntry);
+
+impl<'de> serde::Deserialize<'de> for JsonEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntryVisitor;
+        impl<'de> Visitor<'de> for EntryVisitor {
+            type Value = PutEntry;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("an entry, an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PutEntry, A::Error> {
+                let mut entry = PutEntry::default();
+                let mut body = None;
+                while let Some(Text(key)) = map.next_key()? {
+                    match key.as_ref() {
+                        "tags" => {
+                            entry.tags = map.next_value::<Option<JsonTags>>()?.map(|tags| tags.0).unwrap_or_default()
+                        }
+                        "priority" => entry.priority = map.next_value()?,
+                        "data" | "text" if body.is_some() => {
+                            return Err(A::Error::custom("an entry has either data (base64) or text, once"));
+                        }
+                        "data" => {
+                            let data = map.next_value::<Option<Text>>()?.map_or(Cow::Borrowed(""), |data| data.0);
+                            let wrong = |_| A::Error::custom(format_args!("data is not base64: {}", shown(&data)));
+                            body = Some(STANDARD.decode(data.as_bytes()).map_err(wrong)?);
+                        }
+                        "text" => body = Some(map.next_value::<String>()?.into_bytes()),
+                        "index" | "message" => {
+                            map.next_value::<serde::de::IgnoredAny>()?;
+                        }
+                        _ => return Err(A::Error::custom(format_args!("unknown field {}", shown(&key)))),
+                    }
+                }
+                entry.data = body.unwrap_or_default().into();
+                Ok(entry)
+            }
+        }
+        deserializer.deserialize_map(EntryVisitor).map(JsonEntry)
+    }
+}
+
 /// Entries into a list that ends at the limit.
 struct Entries<'out>(&'out mut Vec<PutEntry>);
 
@@ -257,37 +277,25 @@ impl<'de> Visitor<'de> for Entries<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(entry) = list.next_element::<JsonEntry>()? {
-            let data = match (entry.data, entry.text) {
-                (Some(Text(data)), None) => {
-                    let wrong = |_| A::Error::custom(format_args!("data is not base64: {}", shown(&data)));
-                    STANDARD.decode(data.as_bytes()).map_err(wrong)?.into()
-                }
-                (None, Some(Text(text))) => text.into_owned().into(),
-                (None, None) => Bytes::new(),
-                (Some(_), Some(_)) => return Err(A::Error::custom("an entry has either data (base64) or text")),
-            };
+        while let Some(JsonEntry(entry)) = list.next_element()? {
             if self.0.len() == BATCH_ENTRIES_MAX {
                 return Err(A::Error::custom("too many entries"));
             }
-            let tags = entry.tags.map(|JsonTags(tags)| tags).unwrap_or_default();
-            self.0.push(PutEntry { tags, data, priority: entry.priority });
+            self.0.push(entry);
         }
         Ok(())
     }
 }
 
 fn json(body: &[u8]) -> Result<Vec<PutEntry>, Answer> {
+    let text = core::str::from_utf8(body).map_err(|_| Answer::bad("the body is not UTF-8; JSON is"))?;
     let mut entries = Vec::new();
-    let mut source = serde_json::Deserializer::from_slice(body);
+    let mut source = serde_json::Deserializer::from_str(text);
     match source.deserialize_seq(Entries(&mut entries)).and_then(|()| source.end()) {
         Ok(()) => Ok(entries),
         Err(_) if entries.len() == BATCH_ENTRIES_MAX => Err(too_many()),
-        Err(wrong) => {
-            let wrong: String = wrong.to_string().chars().take(300).collect();
-            Err(Answer::bad(format!(
-                "the body is no JSON list of entries with tags, data (base64) or text, and priority: {wrong}"
-            )))
-        }
+        Err(wrong) => Err(Answer::bad(format!(
+            "the body is no JSON list of entries with tags, data (base64) or text, and priority: {wrong}"
+        ))),
     }
 }

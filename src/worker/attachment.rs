@@ -3,7 +3,7 @@
 use crate::queue::entry::{Filter, Index, Lane, Tags};
 use crate::queue::event::{ConsumerId, Start, Watch, WatcherId};
 use crate::queue::store::Side;
-use crate::queue::watcher::Lease;
+use crate::queue::watcher::{Lease, Remembered};
 use prost::Message;
 
 use super::sockets::ATTACHMENT_BYTES_MAX;
@@ -47,6 +47,10 @@ struct Record {
     /// It does not watch yet.
     #[prost(bool, tag = "16")]
     idle: bool,
+    #[prost(uint64, tag = "17")]
+    sign_ms: u64,
+    #[prost(bool, tag = "18")]
+    stopped: bool,
 }
 
 /// Stands for a watch of new entries only.
@@ -56,8 +60,7 @@ const FROM_NEWEST: u64 = u64::MAX;
 pub struct Attachment {
     pub watcher: WatcherId,
     pub side: Side,
-    pub watch: Watch,
-    pub leases: Vec<Lease>,
+    pub remembered: Remembered,
     /// For a session: whether it is one of a sink.
     pub session: Option<bool>,
     /// It does not watch yet.
@@ -67,7 +70,7 @@ pub struct Attachment {
 impl Attachment {
     /// As bytes that fit.
     pub fn encode(&self) -> Vec<u8> {
-        let mut kept = self.leases.len();
+        let mut kept = self.remembered.leases.len();
         loop {
             let bytes = self.record(kept).encode_to_vec();
             if bytes.len() <= ATTACHMENT_BYTES_MAX || kept == 0 {
@@ -78,27 +81,30 @@ impl Attachment {
     }
 
     fn record(&self, kept: usize) -> Record {
-        let start = match self.watch.start {
+        let watch = &self.remembered.watch;
+        let start = match watch.start {
             Start::At(index) => index.0,
             Start::Newest => FROM_NEWEST,
         };
         let mut record = Record {
             watcher: self.watcher.0,
             rear: self.side == Side::Rear,
-            group: self.watch.consumer.group.clone(),
-            user: self.watch.consumer.user.clone(),
+            group: watch.consumer.group.clone(),
+            user: watch.consumer.user.clone(),
             from: start,
-            window: self.watch.window,
-            auto_commit: self.watch.auto_commit,
-            index_only: self.watch.index_only,
-            filter: self.watch.filter.0.clone(),
+            window: watch.window,
+            auto_commit: watch.auto_commit,
+            index_only: watch.index_only,
+            filter: watch.filter.0.clone(),
             session: self.session.is_some(),
             sink: self.session == Some(true),
             idle: self.idle,
+            sign_ms: self.remembered.sign_ms,
+            stopped: self.remembered.stopped,
             ..Record::default()
         };
         let (mut index, mut lane, mut since) = (0, 0, 0);
-        for lease in self.leases.iter().take(kept) {
+        for lease in self.remembered.leases.iter().take(kept) {
             record.index_steps.push(lease.index.0.wrapping_sub(index));
             record.lane_steps.push(lease.lane.0.wrapping_sub(lane));
             record.since_steps.push((lease.since_ms as i64).wrapping_sub(since));
@@ -131,6 +137,7 @@ impl Attachment {
         };
         let side = if record.rear { Side::Rear } else { Side::Main };
         let session = record.session.then_some(record.sink);
-        Some(Self { watcher: WatcherId(record.watcher), side, watch, leases, session, idle: record.idle })
+        let remembered = Remembered { watch, leases, sign_ms: record.sign_ms, stopped: record.stopped };
+        Some(Self { watcher: WatcherId(record.watcher), side, remembered, session, idle: record.idle })
     }
 }

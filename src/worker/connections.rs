@@ -20,6 +20,7 @@ use crate::queue::{
     event::WatcherId,
     step::{CloseReason, Delivery},
     store::Side,
+    watcher::Remembered,
 };
 use crate::wire::{Transport, frame, socket};
 
@@ -146,10 +147,11 @@ impl Desk {
         let session = terms.map(|terms| terms.sink);
         let watching = papers.queue.as_ref().and_then(|(queue, _)| queue.attachment(id));
         let kept = match (watching, terms) {
-            (Some((side, watch, leases)), _) => Attachment { watcher: id, side, watch, leases, session, idle: false },
+            (Some((side, remembered)), _) => Attachment { watcher: id, side, remembered, session, idle: false },
             (None, Some(terms)) => {
-                let (side, watch) = (terms.side, terms.watch.clone());
-                Attachment { watcher: id, side, watch, leases: Vec::new(), session, idle: true }
+                let remembered =
+                    Remembered { watch: terms.watch.clone(), leases: Vec::new(), sign_ms: 0, stopped: false };
+                Attachment { watcher: id, side: terms.side, remembered, session, idle: true }
             }
             (None, None) => return,
         };

@@ -80,6 +80,8 @@ pub(super) struct Papers {
     pub(super) inbox: Inbox,
     /// Someone works the inbox off.
     busy: bool,
+    /// Something in the inbox came on a socket, where more may follow.
+    patient: bool,
     tickets: u64,
     watchers: u64,
     owed: HashMap<Ticket, Owed>,
@@ -195,6 +197,14 @@ impl Desk {
         }
     }
 
+    /// Tells what came in a message on a socket. The platform hands out the next message of a socket only when nothing
+    /// waits to become durable, so the flush begins a little later: messages that were sent without waiting for answers
+    /// share it.
+    pub(super) fn tell_soon(self: &Rc<Self>, side: Side, event: Event) {
+        self.papers.borrow_mut().patient = true;
+        self.tell(side, event);
+    }
+
     /// The alarm went off. Ends when what was due is done; an alarm whose work failed must come again.
     pub async fn alarm_rang(self: &Rc<Self>) -> Result<(), StoreError> {
         {
@@ -220,6 +230,9 @@ impl Desk {
     /// Works the inbox off until it is empty.
     async fn work(self: Rc<Self>) {
         loop {
+            if std::mem::take(&mut self.papers.borrow_mut().patient) {
+                Delay::from(Duration::ZERO).await;
+            }
             let batch: Batch = {
                 let mut papers = self.papers.borrow_mut();
                 let batch = papers.inbox.take();
@@ -303,14 +316,16 @@ impl Desk {
         for socket in self.sockets.all().unwrap_or_default() {
             let kept = socket.attachment().ok().flatten();
             let Some(kept) = kept.and_then(|bytes| Attachment::decode(&bytes)) else { continue };
-            let Attachment { watcher, side, watch, leases, session, idle } = kept;
+            let Attachment { watcher, side, remembered, session, idle } = kept;
             let connection = match session {
-                Some(sink) => Connection::Session(socket, Rc::new(Terms { side, sink, watch: watch.clone() })),
+                Some(sink) => {
+                    Connection::Session(socket, Rc::new(Terms { side, sink, watch: remembered.watch.clone() }))
+                }
                 None => Connection::Socket(socket),
             };
             connections.insert(watcher, connection);
             if !idle {
-                queue.turn(now_ms, side, Event::Resume(watcher, watch, leases), &mut store, effects)?;
+                queue.turn(now_ms, side, Event::Resume(watcher, remembered), &mut store, effects)?;
             }
         }
         Ok((queue, store))

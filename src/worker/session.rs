@@ -171,7 +171,7 @@ impl Desk {
         let event =
             event.and_then(|event| if self.has_room(inbox::bytes(&event)) { Ok(event) } else { Err(too_fast()) });
         match event {
-            Ok(event) => self.tell(terms.side, event),
+            Ok(event) => self.tell_soon(terms.side, event),
             Err(refused) => {
                 self.forgive(ticket);
                 return Err(refused);
@@ -188,8 +188,8 @@ impl Desk {
         {
             return Some((id, terms.clone()));
         }
-        let Attachment { watcher, side, watch, session, .. } = Attachment::decode(&socket.attachment().ok()??)?;
-        let terms = Rc::new(Terms { side, sink: session?, watch });
+        let Attachment { watcher, side, remembered, session, .. } = Attachment::decode(&socket.attachment().ok()??)?;
+        let terms = Rc::new(Terms { side, sink: session?, watch: remembered.watch });
         socket.set_watcher(watcher);
         papers.connections.insert(watcher, Connection::Session(socket.clone(), terms.clone()));
         Some((watcher, terms))

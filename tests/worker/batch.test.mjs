@@ -80,7 +80,7 @@ test("what makes no sense is refused with a sentence", async () => {
     ["text/plain", "\n\n", 400, /no entry/],
     ["application/json", "[]", 400, /no entry/],
     ["application/json", "{}", 400, /list of entries/],
-    ["application/json", "[{\"body\":1}]", 400, /unknown field `body`/],
+    ["application/json", "[{\"body\":1}]", 400, /unknown field "body"/],
     ["application/json", "[{\"data\":\"aGk=\",\"text\":\"hi\"}]", 400, /either data/],
     ["application/json", "[{\"tags\":{\"_index_\":\"1\"}}]", 400, /reserved/],
     [PROTOBUF, Buffer.from([0xff]), 400, /DataFrameListProto/],

@@ -5,7 +5,7 @@ import { decodeFrame, fields } from "./client.mjs";
 
 export const SUBPROTOCOL = "edgequeue.v1";
 
-export function varint(value) {
+function varint(value) {
   const bytes = [];
   for (value = BigInt(value); value >= 0x80n; value >>= 7n) bytes.push(Number(value & 0x7fn) | 0x80);
   return Buffer.from([...bytes, Number(value)]);
@@ -53,10 +53,14 @@ export class Session {
     const query = new URLSearchParams({ _watch_: "true", ...params });
     const session = new Session();
     session.socket = new WebSocket(`${client.service.url.replace("http", "ws")}${client.path}?${query}`, [SUBPROTOCOL], { headers: client.headers });
-    session.closed = new Promise((resolve) => session.socket.once("close", (code, reason) => resolve([code, String(reason)])));
     session.socket.on("message", (data, binary) => session.#hear(data, binary));
     await new Promise((resolve, reject) => session.socket.once("open", resolve).once("error", reject));
     assert.equal(session.socket.protocol, SUBPROTOCOL);
+    // The close frame itself: the connection below it may stay for half a minute longer.
+    session.closed = new Promise((resolve) => {
+      session.socket._receiver.once("conclude", (code, reason) => resolve([code, String(reason)]));
+      session.socket.once("close", (code, reason) => resolve([code, String(reason)]));
+    });
     return session;
   }
 

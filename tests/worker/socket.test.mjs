@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import WebSocket from "ws";
 import { Client, eventually, fresh } from "./client.mjs";
 import { start } from "./service.mjs";
-import { SUBPROTOCOL, Session, bytes, request, varint } from "./session.mjs";
+import { SUBPROTOCOL, Session, bytes, request } from "./session.mjs";
 import { sleep } from "../../src/bundle/tools.mjs";
 
 let service;
@@ -107,7 +107,7 @@ describe("putting", () => {
     for (const id of ids) session.send(request.put(id, [`entry ${id}`]));
     const answers = await Promise.all(ids.map((id) => session.answer(id)));
     assert.deepEqual(answers.map((answer) => answer.first), range(1, 500));
-    assert.ok(session.messages < 400, `${session.messages} messages for 500 answers`);
+    assert.ok(session.messages < 250, `${session.messages} messages for 500 answers`);
     assert.equal((await queue.attributes())["stream.length"], "500");
     await session.close();
   });
@@ -356,5 +356,3 @@ describe("sleep", () => {
     assert.equal((await alive.closed)[0], 4002);
   });
 });
-
-test("a varint of the test client is one", () => assert.deepEqual([...varint(300)], [0xac, 2]));
