@@ -1,0 +1,237 @@
+//! What the machine says about itself, and what it leaves behind, against the oracle.
+
+use super::model::{Group, SideModel, Sure};
+use super::{Oracle, Turn, Verdict, demand};
+use edgequeue::queue::Wake;
+use edgequeue::queue::entry::{Entry, Filter, Index, Lane};
+use edgequeue::queue::event::{ConsumerId, Event, Start, Watch, WatcherId};
+use edgequeue::queue::limits;
+use edgequeue::queue::refusal::Refusal;
+use edgequeue::queue::stats::{ConsumerStats, ConsumerStatus, Position, Stats};
+use edgequeue::queue::step::Reply;
+use edgequeue::queue::store::Side;
+use edgequeue::queue::watcher::Lease;
+use std::collections::BTreeMap;
+
+/// What a connection remembers.
+pub type Attachment = (Side, Watch, Vec<Lease>);
+
+impl Oracle {
+    /// Length, bytes and next index of both sides.
+    pub fn check_totals(&self, turn: &Turn) -> Verdict {
+        for (side, totals) in [Side::Main, Side::Rear].into_iter().zip(&turn.totals) {
+            let model = self.side(side);
+            let expected = (model.next, model.entries.len() as u64, model.bytes());
+            let seen = (totals.next_index.0, totals.length, totals.bytes);
+            demand!(seen == expected, "{side:?} (next index, length, bytes) is {seen:?} instead of {expected:?}");
+        }
+        self.check_answers(turn)
+    }
+
+    fn check_answers(&self, turn: &Turn) -> Verdict {
+        let model = self.side(turn.side);
+        match turn.event {
+            Event::Stats(ticket) => match turn.must_reply(*ticket)? {
+                Reply::Stats(stats) => self.check_stats(model, stats, turn.now),
+                other => Err(format!("stats were answered with {other:?}")),
+            },
+            Event::Count(ticket, lane, filter) => {
+                let reply = turn.must_reply(*ticket)?;
+                let expected = Reply::Count(count(model, *lane, filter));
+                demand!(*reply == expected, "{reply:?} instead of {expected:?}");
+                Ok(())
+            }
+            Event::Search(ticket, consumer, index) => check_search(model, consumer, *index, turn.must_reply(*ticket)?),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_stats(&self, model: &SideModel, stats: &Stats, now: u64) -> Verdict {
+        let first = model.entries.keys().next().copied().unwrap_or(0);
+        let last = model.entries.keys().next_back().copied().unwrap_or(0);
+        let expected = (model.ended, first, last, model.entries.len() as u64, model.bytes(), model.waiters.len() as u64);
+        let seen = (stats.ended, stats.first.0, stats.last.0, stats.length, stats.bytes, stats.waiting_gets);
+        demand!(seen == expected, "stats (ended, first, last, length, bytes, waiting) {seen:?} instead of {expected:?}");
+        demand!(stats.settings == self.settings, "stats with settings {:?}", stats.settings);
+        let names: Vec<&String> = stats.groups.iter().map(|group| &group.id).collect();
+        let expected: Vec<&String> = model.groups.keys().collect();
+        demand!(names == expected, "groups {names:?} instead of {expected:?}");
+        for (seen, (name, group)) in stats.groups.iter().zip(&model.groups) {
+            let pending = group.leases.len() as u64;
+            demand!(seen.pending == pending, "group {name} has {} pending instead of {pending}", seen.pending);
+            let consumers = group.consumers.len() as u64;
+            demand!(seen.consumers == consumers, "group {name} has {} consumers instead of {consumers}", seen.consumers);
+            let (least, most) = group.delivered;
+            let delivered = seen.delivered;
+            demand!((least..=most).contains(&delivered), "group {name} delivered {delivered}, not {least} to {most}");
+        }
+        let ids: Vec<ConsumerId> = stats.consumers.iter().map(|consumer| consumer.id.clone()).collect();
+        let mut expected = Vec::new();
+        for (group, model) in &model.groups {
+            expected.extend(model.consumers.keys().map(|user| ConsumerId { group: group.clone(), user: user.clone() }));
+        }
+        demand!(ids == expected, "consumers {ids:?} instead of {expected:?}");
+        for seen in &stats.consumers {
+            let group = &model.groups[&seen.id.group];
+            check_consumer(group, seen, now).map_err(|why| format!("consumer {:?}: {why}", seen.id))?;
+        }
+        Ok(())
+    }
+
+    /// Everything that is durable, against the oracle.
+    pub fn check_listing(&self, side: Side, listing: &BTreeMap<u64, Entry>) -> Verdict {
+        let model = self.side(side);
+        for (index, held) in &model.entries {
+            let stored = listing.get(index).ok_or_else(|| format!("{side:?} #{index} is lost"))?;
+            demand!(*stored == held.entry, "{side:?} #{index} is stored as {stored:?} instead of {:?}", held.entry);
+        }
+        let back = listing.keys().find(|index| !model.entries.contains_key(index));
+        demand!(back.is_none(), "{side:?} #{back:?} is stored and should not be");
+        Ok(())
+    }
+
+    /// What one connection remembers, against its leases. What is remembered too much must be settled or gone.
+    pub fn check_attachment(&self, watcher: WatcherId, kept: Option<&Attachment>, fresh: bool) -> Verdict {
+        for side in [Side::Main, Side::Rear] {
+            let model = self.side(side);
+            let Some((name, user)) = model.watcher(watcher) else { continue };
+            let group = &model.groups[name];
+            let (kept_side, watch, leases) = kept.ok_or_else(|| format!("{name}/{user} remembers nothing"))?;
+            demand!(*kept_side == side && watch.consumer.group == name && watch.consumer.user == user, "remembered as {watch:?}");
+            let kept: BTreeMap<u64, &Lease> = leases.iter().map(|lease| (lease.index.0, lease)).collect();
+            for (index, lease) in group.out(user) {
+                let seen = kept.get(&index).ok_or_else(|| format!("{name}/{user} does not remember #{index}"))?;
+                let same = seen.since_ms == lease.since_ms && u64::from(seen.bytes) == lease.bytes;
+                let lane = model.entries[&index].entry.lane;
+                demand!(same && seen.lane == lane, "{name}/{user} remembers {seen:?} instead of {lease:?}");
+            }
+            for index in kept.keys() {
+                let is_out = group.leases.get(index).is_some_and(|lease| lease.user == user);
+                let over = !fresh && (!model.entries.contains_key(index) || group.done(*index) != Sure::No);
+                demand!(is_out || over, "{name}/{user} still remembers #{index}");
+            }
+            let bytes = encoded_bytes(watch, leases);
+            demand!(bytes <= 16 * 1024, "{name}/{user} remembers {bytes} bytes");
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    /// What waits for time must be woken in time.
+    pub fn check_wake(&self, wake: Wake, now: u64, ticked: bool) -> Verdict {
+        let soonest = [wake.timer_ms, wake.alarm_ms].into_iter().flatten().min();
+        demand!(!ticked || soonest.is_none_or(|soonest| soonest > now), "after a tick at {now} it wants to be woken at {soonest:?}");
+        for side in [Side::Main, Side::Rear] {
+            let model = self.side(side);
+            let deadline = model.waiters.iter().map(|waiter| waiter.deadline_ms).min();
+            demand_by("a waiting get", soonest, deadline)?;
+            let retention = self.settings.retention_ms;
+            let oldest = model.entries.values().next().filter(|_| retention != 0);
+            demand_by("retention", wake.alarm_ms, oldest.map(|held| held.entry.put_ms.saturating_add(retention)))?;
+            for (name, group) in &model.groups {
+                let idle = self.settings.max_idle_ms;
+                let oldest = group.leases.values().map(|lease| lease.since_ms).min().filter(|_| idle != 0);
+                demand_by(&format!("an idle entry of {name}"), wake.alarm_ms, oldest.map(|since| since.saturating_add(idle)))?;
+                let silence = self.settings.max_silence_ms;
+                for (user, consumer) in &group.consumers {
+                    let holds = silence != 0 && consumer.connection.is_some() && group.out(user).next().is_some();
+                    let due = consumer.life_ms.latest.saturating_add(silence);
+                    demand_by(&format!("the silence of {name}/{user}"), wake.alarm_ms, holds.then_some(due))?;
+                }
+                let kept = group.reserved.values().filter(|(_, _, sure)| *sure == Sure::Yes).map(|(_, until, _)| *until).min();
+                let somebody = group.consumers.values().any(|consumer| consumer.connection.is_some());
+                demand_by(&format!("an entry kept in {name}"), wake.alarm_ms, kept.filter(|_| somebody))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn demand_by(what: &str, woken: Option<u64>, due: Option<u64>) -> Verdict {
+    let Some(due) = due else { return Ok(()) };
+    demand!(woken.is_some_and(|woken| woken <= due), "{what} is due at {due} and the wake-up is {woken:?}");
+    Ok(())
+}
+
+fn count(model: &SideModel, lane: Option<Lane>, filter: &Filter) -> u64 {
+    let matching = model.entries.values().filter(|held| lane.is_none_or(|lane| held.entry.lane == lane));
+    matching.filter(|held| filter.matches_tags(&held.tags)).count() as u64
+}
+
+fn check_search(model: &SideModel, asked: &ConsumerId, index: Index, reply: &Reply) -> Verdict {
+    let Some(held) = model.entries.get(&index.0) else {
+        demand!(*reply == Reply::Refused(Refusal::NotFound), "a search for a missing entry was answered with {reply:?}");
+        return Ok(());
+    };
+    let Reply::Position(position) = reply else { return Err(format!("a search was answered with {reply:?}")) };
+    let Some(group) = model.groups.get(&asked.group) else {
+        demand!(!position.pending && position.consumer == *asked, "nobody can hold it: {position:?}");
+        return Ok(());
+    };
+    let mut expected = Position { consumer: asked.clone(), pending: false, ahead: 0 };
+    if let Some(lease) = group.leases.get(&index.0) {
+        expected.consumer.user.clone_from(&lease.user);
+        expected.pending = true;
+    } else if group.done(index.0) == Sure::No && group.matches(held) {
+        let ahead = model.unsettled(group).take_while(|held| held.entry.index != index);
+        let waiting: Vec<u64> =
+            ahead.map(|held| held.entry.index.0).filter(|index| !group.leases.contains_key(index)).collect();
+        if waiting.iter().any(|index| group.done(*index) != Sure::No) {
+            return Ok(());
+        }
+        expected.ahead = waiting.len() as u64;
+    } else {
+        expected.ahead = position.ahead;
+    }
+    demand!(*position == expected, "position {position:?} instead of {expected:?}");
+    Ok(())
+}
+
+fn check_consumer(group: &Group, seen: &ConsumerStats, now: u64) -> Verdict {
+    let consumer = &group.consumers[&seen.id.user];
+    let pending = group.out(&seen.id.user).count() as u64;
+    demand!(seen.pending == pending, "{} pending instead of {pending}", seen.pending);
+    demand!((seen.index.0 == 0) == (pending == 0), "index {:?} with {pending} pending", seen.index);
+    if let Some(last) = consumer.last.filter(|_| pending > 0) {
+        demand!(seen.index.0 == last, "index {:?} instead of {last}", seen.index);
+    }
+    let (least, most) = (now.saturating_sub(consumer.life_ms.latest), now.saturating_sub(consumer.life_ms.earliest));
+    demand!((least..=most).contains(&seen.idle_ms), "idle {} ms instead of {least} to {most}", seen.idle_ms);
+    demand!(seen.filter == group.filter, "filter {:?}", seen.filter);
+    let (window, slots, running) = match &consumer.connection {
+        Some(connection) if !connection.watch.auto_commit => {
+            let window = connection.window() as u64;
+            (window, window.saturating_sub(pending), true)
+        }
+        other => (0, 0, other.is_some()),
+    };
+    demand!(u64::from(seen.window) == window && u64::from(seen.slots) == slots, "window {} slots {} instead of {window}, {slots}", seen.window, seen.slots);
+    demand!((seen.status == ConsumerStatus::Running) == running, "status {:?}", seen.status);
+    if !running {
+        let gone = consumer.gone_ms;
+        let leaving = |gone: u64| gone.saturating_add(limits::LEAVING_MS) > now;
+        let seen_leaving = seen.status == ConsumerStatus::Leaving;
+        let possible = if seen_leaving { leaving(gone.latest) } else { !leaving(gone.earliest) };
+        demand!(possible, "status {:?} {} ms after it went", seen.status, now.saturating_sub(gone.latest));
+    }
+    Ok(())
+}
+
+/// What an attachment takes when numbers are written as differences in base 128.
+fn encoded_bytes(watch: &Watch, leases: &[Lease]) -> usize {
+    let number = |value: u64| (64 - (value | 1).leading_zeros() as usize).div_ceil(7);
+    let signed = |value: i64| number(((value << 1) ^ (value >> 63)) as u64);
+    let tags: usize = watch.filter.0.iter().map(|(key, value)| key.len() + value.len() + 8).sum();
+    let start = if let Start::At(index) = watch.start { number(index.0) } else { 1 };
+    let names = watch.consumer.group.len() + watch.consumer.user.len();
+    let mut bytes = 32 + tags + start + names;
+    let mut before = Lease { index: Index(0), lane: Lane(0), since_ms: 0, bytes: 0 };
+    for lease in leases {
+        bytes += signed(lease.index.0 as i64 - before.index.0 as i64);
+        bytes += signed(lease.lane.0 - before.lane.0);
+        bytes += signed(lease.since_ms as i64 - before.since_ms as i64);
+        bytes += number(u64::from(lease.bytes));
+        before = *lease;
+    }
+    bytes
+}

@@ -1,0 +1,216 @@
+//! The oracle: a second, naive queue. Where the machine may choose (which watcher gets an entry, how much fits one turn)
+//! the oracle accepts every legal choice and follows the one it sees; everything else it predicts.
+//!
+//! What a crash makes unknowable is kept as [`Sure::Maybe`] until the machine shows which way it went.
+
+mod check;
+mod deliver;
+mod events;
+mod model;
+mod settle;
+mod timers;
+
+pub use model::{Group, SideModel, Span, Sure};
+
+use edgequeue::queue::config::Settings;
+use edgequeue::queue::entry::{Entry, Index, Tags};
+use edgequeue::queue::event::{Event, Ticket, WatcherId};
+use edgequeue::queue::step::{CloseReason, Effect, Reply};
+use edgequeue::queue::store::{Side, Totals};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub type Verdict<T = ()> = Result<T, String>;
+
+/// Fails with a formatted violation unless the condition holds.
+macro_rules! demand {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err(format!($($message)+));
+        }
+    };
+}
+pub(crate) use demand;
+
+/// One turn as it looked from outside.
+pub struct Turn<'a> {
+    pub now: u64,
+    pub side: Side,
+    pub event: &'a Event,
+    pub effects: &'a [Effect],
+    /// Sums of main and rear after the turn.
+    pub totals: [Totals; 2],
+    /// Looks at a live entry after the turn; used only where the machine had a choice.
+    pub peek: &'a dyn Fn(Side, u64) -> Option<Entry>,
+}
+
+impl Turn<'_> {
+    pub fn reply(&self, ticket: Ticket) -> Option<&Reply> {
+        self.effects.iter().find_map(|effect| match effect {
+            Effect::Reply(answered, reply) if *answered == ticket => Some(reply),
+            _ => None,
+        })
+    }
+
+    pub fn must_reply(&self, ticket: Ticket) -> Verdict<&Reply> {
+        self.reply(ticket).ok_or_else(|| format!("no reply to {ticket:?}"))
+    }
+
+    pub fn closes(&self, watcher: WatcherId, reason: CloseReason) -> bool {
+        self.effects.contains(&Effect::Close(watcher, reason))
+    }
+
+    pub fn again(&self) -> bool {
+        self.effects.contains(&Effect::Again)
+    }
+
+    pub fn is_tick(&self) -> bool {
+        *self.event == Event::Tick
+    }
+}
+
+/// Both sides, and what one turn still owes.
+#[derive(Clone)]
+pub struct Oracle {
+    pub settings: Settings,
+    pub main: SideModel,
+    pub rear: SideModel,
+    /// There is more to do, so nothing has to be complete yet.
+    pub again: bool,
+    turn: Owed,
+}
+
+/// What the effects of the turn at hand must contain.
+#[derive(Clone, Default)]
+struct Owed {
+    replies: BTreeSet<Ticket>,
+    closes: BTreeMap<WatcherId, CloseReason>,
+    /// Dead letters on their way to the rear: the entry and the tags of its copy.
+    dying: Vec<(Entry, Tags)>,
+    /// Entries that may be gone or not.
+    optional: BTreeSet<(Side, u64)>,
+}
+
+impl Oracle {
+    pub fn new(settings: Settings) -> Self {
+        let side = |side| SideModel::new(side);
+        Self { settings, main: side(Side::Main), rear: side(Side::Rear), again: false, turn: Owed::default() }
+    }
+
+    pub fn side(&self, side: Side) -> &SideModel {
+        match side {
+            Side::Main => &self.main,
+            Side::Rear => &self.rear,
+        }
+    }
+
+    pub fn side_mut(&mut self, side: Side) -> &mut SideModel {
+        match side {
+            Side::Main => &mut self.main,
+            Side::Rear => &mut self.rear,
+        }
+    }
+
+    /// Follows one turn, or says what is wrong with it.
+    pub fn accept(&mut self, turn: &Turn) -> Verdict {
+        // Housekeeping that is due may happen before or after the event of the same turn.
+        if self.housekeeping_due(turn.now) {
+            let mut trial = self.clone();
+            if trial.follow(turn, true).is_ok() {
+                *self = trial;
+                return Ok(());
+            }
+        }
+        self.follow(turn, false)
+    }
+
+    fn follow(&mut self, turn: &Turn, housekeeping_first: bool) -> Verdict {
+        self.turn = Owed::default();
+        if turn.is_tick() {
+            self.again = false;
+        }
+        if housekeeping_first {
+            self.housekeep(turn)?;
+        }
+        self.happen(turn)?;
+        self.lapse(turn)?;
+        if !housekeeping_first {
+            self.housekeep(turn)?;
+        }
+        self.bury(turn)?;
+        self.answer_waiters(turn)?;
+        self.walk(turn)?;
+        self.resolve_optional(turn)?;
+        self.check_totals(turn)?;
+        // Again is a promise: until the next tick nothing has to be complete.
+        self.again |= turn.again();
+        if !self.again && !matches!(turn.event, Event::Resume(..)) {
+            self.check_complete(turn.now)?;
+        }
+        Ok(())
+    }
+
+    /// Goes through the effects in order.
+    fn walk(&mut self, turn: &Turn) -> Verdict {
+        let mut replied = BTreeSet::new();
+        for effect in turn.effects {
+            match effect {
+                Effect::Reply(ticket, _) => {
+                    demand!(replied.insert(*ticket), "{ticket:?} was answered twice");
+                    demand!(self.turn.replies.remove(ticket), "{ticket:?} was answered but nobody asked");
+                }
+                Effect::Push(watcher, delivery) => self.push(turn.now, *watcher, delivery)?,
+                Effect::Close(watcher, reason) => self.close(*watcher, *reason)?,
+                Effect::Remember(_) | Effect::Again => {}
+            }
+        }
+        demand!(self.turn.replies.is_empty(), "no reply to {:?}", self.turn.replies);
+        demand!(self.turn.closes.is_empty(), "not closed: {:?}", self.turn.closes);
+        Ok(())
+    }
+
+    /// Appends the dead letters of this turn to the rear. Their order is the machine's choice.
+    fn bury(&mut self, turn: &Turn) -> Verdict {
+        let mut dying = std::mem::take(&mut self.turn.dying);
+        let first = self.rear.next;
+        for index in first..first + dying.len() as u64 {
+            let seen = (turn.peek)(Side::Rear, index).or_else(|| seen_in_effects(turn.effects, &self.rear, index));
+            let position = match &seen {
+                Some(entry) => dying
+                    .iter()
+                    .position(|(dead, tags)| dead.data() == entry.data() && *tags == entry.tags())
+                    .ok_or_else(|| format!("rear #{index} {:?} is none of the dead letters {dying:?}", entry.tags()))?,
+                None => 0,
+            };
+            let (dead, tags) = dying.remove(position);
+            let put_ms = seen.as_ref().map_or(turn.now, |entry| entry.put_ms);
+            demand!(put_ms == turn.now || put_ms == dead.put_ms, "rear #{index} was put at {put_ms}");
+            let copy = Entry::encode(Index(index), dead.lane, put_ms, tags, dead.data());
+            if let Some(seen) = seen {
+                demand!(copy == seen, "rear #{index} is {seen:?} instead of {copy:?}");
+            }
+            self.rear.append(copy);
+        }
+        Ok(())
+    }
+
+    /// The queue was dropped from memory and opened again; these connections are still there.
+    pub fn lose_memory(&mut self, survivors: &BTreeSet<WatcherId>, now: u64) {
+        self.again = false;
+        for side in [&mut self.main, &mut self.rear] {
+            side.lose_memory(survivors, now);
+        }
+    }
+}
+
+/// A copy of a rear entry that came and went in this turn.
+fn seen_in_effects(effects: &[Effect], rear: &SideModel, index: u64) -> Option<Entry> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Push(watcher, delivery) if delivery.entry.index.0 == index && rear.watcher(*watcher).is_some() => {
+            Some(delivery.entry.clone())
+        }
+        Effect::Reply(ticket, Reply::Entries(found)) if rear.waiters.iter().any(|waiter| waiter.ticket == *ticket) => {
+            found.iter().map(|delivery| &delivery.entry).find(|entry| entry.index.0 == index).cloned()
+        }
+        _ => None,
+    })
+}

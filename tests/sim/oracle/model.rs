@@ -1,0 +1,232 @@
+//! What the oracle remembers, in plain maps.
+
+use edgequeue::queue::entry::{Entry, Filter, Tags};
+use edgequeue::queue::event::{Get, Ticket, Watch, WatcherId};
+use edgequeue::queue::limits;
+use edgequeue::queue::store::Side;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Whether something is so, as far as it can be known from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sure {
+    No,
+    Maybe,
+    Yes,
+}
+
+/// A moment that is known up to what a crash took away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub earliest: u64,
+    pub latest: u64,
+}
+
+impl Span {
+    pub fn at(moment: u64) -> Self {
+        Self { earliest: moment, latest: moment }
+    }
+
+    pub fn or(self, moment: u64) -> Self {
+        Self { earliest: self.earliest.min(moment), latest: self.latest.max(moment) }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Held {
+    pub entry: Entry,
+    pub tags: Tags,
+}
+
+/// One side of the queue.
+#[derive(Clone)]
+pub struct SideModel {
+    pub side: Side,
+    pub entries: BTreeMap<u64, Held>,
+    /// Live entries in the order of delivery.
+    pub order: BTreeSet<(Reverse<i64>, u64)>,
+    pub next: u64,
+    pub ended: bool,
+    pub groups: BTreeMap<String, Group>,
+    pub waiters: Vec<Waiter>,
+    /// Entries that the end of a group left without a reader; they go in this turn or a later one.
+    pub sweepable: BTreeSet<u64>,
+}
+
+#[derive(Clone)]
+pub struct Waiter {
+    pub ticket: Ticket,
+    pub get: Get,
+    pub deadline_ms: u64,
+}
+
+#[derive(Clone, Default)]
+pub struct Group {
+    pub filter: Filter,
+    /// Entries below count as settled.
+    pub start: u64,
+    pub settled: BTreeMap<u64, Sure>,
+    /// Entries that were out at one of its consumers at least once.
+    pub touched: BTreeMap<u64, Sure>,
+    pub leases: BTreeMap<u64, Leased>,
+    pub attempts: BTreeMap<u64, u32>,
+    pub gained: BTreeMap<u64, Tags>,
+    /// Who refused an entry last and should not get it next, and whether the machine still knows.
+    pub avoid: BTreeMap<u64, (String, Sure)>,
+    /// For whom an entry is kept, until when, and whether the machine still knows.
+    pub reserved: BTreeMap<u64, (String, u64, Sure)>,
+    pub consumers: BTreeMap<String, Consumer>,
+    /// Entries committed, at least and at most.
+    pub delivered: (u64, u64),
+}
+
+#[derive(Clone, Debug)]
+pub struct Leased {
+    pub user: String,
+    pub since_ms: u64,
+    pub bytes: u64,
+}
+
+#[derive(Clone)]
+pub struct Consumer {
+    pub connection: Option<Connection>,
+    pub life_ms: Span,
+    /// When its connection went, if it went.
+    pub gone_ms: Span,
+    /// Last entry pushed, while the machine remembers.
+    pub last: Option<u64>,
+}
+
+#[derive(Clone)]
+pub struct Connection {
+    pub id: WatcherId,
+    pub watch: Watch,
+    /// The machine knows of it; false between an eviction and its `Resume`.
+    pub awake: bool,
+    pub skip_below: u64,
+    pub stopped: Sure,
+}
+
+impl Connection {
+    pub fn window(&self) -> usize {
+        self.watch.window.min(limits::WINDOW_MAX) as usize
+    }
+}
+
+impl Group {
+    pub fn connection(&self, user: &str) -> Option<&Connection> {
+        self.consumers.get(user).and_then(|consumer| consumer.connection.as_ref())
+    }
+
+    pub fn out(&self, user: &str) -> impl Iterator<Item = (u64, &Leased)> {
+        self.leases.iter().filter(move |(_, lease)| lease.user == user).map(|(index, lease)| (*index, lease))
+    }
+
+    pub fn matches(&self, held: &Held) -> bool {
+        self.filter.matches_tags(&held.tags)
+    }
+
+    /// Whether the group is done with an entry that matches.
+    pub fn done(&self, index: u64) -> Sure {
+        if index < self.start { Sure::Yes } else { self.settled.get(&index).copied().unwrap_or(Sure::No) }
+    }
+
+    /// Forgets whatever was kept about an entry.
+    pub fn forget(&mut self, index: u64) {
+        self.settled.remove(&index);
+        self.touched.remove(&index);
+        self.leases.remove(&index);
+        self.attempts.remove(&index);
+        self.gained.remove(&index);
+        self.avoid.remove(&index);
+        self.reserved.remove(&index);
+    }
+}
+
+impl SideModel {
+    pub fn new(side: Side) -> Self {
+        Self {
+            side,
+            entries: BTreeMap::new(),
+            order: BTreeSet::new(),
+            next: 1,
+            ended: false,
+            groups: BTreeMap::new(),
+            waiters: Vec::new(),
+            sweepable: BTreeSet::new(),
+        }
+    }
+
+    pub fn append(&mut self, entry: Entry) {
+        assert_eq!(entry.index.0, self.next);
+        self.next += 1;
+        self.order.insert((Reverse(entry.lane.0), entry.index.0));
+        let tags = entry.tags();
+        self.entries.insert(entry.index.0, Held { entry, tags });
+    }
+
+    /// Removes an entry for everybody.
+    pub fn remove(&mut self, index: u64) {
+        if let Some(held) = self.entries.remove(&index) {
+            self.order.remove(&(Reverse(held.entry.lane.0), index));
+            self.sweepable.remove(&index);
+            self.groups.values_mut().for_each(|group| group.forget(index));
+        }
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.entries.values().map(|held| held.entry.bytes()).sum()
+    }
+
+    /// Group and user of a connection.
+    pub fn watcher(&self, id: WatcherId) -> Option<(&str, &str)> {
+        self.groups.iter().find_map(|(name, group)| {
+            let is_it = |consumer: &Consumer| consumer.connection.as_ref().is_some_and(|connection| connection.id == id);
+            group.consumers.iter().find(|(_, consumer)| is_it(consumer)).map(|(user, _)| (name.as_str(), user.as_str()))
+        })
+    }
+
+    /// Live entries the group has not settled for sure, in the order of delivery.
+    pub fn unsettled<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = &'a Held> {
+        let held = self.order.iter().map(|(_, index)| &self.entries[index]);
+        held.filter(|held| group.done(held.entry.index.0) != Sure::Yes && group.matches(held))
+    }
+
+    pub fn lose_memory(&mut self, survivors: &BTreeSet<WatcherId>, now: u64) {
+        self.waiters.clear();
+        for group in self.groups.values_mut() {
+            group.lose_memory(survivors, now);
+        }
+    }
+}
+
+impl Group {
+    fn lose_memory(&mut self, survivors: &BTreeSet<WatcherId>, now: u64) {
+        for consumer in self.consumers.values_mut() {
+            consumer.last = None;
+            let survives = consumer.connection.as_ref().is_some_and(|connection| survivors.contains(&connection.id));
+            match &mut consumer.connection {
+                Some(connection) if survives => {
+                    connection.awake = false;
+                    connection.stopped = connection.stopped.min(Sure::Maybe);
+                }
+                Some(_) => {
+                    consumer.connection = None;
+                    consumer.gone_ms = consumer.life_ms.or(now);
+                }
+                None => {}
+            }
+            consumer.life_ms = consumer.life_ms.or(now);
+        }
+        let Self { leases, consumers, touched, attempts, .. } = self;
+        leases.retain(|_, lease| consumers[&lease.user].connection.is_some());
+        touched.retain(|index, sure| {
+            let kept = leases.contains_key(index) || attempts.get(index).is_some_and(|attempts| *attempts > 0);
+            *sure = if kept { *sure } else { Sure::Maybe };
+            true
+        });
+        self.avoid.values_mut().for_each(|(_, sure)| *sure = Sure::Maybe);
+        self.reserved.values_mut().for_each(|(_, _, sure)| *sure = Sure::Maybe);
+    }
+}
+
