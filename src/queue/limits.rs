@@ -43,6 +43,14 @@ pub const WINDOW_MAX: u32 = 1_000;
 pub const WINDOW_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Consumer groups of one queue.
 pub const GROUPS_MAX: usize = 64;
+/// Entries out at consumers or given back by them, in all groups of one side: they are written with every commit.
+pub const OPEN_MAX: usize = 20_000;
+/// Pieces into which commits out of order may cut what a group has not been given yet.
+pub const GROUP_RANGES_MAX: usize = 1_024;
+/// Tags of a group's filter together, in bytes: they are written with every commit.
+pub const FILTER_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of reasons of failed attempts kept at one time; beyond that only the codes are kept.
+pub const REASONS_BYTES_MAX: usize = 256 * 1024;
 /// Consumers one queue remembers, connected or not.
 pub const CONSUMERS_MAX: usize = 1_024;
 /// Bytes pushed in one turn; what is left goes in the next turn.
@@ -51,6 +59,8 @@ pub const TURN_PUSH_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const TURN_PUSH_ENTRIES_MAX: usize = 4_096;
 /// Entries removed by housekeeping (retention, eviction, sweeping) in one turn.
 pub const TURN_HOUSEKEEPING_MAX: usize = 1_000;
+/// Entries one turn looks at for a group's filter; what is left goes in the next turn.
+pub const TURN_LOOKS_MAX: usize = 10_000;
 /// Entries a tag filter may look at in one request before it is refused as too broad.
 pub const SCAN_ENTRIES_MAX: usize = 200_000;
 /// A consumer is `Leaving` for this long after its connection went.

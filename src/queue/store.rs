@@ -39,6 +39,16 @@ pub trait Store {
     /// The live entry with this index, in whatever lane.
     fn find(&mut self, index: Index) -> Result<Option<Entry>, StoreError>;
 
+    /// How many live entries of a lane have an index in `from..below`.
+    fn count(&mut self, lane: Lane, from: Index, below: Index) -> Result<u64, StoreError> {
+        let (mut count, mut at) = (0, from);
+        while let Some(entry) = self.next(lane, at)?.filter(|entry| entry.index < below) {
+            count += 1;
+            at = entry.index.next();
+        }
+        Ok(count)
+    }
+
     /// One of the queue's own records, if it was ever saved.
     fn load(&mut self, record: Record) -> Result<Option<Bytes>, StoreError>;
 

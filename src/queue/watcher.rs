@@ -1,6 +1,9 @@
 //! One live connection and what is out at it.
 
 use super::entry::{Index, Lane};
+use super::event::ConsumerId;
+use super::limits;
+use alloc::vec::Vec;
 
 /// An entry that is out at a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,4 +16,53 @@ pub struct Lease {
     pub since_ms: u64,
     /// Its bytes.
     pub bytes: u32,
+}
+
+/// A live connection.
+#[derive(Clone, Debug)]
+pub(super) struct Watcher {
+    pub consumer: ConsumerId,
+    pub window: u32,
+    pub auto_commit: bool,
+    pub index_only: bool,
+    /// It is given nothing below: it asked for new entries only.
+    pub from: u64,
+    /// It said that it is about to leave: push no more.
+    pub stopped: bool,
+    /// What is out at it, sorted.
+    pub leases: Vec<Index>,
+    /// Bytes of what is out at it.
+    pub leased_bytes: usize,
+    /// Turn of the wheel at which it was last given something; the longest unserved goes first.
+    pub served: u64,
+    /// Its last sign of life, Unix milliseconds.
+    pub sign_ms: u64,
+}
+
+impl Watcher {
+    /// Free places in its window.
+    pub fn slots(&self) -> u32 {
+        if self.auto_commit { u32::MAX } else { self.window.saturating_sub(self.leases.len() as u32) }
+    }
+
+    /// Whether it may be given one more entry.
+    pub fn has_room(&self) -> bool {
+        !self.stopped && self.slots() > 0 && (self.leases.is_empty() || self.leased_bytes < limits::WINDOW_BYTES_MAX)
+    }
+
+    /// An entry goes out to it.
+    pub fn take(&mut self, index: Index, bytes: u32) {
+        if let Err(at) = self.leases.binary_search(&index) {
+            self.leases.insert(at, index);
+            self.leased_bytes += bytes as usize;
+        }
+    }
+
+    /// An entry is no longer out at it.
+    pub fn drop_lease(&mut self, index: Index, bytes: u32) {
+        if let Ok(at) = self.leases.binary_search(&index) {
+            self.leases.remove(at);
+            self.leased_bytes = self.leased_bytes.saturating_sub(bytes as usize);
+        }
+    }
 }

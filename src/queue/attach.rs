@@ -1,0 +1,235 @@
+//! Connections coming, coming back and going.
+
+use super::entry::Index;
+use super::event::{ConsumerId, Start, Ticket, Watch, WatcherId};
+use super::group::{Consumer, Group, Holder, Open};
+use super::limits;
+use super::refusal::{Refusal, StoreError};
+use super::settle::GiveBack;
+use super::step::{CloseReason, Effect, Reply};
+use super::store::Store;
+use super::stream::{Stream, Turn};
+use super::watcher::{Lease, Watcher};
+use alloc::{string::ToString, vec::Vec};
+use core::cmp::Reverse;
+
+impl Stream {
+    /// A connection asks to watch.
+    pub(super) fn attach<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        ticket: Ticket,
+        id: WatcherId,
+        watch: Watch,
+    ) -> Result<(), StoreError> {
+        self.forget_consumers(turn);
+        if let Some(refusal) = self.attach_refusal(turn, &watch) {
+            turn.refuse(ticket, refusal);
+            return Ok(());
+        }
+        let next_index = turn.store.totals().next_index.0;
+        let known = self.groups.contains_key(&watch.consumer.group);
+        let from = if known && watch.start == Start::Newest { next_index } else { 0 };
+        let start = match watch.start {
+            Start::At(index) => index.0,
+            Start::Newest => next_index,
+        };
+        if let Some(old) = self.watcher_of(&watch.consumer) {
+            self.release(turn, old, 0)?;
+            turn.effects.push(Effect::Close(old, CloseReason::TakenOver));
+        }
+        self.seat(turn, id, watch, start, from, turn.now_ms);
+        turn.reply(ticket, Reply::Attached);
+        Ok(())
+    }
+
+    /// Why a watch cannot be.
+    fn attach_refusal<S: Store>(&mut self, turn: &mut Turn<'_, S>, watch: &Watch) -> Option<Refusal> {
+        let filter_bytes: usize = watch.filter.0.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if self.ended && turn.store.totals().length == 0 {
+            return Some(Refusal::Ended);
+        }
+        if filter_bytes > limits::FILTER_BYTES_MAX {
+            let max = limits::FILTER_BYTES_MAX;
+            let text = alloc::format!("the tags to watch for have {filter_bytes} bytes, at most {max} are allowed");
+            return Some(Refusal::Bad(text));
+        }
+        let ConsumerId { group: name, user } = &watch.consumer;
+        match self.groups.get(name) {
+            Some(group) if group.filter != watch.filter => return Some(Refusal::FilterDiffers { group: name.clone() }),
+            None if self.groups.len() >= limits::GROUPS_MAX => {
+                let advice = "use an existing group, or wait until the consumers of one have been gone for ten minutes";
+                return Some(Refusal::TooMany { what: "consumer groups", max: limits::GROUPS_MAX, advice });
+            }
+            Some(group) if group.consumers.contains_key(user) => return None,
+            _ => {}
+        }
+        let consumers: usize = self.groups.values().map(|group| group.consumers.len()).sum();
+        if consumers >= limits::CONSUMERS_MAX && !self.forget_longest_gone() {
+            let advice = "use the same user name again when a consumer comes back";
+            return Some(Refusal::TooMany { what: "consumers", max: limits::CONSUMERS_MAX, advice });
+        }
+        None
+    }
+
+    /// A connection that outlived the memory comes back with what is out at it. Nothing is delivered in this turn: the
+    /// others must come back first.
+    pub(super) fn resume<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        id: WatcherId,
+        watch: Watch,
+        leases: Vec<Lease>,
+    ) -> Result<(), StoreError> {
+        // Two connections of one consumer can only mean that the end of the older one was not seen.
+        if let Some(old) = self.watcher_of(&watch.consumer) {
+            let (stale, fresh) = if old < id { (old, id) } else { (id, old) };
+            turn.effects.push(Effect::Close(stale, CloseReason::TakenOver));
+            if fresh == old {
+                return Ok(());
+            }
+            self.release(turn, old, 0)?;
+        }
+        let Start::At(from) = watch.start else { return Ok(()) };
+        let sign_ms = leases.iter().map(|lease| lease.since_ms).max().unwrap_or(turn.now_ms);
+        let group_name = watch.consumer.group.clone();
+        let stopped = watch.window == 0;
+        self.seat(turn, id, watch, from.0, from.0, sign_ms);
+        if let Some(watcher) = self.watchers.get_mut(&id) {
+            watcher.stopped = stopped;
+        }
+        for lease in leases {
+            let Some(group) = self.groups.get_mut(&group_name) else { continue };
+            let holder = Some(Holder { watcher: id, since_ms: lease.since_ms, bytes: lease.bytes });
+            if let Some(open) = group.open.get_mut(&lease.index) {
+                if open.holder.is_some() {
+                    continue;
+                }
+                open.holder = holder;
+                group.returned.remove(&(Reverse(lease.lane), lease.index));
+            } else if group.is_fresh(lease.lane, lease.index) && turn.store.find(lease.index)?.is_some() {
+                group.fresh_in(lease.lane).remove(lease.index.0, lease.index.0 + 1);
+                group.open.insert(lease.index, Open { lane: lease.lane, holder, trouble: None });
+            } else {
+                continue;
+            }
+            if let Some(watcher) = self.watchers.get_mut(&id) {
+                watcher.take(lease.index, lease.bytes);
+                self.timers.entry_leased(lease.since_ms, sign_ms, turn.settings);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a connection a watcher, and its consumer and group known.
+    fn seat<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        id: WatcherId,
+        watch: Watch,
+        start: u64,
+        from: u64,
+        sign_ms: u64,
+    ) {
+        let Watch { consumer, window, auto_commit, index_only, filter, .. } = watch;
+        let group = self.groups.entry(consumer.group.clone()).or_insert_with(|| {
+            self.changed.groups = true;
+            Group::starting_at(start, filter)
+        });
+        let seat = Consumer { last_ms: sign_ms, watcher: Some(id), auto_commit };
+        let before = group.consumers.insert(consumer.user.clone(), seat);
+        self.changed.consumers |= before.is_none_or(|before| before.auto_commit != auto_commit);
+        self.changed.watchers.insert(id);
+        self.watchers.insert(
+            id,
+            Watcher {
+                consumer,
+                window: window.clamp(1, limits::WINDOW_MAX),
+                auto_commit,
+                index_only,
+                from,
+                stopped: false,
+                leases: Vec::new(),
+                leased_bytes: 0,
+                served: 0,
+                sign_ms,
+            },
+        );
+        self.timers.consumer_gone(turn.now_ms);
+    }
+
+    /// A connection is gone: what was out at it comes back, each delivery counted.
+    pub(super) fn release<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        id: WatcherId,
+        reserved_until_ms: u64,
+    ) -> Result<(), StoreError> {
+        let Some(watcher) = self.watchers.get(&id) else { return Ok(()) };
+        let (consumer, leases) = (watcher.consumer.clone(), watcher.leases.clone());
+        let back = GiveBack { counts: true, rejection: None, reserved_until_ms };
+        for index in leases {
+            self.give_back(turn, &consumer, id, index, back)?;
+        }
+        self.watchers.remove(&id);
+        let seat = self.groups.get_mut(&consumer.group).and_then(|group| group.consumers.get_mut(&consumer.user));
+        if let Some(seat) = seat.filter(|seat| seat.watcher == Some(id)) {
+            seat.watcher = None;
+            seat.last_ms = turn.now_ms;
+            self.changed.consumers = true;
+            self.timers.consumer_gone(turn.now_ms);
+        }
+        Ok(())
+    }
+
+    /// The live connection of a consumer.
+    pub(super) fn watcher_of(&self, consumer: &ConsumerId) -> Option<WatcherId> {
+        self.groups.get(&consumer.group)?.consumers.get(&consumer.user)?.watcher
+    }
+
+    /// A consumer did something.
+    pub(super) fn sign_of_life(&mut self, now_ms: u64, consumer: &ConsumerId) {
+        let group = self.groups.get_mut(&consumer.group);
+        let Some(seat) = group.and_then(|group| group.consumers.get_mut(&consumer.user)) else { return };
+        seat.last_ms = now_ms;
+        if let Some(watcher) = seat.watcher.and_then(|id| self.watchers.get_mut(&id)) {
+            watcher.sign_ms = now_ms;
+        }
+    }
+
+    /// What a connection must remember to be resumed. A window of 0 says that it is to be pushed nothing more.
+    pub(super) fn attachment(&self, id: WatcherId) -> Option<(Watch, Vec<Lease>)> {
+        let watcher = self.watchers.get(&id)?;
+        let group = self.groups.get(&watcher.consumer.group)?;
+        let leases = watcher.leases.iter().filter_map(|index| {
+            let open = group.open.get(index)?;
+            let holder = open.holder?;
+            Some(Lease { index: *index, lane: open.lane, since_ms: holder.since_ms, bytes: holder.bytes })
+        });
+        let watch = Watch {
+            consumer: watcher.consumer.clone(),
+            start: Start::At(Index(watcher.from)),
+            window: if watcher.stopped { 0 } else { watcher.window },
+            auto_commit: watcher.auto_commit,
+            index_only: watcher.index_only,
+            filter: group.filter.clone(),
+        };
+        Some((watch, leases.collect()))
+    }
+
+    /// Forgets the consumer that is gone longest and left nothing; false when there is none.
+    fn forget_longest_gone(&mut self) -> bool {
+        let gone = self.groups.iter().flat_map(|(name, group)| {
+            group
+                .consumers
+                .iter()
+                .filter(|(user, consumer)| consumer.watcher.is_none() && !group.has_left_entries(user))
+                .map(move |(user, consumer)| (consumer.last_ms, name, user))
+        });
+        let Some((name, user)) = gone.min().map(|(_, name, user)| (name.to_string(), user.to_string())) else {
+            return false;
+        };
+        self.forget_consumer(&name, &user);
+        true
+    }
+}

@@ -1,0 +1,261 @@
+//! Filling free windows: what goes to whom, in which order.
+
+use super::entry::{Entry, Index, Lane};
+use super::event::WatcherId;
+use super::group::{Group, Holder, Open};
+use super::limits;
+use super::refusal::StoreError;
+use super::step::{Delivery, Effect};
+use super::store::Store;
+use super::stream::{Stream, Turn};
+use super::watcher::Watcher;
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use core::cmp::Reverse;
+
+/// What one turn may still push. What is left waits for the next turn.
+struct Budget {
+    entries: usize,
+    bytes: usize,
+    /// Entries that may still become open, see [`limits::OPEN_MAX`].
+    open: usize,
+    /// Entries that may still be looked at for their tags.
+    looks: usize,
+}
+
+impl Budget {
+    fn is_spent(&self) -> bool {
+        self.entries == 0 || self.bytes == 0 || self.looks == 0
+    }
+}
+
+impl Stream {
+    /// Gives every group what its consumers have room for: highest lane first, inside a lane what was given back, then
+    /// what is fresh, each in index order.
+    pub(super) fn deliver<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
+        if self.watchers.is_empty() {
+            return Ok(());
+        }
+        let open: usize = self.groups.values().map(|group| group.open.len()).sum();
+        let mut budget = Budget {
+            entries: limits::TURN_PUSH_ENTRIES_MAX,
+            bytes: limits::TURN_PUSH_BYTES_MAX,
+            open: limits::OPEN_MAX.saturating_sub(open),
+            looks: limits::TURN_LOOKS_MAX,
+        };
+        // The groups are taken out so that one can be worked on beside the watchers.
+        let mut groups = core::mem::take(&mut self.groups);
+        let mut committed = Vec::new();
+        let mut outcome = Ok(());
+        for (name, group) in &mut groups {
+            outcome = self.deliver_to(turn, name, group, &mut budget, &mut committed);
+            if outcome.is_err() {
+                break;
+            }
+        }
+        self.groups = groups;
+        outcome?;
+        self.changed.again |= budget.is_spent();
+        for (name, index) in committed {
+            self.settle(turn, &name, index)?;
+        }
+        Ok(())
+    }
+
+    fn deliver_to<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        name: &str,
+        group: &mut Group,
+        budget: &mut Budget,
+        committed: &mut Vec<(String, Index)>,
+    ) -> Result<(), StoreError> {
+        let mut seats: Vec<WatcherId> = group
+            .consumers
+            .values()
+            .filter_map(|consumer| consumer.watcher)
+            .filter(|id| self.watchers.get(id).is_some_and(Watcher::has_room))
+            .collect();
+        if seats.is_empty() {
+            return Ok(());
+        }
+        for (lane, _) in turn.store.lanes() {
+            self.deliver_returned(turn, name, group, lane, &mut seats, budget, committed)?;
+            self.deliver_fresh(turn, name, group, lane, &mut seats, budget, committed)?;
+            if seats.is_empty() || budget.is_spent() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives out again what came back.
+    #[allow(clippy::too_many_arguments)]
+    fn deliver_returned<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        name: &str,
+        group: &mut Group,
+        lane: Lane,
+        seats: &mut Vec<WatcherId>,
+        budget: &mut Budget,
+        committed: &mut Vec<(String, Index)>,
+    ) -> Result<(), StoreError> {
+        let mut after = (Reverse(lane), Index(0));
+        while !seats.is_empty() && !budget.is_spent() {
+            let Some(&place) = group.returned.range(after..).next().filter(|(Reverse(of), _)| *of == lane) else {
+                break;
+            };
+            after = (place.0, place.1.next());
+            let Some(id) = seat_for(&self.watchers, seats, group.open.get(&place.1), place.1, turn.now_ms) else {
+                continue;
+            };
+            group.returned.remove(&place);
+            match turn.store.find(place.1)? {
+                Some(entry) => self.push(turn, name, group, id, entry, seats, budget, committed),
+                None => {
+                    group.open.remove(&place.1);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives out what was never given.
+    #[allow(clippy::too_many_arguments)]
+    fn deliver_fresh<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        name: &str,
+        group: &mut Group,
+        lane: Lane,
+        seats: &mut Vec<WatcherId>,
+        budget: &mut Budget,
+        committed: &mut Vec<(String, Index)>,
+    ) -> Result<(), StoreError> {
+        // A consumer that wants new entries only may find none where another still does.
+        let mut reach = u64::MAX;
+        while !budget.is_spent() && budget.open > 0 {
+            let reaching = seats.iter().copied().filter(|id| self.watchers.get(id).is_some_and(|w| w.from < reach));
+            let Some(id) = roomiest(&self.watchers, reaching) else { break };
+            let from = self.watchers.get(&id).map_or(0, |watcher| watcher.from);
+            let fresh = group.next_fresh(turn.store, lane, from, budget.looks)?;
+            match fresh {
+                Some((entry, looked_at)) => {
+                    budget.looks = budget.looks.saturating_sub(looked_at);
+                    let Some(entry) = entry else { break };
+                    group.fresh_in(lane).remove(entry.index.0, entry.index.0 + 1);
+                    budget.open -= 1;
+                    self.push(turn, name, group, id, entry, seats, budget, committed);
+                }
+                None => reach = from,
+            }
+        }
+        Ok(())
+    }
+
+    /// One entry goes out to one connection.
+    #[allow(clippy::too_many_arguments)]
+    fn push<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        name: &str,
+        group: &mut Group,
+        id: WatcherId,
+        entry: Entry,
+        seats: &mut Vec<WatcherId>,
+        budget: &mut Budget,
+        committed: &mut Vec<(String, Index)>,
+    ) {
+        let Some(watcher) = self.watchers.get_mut(&id) else { return };
+        let (index, bytes) = (entry.index, entry.frame.len() as u32);
+        let open = group.open.entry(index).or_insert(Open { lane: entry.lane, holder: None, trouble: None });
+        open.holder = Some(Holder { watcher: id, since_ms: turn.now_ms, bytes });
+        let gained = open.trouble.as_ref().map(|trouble| trouble.tags()).unwrap_or_default();
+        self.wheel += 1;
+        watcher.served = self.wheel;
+        watcher.take(index, bytes);
+        self.timers.entry_leased(turn.now_ms, watcher.sign_ms, turn.settings);
+        if watcher.auto_commit {
+            committed.push((String::from(name), index));
+        } else {
+            self.changed.watchers.insert(id);
+        }
+        if !watcher.has_room() {
+            seats.retain(|seat| *seat != id);
+        }
+        budget.entries -= 1;
+        budget.bytes = budget.bytes.saturating_sub(entry.frame.len());
+        let delivery = Delivery { entry, gained, index_only: watcher.index_only };
+        turn.effects.push(Effect::Push(id, delivery));
+    }
+}
+
+impl Group {
+    /// The first entry of a lane at `from` or after that the group was never given and wants, with the number of entries
+    /// that were looked at. `Some((None, n))` when `looks` ran out, `None` when there is no such entry.
+    /// What the group does not want is passed over for good.
+    pub(super) fn next_fresh<S: Store>(
+        &mut self,
+        store: &mut S,
+        lane: Lane,
+        from: u64,
+        looks: usize,
+    ) -> Result<Option<(Option<Entry>, usize)>, StoreError> {
+        let mut at = from;
+        let mut looked_at = 0;
+        while let Some((start, end)) = self.fresh_in(lane).first_from(at) {
+            let Some(entry) = store.next(lane, Index(start))? else { return Ok(None) };
+            if entry.index.0 >= end {
+                // Nothing lives in this range any more and nothing will.
+                self.fresh_in(lane).remove(start, end);
+                at = end;
+                continue;
+            }
+            if self.filter.matches(&entry) {
+                // What lies before it is gone.
+                self.fresh_in(lane).remove(start, entry.index.0);
+                return Ok(Some((Some(entry), looked_at)));
+            }
+            if looked_at >= looks {
+                return Ok(Some((None, looked_at)));
+            }
+            looked_at += 1;
+            at = entry.index.0 + 1;
+            self.fresh_in(lane).remove(start, at);
+        }
+        Ok(None)
+    }
+}
+
+/// The seat with most free places; among equals the one that was served longest ago.
+fn roomiest(watchers: &BTreeMap<WatcherId, Watcher>, seats: impl Iterator<Item = WatcherId>) -> Option<WatcherId> {
+    seats
+        .filter_map(|id| watchers.get(&id).map(|watcher| (watcher.slots(), Reverse(watcher.served), id)))
+        .max()
+        .map(|(_, _, id)| id)
+}
+
+/// The seat for an entry that came back: not the consumer that refused it if another has room, and while it is reserved
+/// only the one that held it.
+fn seat_for(
+    watchers: &BTreeMap<WatcherId, Watcher>,
+    seats: &[WatcherId],
+    open: Option<&Open>,
+    index: Index,
+    now_ms: u64,
+) -> Option<WatcherId> {
+    let trouble = open.and_then(|open| open.trouble.as_deref());
+    let held_last = |id: &WatcherId| {
+        trouble.is_some_and(|trouble| watchers.get(id).is_some_and(|watcher| watcher.consumer.user == trouble.user))
+    };
+    let wants = |id: &WatcherId| watchers.get(id).is_some_and(|watcher| watcher.from <= index.0);
+    let able = seats.iter().copied().filter(wants);
+    if trouble.is_some_and(|trouble| trouble.reserved_until_ms > now_ms) {
+        return able.clone().find(held_last);
+    }
+    if trouble.is_some_and(|trouble| trouble.avoid) {
+        let others = roomiest(watchers, able.clone().filter(|id| !held_last(id)));
+        return others.or_else(|| roomiest(watchers, able));
+    }
+    roomiest(watchers, able)
+}

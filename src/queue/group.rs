@@ -1,0 +1,120 @@
+//! A consumer group: its own copy of the stream, as a position and what is out.
+//!
+//! An entry is, for one group, either *fresh* (never given to it), *open* (out at a consumer, or given back and waiting
+//! to go out again) or settled (everything else). Memory is therefore what is in flight, whatever the backlog.
+
+use super::entry::{Entry, Filter, Index, Lane, TAG_LAST_CODE, TAG_LAST_REASON, Tags};
+use super::event::WatcherId;
+use super::ranges::Ranges;
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    string::{String, ToString},
+};
+use core::cmp::Reverse;
+
+/// A consumer group.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    /// What it takes; the same for all its consumers.
+    pub filter: Filter,
+    /// Where it began: lanes it has not met yet are fresh from here.
+    pub start: u64,
+    /// Per lane, what it was never given. A lane that is missing is fresh from `start`.
+    pub fresh: BTreeMap<Lane, Ranges>,
+    /// What is out or was given back.
+    pub open: BTreeMap<Index, Open>,
+    /// The open entries that nobody holds, in delivery order.
+    pub returned: BTreeSet<(Reverse<Lane>, Index)>,
+    /// Entries committed since it exists.
+    pub delivered: u64,
+    /// Its consumers, by user.
+    pub consumers: BTreeMap<String, Consumer>,
+}
+
+/// An entry that was given out and is not settled.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub lane: Lane,
+    /// The connection it is out at; nobody when it was given back.
+    pub holder: Option<Holder>,
+    /// What went wrong with it, if anything did.
+    pub trouble: Option<Box<Trouble>>,
+}
+
+/// Who holds an open entry.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holder {
+    pub watcher: WatcherId,
+    pub since_ms: u64,
+    pub bytes: u32,
+}
+
+/// History of an entry that was given back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Trouble {
+    /// Deliveries that count and did not end in a commit.
+    pub attempts: u32,
+    /// Code of the last rejection, or empty.
+    pub code: String,
+    /// Reason of the last rejection, or empty.
+    pub reason: String,
+    /// Who held it last.
+    pub user: String,
+    /// That user refused it: prefer another.
+    pub avoid: bool,
+    /// Until then only that user may have it, Unix milliseconds.
+    pub reserved_until_ms: u64,
+}
+
+impl Trouble {
+    /// The tags an entry gains from it.
+    pub fn tags(&self) -> Tags {
+        [(TAG_LAST_CODE, &self.code), (TAG_LAST_REASON, &self.reason)]
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(key, value)| (key.to_string(), value.clone()))
+            .collect()
+    }
+}
+
+/// A consumer that is or was connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Consumer {
+    /// Its last sign of life, Unix milliseconds.
+    pub last_ms: u64,
+    /// Its connection, if it has one.
+    pub watcher: Option<WatcherId>,
+    /// Whether its last watch committed by itself.
+    pub auto_commit: bool,
+}
+
+impl Group {
+    /// A group that begins at an index.
+    pub fn starting_at(start: u64, filter: Filter) -> Self {
+        Self { start, filter, ..Self::default() }
+    }
+
+    /// What was never given to it in a lane.
+    pub fn fresh_in(&mut self, lane: Lane) -> &mut Ranges {
+        let start = self.start;
+        self.fresh.entry(lane).or_insert_with(|| Ranges::starting_at(start))
+    }
+
+    /// Whether an entry was never given to it, matching or not.
+    pub fn is_fresh(&self, lane: Lane, index: Index) -> bool {
+        self.fresh.get(&lane).map_or(index.0 >= self.start, |fresh| fresh.contains(index.0))
+    }
+
+    /// Whether the entry must stay for this group's sake.
+    pub fn needs(&self, entry: &Entry) -> bool {
+        self.open.contains_key(&entry.index) || self.is_fresh(entry.lane, entry.index) && self.filter.matches(entry)
+    }
+
+    /// Whether a consumer that went away left entries that nobody holds now.
+    pub fn has_left_entries(&self, user: &str) -> bool {
+        self.returned.iter().any(|(_, index)| {
+            self.open.get(index).and_then(|open| open.trouble.as_ref()).is_some_and(|trouble| trouble.user == user)
+        })
+    }
+}

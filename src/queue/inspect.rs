@@ -1,0 +1,135 @@
+//! What people and programs are told about a queue.
+
+use super::entry::{Entry, Index, Lane};
+use super::event::{ConsumerId, Ticket};
+use super::group::{Consumer, Group};
+use super::limits;
+use super::refusal::{Refusal, StoreError};
+use super::stats::{ConsumerStats, ConsumerStatus, GroupStats, Position, Stats};
+use super::step::Reply;
+use super::store::Store;
+use super::stream::{Stream, Turn};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+impl Stream {
+    /// The whole state.
+    pub(super) fn stats<S: Store>(&mut self, turn: &mut Turn<'_, S>, ticket: Ticket) -> Result<(), StoreError> {
+        let totals = turn.store.totals();
+        let first = self.oldest(turn)?.map(|entry| entry.index).unwrap_or_default();
+        let mut last = Index(0);
+        for (lane, _) in turn.store.lanes() {
+            last = turn.store.previous(lane, Index(u64::MAX))?.map_or(last, |entry| last.max(entry.index));
+        }
+        let consumers = self.groups.iter().flat_map(|(name, group)| {
+            group.consumers.iter().map(|(user, consumer)| {
+                let id = ConsumerId { group: name.clone(), user: user.clone() };
+                self.consumer_stats(turn.now_ms, id, group, consumer)
+            })
+        });
+        let stats = Stats {
+            ended: self.ended,
+            first,
+            last,
+            length: totals.length,
+            bytes: totals.bytes,
+            waiting_gets: self.waiters.len() as u64,
+            settings: turn.settings.clone(),
+            consumers: consumers.collect(),
+            groups: self.groups.iter().map(|(name, group)| group_stats(name, group)).collect(),
+        };
+        turn.reply(ticket, Reply::Stats(stats));
+        Ok(())
+    }
+
+    fn consumer_stats(&self, now_ms: u64, id: ConsumerId, group: &Group, consumer: &Consumer) -> ConsumerStats {
+        let watcher = consumer.watcher.and_then(|id| self.watchers.get(&id));
+        let idle_ms = now_ms.saturating_sub(consumer.last_ms);
+        let status = match watcher {
+            Some(_) => ConsumerStatus::Running,
+            None if idle_ms < limits::LEAVING_MS => ConsumerStatus::Leaving,
+            None if group.has_left_entries(&id.user) => ConsumerStatus::Exit,
+            None => ConsumerStatus::Complete,
+        };
+        let window = watcher.filter(|watcher| !watcher.auto_commit);
+        ConsumerStats {
+            id,
+            index: watcher.and_then(|watcher| watcher.leases.last().copied()).unwrap_or_default(),
+            pending: watcher.map_or(0, |watcher| watcher.leases.len() as u64),
+            status,
+            idle_ms,
+            window: window.map_or(0, |watcher| watcher.window),
+            slots: window.map_or(0, |watcher| watcher.slots()),
+            auto_commit: consumer.auto_commit,
+            filter: group.filter.clone(),
+        }
+    }
+
+    /// Where an entry stands for the group of who asks.
+    pub(super) fn search<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        ticket: Ticket,
+        caller: ConsumerId,
+        index: Index,
+    ) -> Result<(), StoreError> {
+        let Some(entry) = turn.store.find(index)? else {
+            turn.refuse(ticket, Refusal::NotFound);
+            return Ok(());
+        };
+        let holder =
+            self.groups.get(&caller.group).and_then(|group| group.open.get(&index)).and_then(|open| open.holder);
+        let position = match holder.and_then(|holder| self.watchers.get(&holder.watcher)) {
+            Some(watcher) => Position { consumer: watcher.consumer.clone(), pending: true, ahead: 0 },
+            None => {
+                let ahead = self.ahead_of(turn.store, &caller, &entry)?;
+                Position { consumer: caller, pending: false, ahead }
+            }
+        };
+        turn.reply(ticket, Reply::Position(position));
+        Ok(())
+    }
+
+    /// Entries that a group will be given before this one. For a group with a filter, entries it does not want count too.
+    fn ahead_of<S: Store>(&self, store: &mut S, caller: &ConsumerId, entry: &Entry) -> Result<u64, StoreError> {
+        let mut ahead = 0;
+        let group = self.groups.get(&caller.group);
+        for (lane, length) in store.lanes().into_iter().filter(|(lane, _)| *lane >= entry.lane) {
+            let below = if lane == entry.lane { entry.index } else { Index(u64::MAX) };
+            let Some(group) = group else {
+                ahead += if lane == entry.lane { store.count(lane, Index(0), below)? } else { length };
+                continue;
+            };
+            ahead += group.returned_before(lane, below);
+            if lane == entry.lane && group.open.contains_key(&entry.index) {
+                continue;
+            }
+            let fresh: Vec<_> = match group.fresh.get(&lane) {
+                Some(fresh) => fresh.pairs().collect(),
+                None => Vec::from([(group.start, u64::MAX)]),
+            };
+            for (start, end) in fresh {
+                ahead += store.count(lane, Index(start), Index(end.min(below.0)))?;
+            }
+        }
+        Ok(ahead)
+    }
+}
+
+impl Group {
+    /// Entries of a lane that were given back and wait below an index.
+    fn returned_before(&self, lane: Lane, below: Index) -> u64 {
+        self.returned.range((Reverse(lane), Index(0))..(Reverse(lane), below)).count() as u64
+    }
+}
+
+fn group_stats(name: &str, group: &Group) -> GroupStats {
+    let out = group.open.iter().filter(|(_, open)| open.holder.is_some());
+    GroupStats {
+        id: name.into(),
+        index: out.clone().map(|(index, _)| *index).max().unwrap_or_default(),
+        pending: out.count() as u64,
+        delivered: group.delivered,
+        consumers: group.consumers.len() as u64,
+    }
+}

@@ -1,0 +1,215 @@
+//! The queue's own records as bytes: what must outlive the memory beside the entries.
+
+use super::entry::{Filter, Index, Lane, Tags};
+use super::group::{Consumer, Group, Open, Trouble};
+use super::ranges::Ranges;
+use super::refusal::StoreError;
+use super::stream::Stream;
+use alloc::{boxed::Box, format, string::String, vec::Vec};
+use bytes::Bytes;
+use core::cmp::Reverse;
+use prost::Message;
+
+/// [`Record::Groups`](super::step::Record::Groups).
+#[derive(Clone, PartialEq, Message)]
+struct GroupsRecord {
+    #[prost(bool, tag = "1")]
+    ended: bool,
+    /// Entries are still looked for that only a dropped group needed.
+    #[prost(bool, tag = "2")]
+    sweeping: bool,
+    #[prost(message, repeated, tag = "3")]
+    groups: Vec<GroupRecord>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct GroupRecord {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(btree_map = "string, string", tag = "2")]
+    filter: Tags,
+    #[prost(uint64, tag = "3")]
+    start: u64,
+    #[prost(uint64, tag = "4")]
+    delivered: u64,
+    #[prost(message, repeated, tag = "5")]
+    fresh: Vec<LaneRecord>,
+    /// Open entries, each as the distance from the one before.
+    #[prost(uint64, repeated, tag = "6")]
+    open: Vec<u64>,
+    /// Their lanes; left out when all are 0.
+    #[prost(sint64, repeated, tag = "7")]
+    lanes: Vec<i64>,
+    #[prost(message, repeated, tag = "8")]
+    troubles: Vec<TroubleRecord>,
+    /// Users named by the troubles.
+    #[prost(string, repeated, tag = "9")]
+    users: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct LaneRecord {
+    #[prost(sint64, tag = "1")]
+    lane: i64,
+    /// Start and length of each range in turn; a length of 0 means without end.
+    #[prost(uint64, repeated, tag = "2")]
+    ranges: Vec<u64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TroubleRecord {
+    /// Place of the entry in `open`.
+    #[prost(uint32, tag = "1")]
+    place: u32,
+    #[prost(uint32, tag = "2")]
+    attempts: u32,
+    #[prost(string, tag = "3")]
+    code: String,
+    #[prost(string, tag = "4")]
+    reason: String,
+    /// Place of the last holder in `users`.
+    #[prost(uint32, tag = "5")]
+    user: u32,
+    #[prost(bool, tag = "6")]
+    avoid: bool,
+    #[prost(uint64, tag = "7")]
+    reserved_until_ms: u64,
+}
+
+/// [`Record::Consumers`](super::step::Record::Consumers).
+#[derive(Clone, PartialEq, Message)]
+struct ConsumersRecord {
+    #[prost(message, repeated, tag = "1")]
+    consumers: Vec<ConsumerRecord>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ConsumerRecord {
+    #[prost(string, tag = "1")]
+    group: String,
+    #[prost(string, tag = "2")]
+    user: String,
+    #[prost(uint64, tag = "3")]
+    last_ms: u64,
+    #[prost(bool, tag = "4")]
+    auto_commit: bool,
+}
+
+/// The groups of a stream as bytes.
+pub(super) fn save_groups(stream: &Stream) -> Bytes {
+    let groups = stream.groups.iter().map(|(name, group)| save_group(name, group)).collect();
+    GroupsRecord { ended: stream.ended, sweeping: stream.sweep.is_some(), groups }.encode_to_vec().into()
+}
+
+fn save_group(name: &str, group: &Group) -> GroupRecord {
+    let fresh = group.fresh.iter().map(|(lane, ranges)| LaneRecord {
+        lane: lane.0,
+        ranges: ranges
+            .pairs()
+            .flat_map(|(start, end)| [start, if end == u64::MAX { 0 } else { end - start }])
+            .collect(),
+    });
+    let mut record = GroupRecord {
+        name: name.into(),
+        filter: group.filter.0.clone(),
+        start: group.start,
+        delivered: group.delivered,
+        fresh: fresh.collect(),
+        ..GroupRecord::default()
+    };
+    let mut before = 0;
+    for (place, (index, open)) in group.open.iter().enumerate() {
+        record.open.push(index.0 - before);
+        record.lanes.push(open.lane.0);
+        before = index.0;
+        if let Some(trouble) = &open.trouble {
+            record.troubles.push(save_trouble(place as u32, trouble, &mut record.users));
+        }
+    }
+    if record.lanes.iter().all(|lane| *lane == 0) {
+        record.lanes.clear();
+    }
+    record
+}
+
+fn save_trouble(place: u32, trouble: &Trouble, users: &mut Vec<String>) -> TroubleRecord {
+    let user = users.iter().position(|user| *user == trouble.user).unwrap_or_else(|| {
+        users.push(trouble.user.clone());
+        users.len() - 1
+    });
+    TroubleRecord {
+        place,
+        attempts: trouble.attempts,
+        code: trouble.code.clone(),
+        reason: trouble.reason.clone(),
+        user: user as u32,
+        avoid: trouble.avoid,
+        reserved_until_ms: trouble.reserved_until_ms,
+    }
+}
+
+/// Puts stored groups into a stream. All open entries count as given back.
+pub(super) fn load_groups(stream: &mut Stream, bytes: &Bytes) -> Result<(), StoreError> {
+    let record = GroupsRecord::decode(bytes.clone()).map_err(|error| StoreError(format!("groups record: {error}")))?;
+    stream.ended = record.ended;
+    stream.sweep = record.sweeping.then_some((Lane(i64::MAX), Index(0)));
+    stream.groups = record.groups.into_iter().map(|group| (group.name.clone(), load_group(group))).collect();
+    Ok(())
+}
+
+fn load_group(record: GroupRecord) -> Group {
+    let mut group = Group::starting_at(record.start, Filter(record.filter));
+    group.delivered = record.delivered;
+    for LaneRecord { lane, ranges } in record.fresh {
+        let pairs = ranges.chunks_exact(2).filter_map(|pair| {
+            let (start, length) = (*pair.first()?, *pair.get(1)?);
+            Some((start, if length == 0 { u64::MAX } else { start.saturating_add(length) }))
+        });
+        group.fresh.insert(Lane(lane), Ranges::from_pairs(pairs));
+    }
+    let mut troubles = record.troubles.into_iter().peekable();
+    let mut index = Index(0);
+    for (place, step) in record.open.into_iter().enumerate() {
+        index = Index(index.0.saturating_add(step));
+        let lane = Lane(record.lanes.get(place).copied().unwrap_or(0));
+        let trouble = troubles.next_if(|trouble| trouble.place as usize == place).map(|trouble| {
+            Box::new(Trouble {
+                attempts: trouble.attempts,
+                code: trouble.code,
+                reason: trouble.reason,
+                user: record.users.get(trouble.user as usize).cloned().unwrap_or_default(),
+                avoid: trouble.avoid,
+                reserved_until_ms: trouble.reserved_until_ms,
+            })
+        });
+        group.returned.insert((Reverse(lane), index));
+        group.open.insert(index, Open { lane, holder: None, trouble });
+    }
+    group
+}
+
+/// The consumers of a stream as bytes.
+pub(super) fn save_consumers(stream: &Stream) -> Bytes {
+    let consumers = stream.groups.iter().flat_map(|(name, group)| {
+        group.consumers.iter().map(|(user, consumer)| ConsumerRecord {
+            group: name.clone(),
+            user: user.clone(),
+            last_ms: consumer.last_ms,
+            auto_commit: consumer.auto_commit,
+        })
+    });
+    ConsumersRecord { consumers: consumers.collect() }.encode_to_vec().into()
+}
+
+/// Puts stored consumers into the groups of a stream, as gone.
+pub(super) fn load_consumers(stream: &mut Stream, bytes: &Bytes) -> Result<(), StoreError> {
+    let record =
+        ConsumersRecord::decode(bytes.clone()).map_err(|error| StoreError(format!("consumers record: {error}")))?;
+    for consumer in record.consumers {
+        if let Some(group) = stream.groups.get_mut(&consumer.group) {
+            let seat = Consumer { last_ms: consumer.last_ms, watcher: None, auto_commit: consumer.auto_commit };
+            group.consumers.insert(consumer.user, seat);
+        }
+    }
+    Ok(())
+}

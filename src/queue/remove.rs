@@ -1,0 +1,115 @@
+//! Removing entries for everybody, and the end of the stream.
+
+use super::entry::Index;
+use super::event::Ticket;
+use super::refusal::StoreError;
+use super::step::{CloseReason, Reply, Write};
+use super::store::Store;
+use super::stream::{Stream, Turn};
+use alloc::{string::String, vec::Vec};
+
+impl Stream {
+    /// Removes entries; those that are not there are passed over.
+    pub(super) fn remove<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        ticket: Ticket,
+        indexes: &[Index],
+    ) -> Result<(), StoreError> {
+        for &index in indexes {
+            if turn.store.find(index)?.is_some() {
+                self.remove_everywhere(turn, index)?;
+            }
+        }
+        turn.reply(ticket, Reply::Done);
+        Ok(())
+    }
+
+    /// Removes a live entry from the store and from every group it is open in.
+    pub(super) fn remove_everywhere<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        index: Index,
+    ) -> Result<(), StoreError> {
+        let holding = |stream: &Self| {
+            stream.groups.iter().find(|(_, group)| group.open.contains_key(&index)).map(|(name, _)| name.clone())
+        };
+        while let Some(name) = holding(self) {
+            self.forget_open(&name, index);
+        }
+        turn.store.apply(Write::Remove(index))
+    }
+
+    /// Removes everything below an index.
+    pub(super) fn truncate<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        ticket: Ticket,
+        below: Index,
+    ) -> Result<(), StoreError> {
+        self.remove_below(turn, below)?;
+        turn.reply(ticket, Reply::Done);
+        Ok(())
+    }
+
+    fn remove_below<S: Store>(&mut self, turn: &mut Turn<'_, S>, below: Index) -> Result<(), StoreError> {
+        let open: Vec<(String, Index)> = self
+            .groups
+            .iter()
+            .flat_map(|(name, group)| group.open.range(..below).map(|(index, _)| (name.clone(), *index)))
+            .collect();
+        for (name, index) in open {
+            self.forget_open(&name, index);
+        }
+        turn.store.apply(Write::RemoveBelow(below))
+    }
+
+    /// An entry is gone that was open in a group.
+    fn forget_open(&mut self, group_name: &str, index: Index) {
+        let open = self.groups.get_mut(group_name).and_then(|group| group.open.remove(&index));
+        if let Some(open) = open {
+            self.vacate(group_name, index, &open);
+            self.changed.groups = true;
+        }
+    }
+
+    /// Ends the stream: no more puts. With `force` what is waiting is dropped and every watcher closed.
+    pub(super) fn end<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        ticket: Ticket,
+        force: bool,
+    ) -> Result<(), StoreError> {
+        self.ended = true;
+        self.changed.groups = true;
+        if force {
+            let next = turn.store.totals().next_index;
+            self.remove_below(turn, next)?;
+        }
+        self.answer_all_waiters(turn)?;
+        turn.reply(ticket, Reply::Done);
+        Ok(())
+    }
+
+    /// Closes the watchers of an ended stream whose group has nothing left.
+    pub(super) fn close_finished<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
+        let mut finished = Vec::new();
+        for group in self.groups.values_mut() {
+            if group.consumers.values().all(|consumer| consumer.watcher.is_none()) || !group.open.is_empty() {
+                continue;
+            }
+            let mut left = false;
+            for (lane, _) in turn.store.lanes() {
+                left = left || group.next_fresh(turn.store, lane, 0, usize::MAX)?.is_some();
+            }
+            if !left {
+                finished.extend(group.consumers.values().filter_map(|consumer| consumer.watcher));
+            }
+        }
+        for id in finished {
+            self.release(turn, id, 0)?;
+            turn.effects.push(super::Effect::Close(id, CloseReason::Ended));
+        }
+        Ok(())
+    }
+}

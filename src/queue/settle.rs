@@ -1,0 +1,208 @@
+//! What ends a delivery: commit, rejection, or the entry coming back because its holder is gone.
+
+use super::config::DeadPolicy;
+use super::entry::Index;
+use super::event::{CODE_SHUTDOWN, ConsumerId, Rejection, Ticket, WatcherId};
+use super::group::{Open, Trouble};
+use super::limits;
+use super::refusal::{Refusal, StoreError};
+use super::step::{Reply, Write};
+use super::store::Store;
+use super::stream::{DeadLetter, Stream, Turn};
+use core::cmp::Reverse;
+
+/// How an entry comes back to its group.
+#[derive(Clone, Copy)]
+pub(super) struct GiveBack<'a> {
+    /// Whether the delivery counts as an attempt.
+    pub counts: bool,
+    /// Code and reason, when the consumer refused it.
+    pub rejection: Option<&'a Rejection>,
+    /// Until then only its last holder may have it, Unix milliseconds; 0 for anybody at once.
+    pub reserved_until_ms: u64,
+}
+
+impl Stream {
+    /// Entries are done for a group. Unknown and settled ones are passed over: a commit may come twice.
+    pub(super) fn commit<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        ticket: Ticket,
+        consumer: ConsumerId,
+        indexes: &[Index],
+    ) -> Result<(), StoreError> {
+        self.sign_of_life(turn.now_ms, &consumer);
+        let Some(group) = self.groups.get(&consumer.group) else {
+            turn.reply(ticket, Reply::Done);
+            return Ok(());
+        };
+        let pieces: usize = group.fresh.values().map(|ranges| ranges.len()).sum();
+        if pieces > limits::GROUP_RANGES_MAX + limits::LANES_MAX {
+            turn.refuse(
+                ticket,
+                Refusal::TooMany {
+                    what: "gaps from commits of entries that were not delivered yet",
+                    max: limits::GROUP_RANGES_MAX,
+                    advice: "commit entries after they were delivered",
+                },
+            );
+            return Ok(());
+        }
+        for &index in indexes {
+            self.settle(turn, &consumer.group, index)?;
+        }
+        turn.reply(ticket, Reply::Done);
+        Ok(())
+    }
+
+    /// An entry is done for a group, whether or not the group remembers having been given it: after a crash it may not.
+    pub(super) fn settle<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        group_name: &str,
+        index: Index,
+    ) -> Result<(), StoreError> {
+        let Some(group) = self.groups.get_mut(group_name) else { return Ok(()) };
+        match group.open.remove(&index) {
+            Some(open) => self.vacate(group_name, index, &open),
+            None => {
+                let Some(entry) = turn.store.find(index)? else { return Ok(()) };
+                if !group.needs(&entry) {
+                    return Ok(());
+                }
+                group.fresh_in(entry.lane).remove(index.0, index.0 + 1);
+            }
+        }
+        if let Some(group) = self.groups.get_mut(group_name) {
+            group.delivered += 1;
+        }
+        self.changed.groups = true;
+        self.leave_if_done(turn, group_name, index)
+    }
+
+    /// Removes an entry that no group but `settled` can still need.
+    fn leave_if_done<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        settled: &str,
+        index: Index,
+    ) -> Result<(), StoreError> {
+        if self.groups.len() > 1 {
+            let Some(entry) = turn.store.find(index)? else { return Ok(()) };
+            if self.groups.iter().any(|(name, group)| name != settled && group.needs(&entry)) {
+                return Ok(());
+            }
+        }
+        turn.store.apply(Write::Remove(index))
+    }
+
+    /// Clears the traces of an entry that is no longer open: the holder's slot, the queue of returned ones.
+    pub(super) fn vacate(&mut self, group_name: &str, index: Index, open: &Open) {
+        match open.holder {
+            Some(holder) => {
+                if let Some(watcher) = self.watchers.get_mut(&holder.watcher) {
+                    watcher.drop_lease(index, holder.bytes);
+                    self.changed.watchers.insert(holder.watcher);
+                }
+            }
+            None => {
+                if let Some(group) = self.groups.get_mut(group_name) {
+                    group.returned.remove(&(Reverse(open.lane), index));
+                }
+            }
+        }
+    }
+
+    /// A consumer refuses entries it holds. Others are passed over.
+    pub(super) fn reject<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        ticket: Ticket,
+        consumer: ConsumerId,
+        indexes: &[Index],
+        rejection: Rejection,
+    ) -> Result<(), StoreError> {
+        self.sign_of_life(turn.now_ms, &consumer);
+        let shutdown = rejection.code == CODE_SHUTDOWN;
+        let rejection = self.shortened(rejection);
+        let back = GiveBack { counts: !shutdown, rejection: Some(&rejection), reserved_until_ms: 0 };
+        if let Some(id) = self.watcher_of(&consumer) {
+            for &index in indexes {
+                self.give_back(turn, &consumer, id, index, back)?;
+            }
+            if shutdown && let Some(watcher) = self.watchers.get_mut(&id) {
+                watcher.stopped = true;
+                self.changed.watchers.insert(id);
+            }
+        }
+        turn.reply(ticket, Reply::Done);
+        Ok(())
+    }
+
+    /// Without its reason when too many bytes of reasons are kept already.
+    fn shortened(&self, mut rejection: Rejection) -> Rejection {
+        let troubles =
+            self.groups.values().flat_map(|group| group.open.values()).filter_map(|open| open.trouble.as_ref());
+        let kept: usize = troubles.map(|trouble| trouble.reason.len()).sum();
+        if kept + rejection.reason.len() > limits::REASONS_BYTES_MAX {
+            rejection.reason.clear();
+        }
+        rejection
+    }
+
+    /// An entry comes back from the connection that holds it: it goes out again, or is dead after too many attempts.
+    pub(super) fn give_back<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        consumer: &ConsumerId,
+        id: WatcherId,
+        index: Index,
+        back: GiveBack<'_>,
+    ) -> Result<(), StoreError> {
+        let Some(group) = self.groups.get_mut(&consumer.group) else { return Ok(()) };
+        let Some(open) = group.open.get_mut(&index) else { return Ok(()) };
+        let Some(holder) = open.holder.take_if(|holder| holder.watcher == id) else { return Ok(()) };
+        if let Some(watcher) = self.watchers.get_mut(&id) {
+            watcher.drop_lease(index, holder.bytes);
+            self.changed.watchers.insert(id);
+        }
+        let trouble = open.trouble.get_or_insert_default();
+        trouble.attempts += u32::from(back.counts);
+        trouble.user.clone_from(&consumer.user);
+        trouble.avoid = back.rejection.is_some();
+        trouble.reserved_until_ms = back.reserved_until_ms;
+        if let Some(Rejection { code, reason }) = back.rejection {
+            trouble.code.clone_from(code);
+            trouble.reason.clone_from(reason);
+        }
+        self.timers.entry_reserved(turn.now_ms, back.reserved_until_ms);
+        self.changed.groups = true;
+        let max = turn.settings.max_delivery;
+        if max != 0 && trouble.attempts >= max {
+            let trouble = core::mem::take(trouble.as_mut());
+            return self.give_up(turn, &consumer.group, index, &trouble);
+        }
+        group.returned.insert((Reverse(open.lane), index));
+        Ok(())
+    }
+
+    /// A group gives an entry up: by policy a copy goes to the rear side.
+    fn give_up<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        group_name: &str,
+        index: Index,
+        trouble: &Trouble,
+    ) -> Result<(), StoreError> {
+        if let Some(group) = self.groups.get_mut(group_name) {
+            group.open.remove(&index);
+        }
+        let entry = turn.store.find(index)?;
+        if let Some(entry) = entry.filter(|_| turn.settings.dead_message_policy == DeadPolicy::Rear as i32) {
+            let mut tags = entry.tags();
+            tags.extend(trouble.tags());
+            self.dead.push(DeadLetter { lane: entry.lane, tags, data: entry.data() });
+        }
+        self.leave_if_done(turn, group_name, index)
+    }
+}
