@@ -96,6 +96,7 @@ fn swarm<D: Disk>() {
 
 #[test]
 fn every_interleaving_keeps_the_promises() {
+    #[allow(clippy::match_single_binding)]
     match std::env::var("SIM_STORE").as_deref() {
         _ => swarm::<PlainDisk>(),
     }

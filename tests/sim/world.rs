@@ -67,7 +67,7 @@ impl<D: Disk> World<D> {
         let mut disk = D::fresh();
         let now = 1_700_000_000_000;
         let mut stores = disk.open().map_err(|error| error.to_string())?;
-        let queue = Queue::open(now, script.settings.clone(), &mut stores).map_err(|error| error.to_string())?;
+        let queue = Queue::open(script.settings.clone(), &mut stores).map_err(|error| error.to_string())?;
         let oracle = Oracle::new(script.settings.clone());
         Ok(Self {
             disk,
@@ -412,7 +412,7 @@ impl<D: Disk> World<D> {
         self.transcript.note(|| format!("    {} opened again", self.now));
         let hits = self.disk.faults().hits();
         let opened = self.disk.open().and_then(|mut stores| {
-            let queue = Queue::open(self.now, script.settings.clone(), &mut stores)?;
+            let queue = Queue::open(script.settings.clone(), &mut stores)?;
             Ok((stores, queue))
         });
         if self.expect_fault(hits, &opened)? {

@@ -1,6 +1,6 @@
 //! What each event means, before anything is pushed for it.
 
-use super::model::{Connection, Consumer, Group, Span, Sure, Waiter};
+use super::model::{Connection, Consumer, Return, Span, Sure, Waiter};
 use super::settle::everybody_is_done;
 use super::{Oracle, Turn, Verdict, demand};
 use edgequeue::queue::config::Settings;
@@ -10,9 +10,9 @@ use edgequeue::queue::event::{
 };
 use edgequeue::queue::limits;
 use edgequeue::queue::refusal::Refusal;
-use edgequeue::queue::step::{CloseReason, Delivery, Receipt, Reply};
+use edgequeue::queue::step::{CloseReason, Delivery, Effect, Receipt, Reply};
 use edgequeue::queue::store::Side;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
 
 impl Oracle {
@@ -28,10 +28,10 @@ impl Oracle {
                 Ok(())
             }
             Event::Attach(ticket, watcher, watch) => self.on_attach(turn, *ticket, *watcher, watch),
-            Event::Resume(watcher, watch, _) => self.on_resume(side, *watcher, watch),
+            Event::Resume(watcher, watch, _) => self.on_resume(turn, *watcher, watch),
             Event::Detach(watcher) => {
                 for side in [Side::Main, Side::Rear] {
-                    self.disconnect(side, *watcher, turn.now);
+                    self.disconnect(side, *watcher, turn.now, 0);
                 }
                 Ok(())
             }
@@ -132,7 +132,7 @@ impl Oracle {
         }
         let (length, added) = (model.entries.len() as u64, entries.len() as u64);
         let may_evict = self.settings.auto_evict && side == Side::Main && added <= max_length;
-        if added > 0 && length + added > max_length && !may_evict {
+        if length + added > max_length && !may_evict {
             refusals.push(Refusal::Full { length, max: max_length });
         }
         refusals
@@ -141,7 +141,7 @@ impl Oracle {
     fn evict_for(&mut self, side: Side, added: u64) {
         let most = self.settings.max_length;
         let model = self.side_mut(side);
-        while added > 0 && model.entries.len() as u64 + added > most {
+        while model.entries.len() as u64 + added > most {
             let oldest = *model.entries.keys().next().expect("there is something to evict");
             model.remove(oldest);
         }
@@ -154,7 +154,7 @@ impl Oracle {
     }
 
     /// What a get finds now.
-    pub fn found(&self, side: Side, get: &Get) -> Vec<u64> {
+    fn found(&self, side: Side, get: &Get) -> Found {
         let model = self.side(side);
         let matching = model.entries.iter().filter(|(_, held)| get.filter.matches_tags(&held.tags));
         let count = get.count as usize;
@@ -171,33 +171,45 @@ impl Oracle {
             bytes <= limits::GET_BYTES_MAX
         };
         let fitting = found.iter().take_while(|index| within(index)).count().max(1);
+        let cut = fitting < found.len();
         found.truncate(fitting);
-        found
+        Found { indexes: found, cut }
     }
 
-    /// Answers gets that found enough, or waited long enough, in the order in which they came.
+    /// Answers gets that found enough, or waited long enough. The order is the machine's as far as it may choose: those
+    /// that a put satisfied are served in the order in which they came.
     pub fn answer_waiters(&mut self, turn: &Turn) -> Verdict {
+        let mut latest = BTreeMap::new();
+        for effect in turn.effects {
+            let Effect::Reply(ticket, reply) = effect else { continue };
+            let is_it = |waiter: &Waiter| waiter.ticket == *ticket;
+            let sides = [Side::Main, Side::Rear];
+            let place = sides.into_iter().find_map(|side| Some((side, self.side(side).waiters.iter().position(is_it)?)));
+            let Some((side, place)) = place else { continue };
+            self.turn.replies.insert(*ticket);
+            let waiter = self.side_mut(side).waiters.remove(place);
+            let found = self.found(side, &waiter.get);
+            let full = found.complete(&waiter.get);
+            let (due, ended) = (waiter.deadline_ms <= turn.now, self.side(side).ended);
+            demand!(full || due || ended, "{ticket:?} was answered too early with {reply:?}");
+            self.check_found(side, &found.indexes, reply)?;
+            if waiter.get.remove {
+                found.indexes.iter().for_each(|index| self.side_mut(side).remove(*index));
+            }
+            let before = latest.insert(side, *ticket).filter(|_| full && !due && !ended);
+            demand!(before.is_none_or(|before| before < *ticket), "{ticket:?} was answered after the younger {before:?}");
+        }
+        self.check_waiters(turn)
+    }
+
+    /// Nobody waits who need not.
+    fn check_waiters(&self, turn: &Turn) -> Verdict {
         for side in [Side::Main, Side::Rear] {
-            for waiter in std::mem::take(&mut self.side_mut(side).waiters) {
+            for waiter in &self.side(side).waiters {
                 let found = self.found(side, &waiter.get);
-                let full = found.len() as u64 >= waiter.get.count;
-                let due = waiter.deadline_ms <= turn.now;
-                let ended = self.side(side).ended;
-                let asked_now = matches!(turn.event, Event::Get(ticket, _) if *ticket == waiter.ticket);
-                let ending = matches!(turn.event, Event::End(..)) && turn.side == side;
-                let must = full || (due && (turn.is_tick() || asked_now)) || (ending && ended);
-                let reply = turn.reply(waiter.ticket);
-                demand!(reply.is_some() || !must, "get {:?} was not answered; it finds {found:?}", waiter.ticket);
-                let Some(reply) = reply else {
-                    self.side_mut(side).waiters.push(waiter);
-                    continue;
-                };
-                demand!(must || due || ended, "get {:?} was answered too early with {reply:?}", waiter.ticket);
-                self.turn.replies.insert(waiter.ticket);
-                self.check_found(side, &found, reply)?;
-                if waiter.get.remove {
-                    found.iter().for_each(|index| self.side_mut(side).remove(*index));
-                }
+                let due = waiter.deadline_ms <= turn.now && turn.sides().contains(&side);
+                let must = found.complete(&waiter.get) || due || self.side(side).ended;
+                demand!(!must, "{:?} was not answered; it finds {:?}", waiter.ticket, found.indexes);
             }
         }
         Ok(())
@@ -230,7 +242,7 @@ impl Oracle {
         if let Some(old) = self.side(turn.side).groups.get(name).and_then(|group| group.connection(user)) {
             let old = old.id;
             self.turn.closes.insert(old, CloseReason::TakenOver);
-            self.disconnect(turn.side, old, turn.now);
+            self.disconnect(turn.side, old, turn.now, 0);
         }
         let model = self.side_mut(turn.side);
         let (next, is_new) = (model.next, !model.groups.contains_key(name));
@@ -246,7 +258,8 @@ impl Oracle {
         let skip_below = if watch.start == Start::Newest { next } else { 0 };
         let connection = Connection { id, watch: watch.clone(), awake: true, skip_below, stopped: Sure::No };
         let now = Span::at(turn.now);
-        let consumer = Consumer { connection: Some(connection), life_ms: now, gone_ms: now, last: None };
+        let connection = Some(connection);
+        let consumer = Consumer { connection, life_ms: now, left_ms: turn.now, gone_ms: now };
         group.consumers.insert(user.clone(), consumer);
         Ok(())
     }
@@ -269,17 +282,20 @@ impl Oracle {
         refusals
     }
 
-    fn on_resume(&mut self, side: Side, id: WatcherId, watch: &Watch) -> Verdict {
-        let consumer = self.side_mut(side).groups.get_mut(&watch.consumer.group);
-        let consumer = consumer.and_then(|group| group.consumers.get_mut(&watch.consumer.user));
-        let connection = consumer.and_then(|consumer| consumer.connection.as_mut());
-        let connection = connection.filter(|connection| connection.id == id);
+    /// Its last sign of life is not among what a connection remembers, but it lived when it was last pushed something.
+    fn on_resume(&mut self, turn: &Turn, id: WatcherId, watch: &Watch) -> Verdict {
+        let ConsumerId { group, user } = &watch.consumer;
+        let group = self.side_mut(turn.side).groups.get_mut(group).ok_or("resumed in an unknown group")?;
+        let pushed = group.out(user).map(|(_, lease)| lease.since_ms).max().unwrap_or(turn.now);
+        let consumer = group.consumers.get_mut(user).ok_or("an unknown consumer was resumed")?;
+        consumer.life_ms = consumer.life_ms.or(pushed).or(turn.now);
+        let connection = consumer.connection.as_mut().filter(|connection| connection.id == id);
         connection.ok_or("a connection was resumed that the oracle does not know")?.awake = true;
         Ok(())
     }
 
     /// A connection is gone: what it holds is given back.
-    pub fn disconnect(&mut self, side: Side, id: WatcherId, now: u64) {
+    pub fn disconnect(&mut self, side: Side, id: WatcherId, now: u64, reserved_until_ms: u64) {
         let model = self.side_mut(side);
         let Some((group, user)) = model.watcher(id).map(|(group, user)| (group.to_string(), user.to_string())) else {
             return;
@@ -288,10 +304,11 @@ impl Oracle {
         let consumer = leaving.consumers.get_mut(&user).expect("its consumer");
         consumer.connection = None;
         consumer.gone_ms = Span::at(now);
-        consumer.life_ms = consumer.life_ms.or(now);
+        consumer.life_ms = Span::at(now);
         let out: Vec<u64> = leaving.out(&user).map(|(index, _)| index).collect();
         for index in out {
-            self.give_back(side, &group, index, true);
+            let back = Return { user: user.clone(), avoid: false, reserved_until_ms };
+            self.give_back(side, &group, index, true, back);
         }
     }
 
@@ -299,21 +316,11 @@ impl Oracle {
         for Index(index) in indexes {
             let model = self.side_mut(turn.side);
             let Some(group) = model.groups.get_mut(&consumer.group) else { return };
-            if !model.entries.contains_key(index) || group.done(*index) == Sure::Yes {
-                continue;
+            let needed = model.entries.get(index).is_some_and(|held| group.matches(held));
+            if needed && !group.done(*index) {
+                group.delivered += 1;
+                self.settle(turn.side, &consumer.group, *index);
             }
-            let leased = group.leases.contains_key(index);
-            let touched = if leased { Sure::Yes } else { group.touched.get(index).copied().unwrap_or(Sure::No) };
-            match touched {
-                Sure::No => continue,
-                Sure::Maybe => group.delivered.1 += 1,
-                Sure::Yes => {
-                    let possibly = group.done(*index) == Sure::Maybe;
-                    group.delivered.0 += 1;
-                    group.delivered.1 += u64::from(!possibly);
-                }
-            }
-            self.settle(turn.side, &consumer.group, *index, touched);
         }
         self.live(turn, consumer);
     }
@@ -325,14 +332,11 @@ impl Oracle {
             if group.leases.get(index).is_none_or(|lease| lease.user != consumer.user) {
                 continue;
             }
-            let gained = group.gained.entry(*index).or_default();
-            for (key, value) in [("lastCode", &rejection.code), ("lastReason", &rejection.reason)] {
-                if !value.is_empty() {
-                    gained.insert(key.into(), value.clone());
-                }
-            }
-            group.avoid.insert(*index, (consumer.user.clone(), Sure::Yes));
-            self.give_back(turn.side, &consumer.group, *index, !shutdown);
+            let told = [("lastCode", &rejection.code), ("lastReason", &rejection.reason)];
+            let told = told.into_iter().filter(|(_, value)| !value.is_empty());
+            group.gained.insert(*index, told.map(|(key, value)| (key.to_string(), value.clone())).collect());
+            let back = Return { user: consumer.user.clone(), avoid: true, reserved_until_ms: 0 };
+            self.give_back(turn.side, &consumer.group, *index, !shutdown, back);
         }
         self.live(turn, consumer);
         let group = self.side_mut(turn.side).groups.get_mut(&consumer.group);
@@ -362,21 +366,19 @@ impl Oracle {
         self.remove_below(turn.side, next);
         for id in open {
             self.turn.closes.insert(id, CloseReason::Ended);
-            self.disconnect(turn.side, id, turn.now);
+            self.disconnect(turn.side, id, turn.now, 0);
         }
     }
 
     /// Follows what was left to the machine: entries that could stay or go.
     pub fn resolve_optional(&mut self, turn: &Turn) -> Verdict {
-        let mut candidates = std::mem::take(&mut self.turn.optional);
+        let mut candidates = Vec::new();
         for side in [Side::Main, Side::Rear] {
             candidates.extend(self.side(side).sweepable.iter().map(|index| (side, *index)));
         }
         for (side, index) in candidates {
-            if self.side(side).entries.contains_key(&index) && (turn.peek)(side, index).is_none() {
-                let swept = self.side(side).sweepable.contains(&index);
-                let done = everybody_is_done(self.side(side), index);
-                demand!(!swept || done != Sure::No || self.expired(side, index, turn.now), "{side:?} #{index} is lost");
+            let live = self.side(side).entries.contains_key(&index);
+            if live && everybody_is_done(self.side(side), index) && (turn.peek)(side, index).is_none() {
                 self.side_mut(side).remove(index);
             }
         }
@@ -384,9 +386,15 @@ impl Oracle {
     }
 }
 
-impl Group {
-    /// Whether it matters that an entry is still there: it was really settled, not only skipped by the start.
-    pub fn really_settled(&self, index: u64) -> bool {
-        self.settled.get(&index) == Some(&Sure::Yes)
+/// What a get finds.
+struct Found {
+    indexes: Vec<u64>,
+    /// More would not fit into one answer.
+    cut: bool,
+}
+
+impl Found {
+    fn complete(&self, get: &Get) -> bool {
+        self.cut || self.indexes.len() as u64 >= get.count
     }
 }

@@ -1,7 +1,7 @@
 //! The oracle: a second, naive queue. Where the machine may choose (which watcher gets an entry, how much fits one turn)
 //! the oracle accepts every legal choice and follows the one it sees; everything else it predicts.
 //!
-//! What a crash makes unknowable is kept as [`Sure::Maybe`] until the machine shows which way it went.
+//! What a crash makes unknowable is kept as `Sure::Maybe`, or as a span of time.
 
 mod check;
 mod deliver;
@@ -10,11 +10,11 @@ mod model;
 mod settle;
 mod timers;
 
-pub use model::{Group, SideModel, Span, Sure};
+pub use model::SideModel;
 
 use edgequeue::queue::config::Settings;
 use edgequeue::queue::entry::{Entry, Index, Tags};
-use edgequeue::queue::event::{Event, Ticket, WatcherId};
+use edgequeue::queue::event::{ConsumerId, Event, Ticket, WatcherId};
 use edgequeue::queue::step::{CloseReason, Effect, Reply};
 use edgequeue::queue::store::{Side, Totals};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,7 +64,17 @@ impl Turn<'_> {
     }
 
     pub fn is_tick(&self) -> bool {
-        *self.event == Event::Tick
+        matches!(self.event, Event::Tick | Event::Configure(..))
+    }
+
+    /// The sides that settle down in this turn.
+    pub fn sides(&self) -> &'static [Side] {
+        match (self.event, self.side) {
+            (Event::Resume(..), _) => &[],
+            (Event::Tick | Event::Configure(..), _) => &[Side::Main, Side::Rear],
+            (_, Side::Main) => &[Side::Main],
+            (_, Side::Rear) => &[Side::Rear],
+        }
     }
 }
 
@@ -76,6 +86,8 @@ pub struct Oracle {
     pub rear: SideModel,
     /// There is more to do, so nothing has to be complete yet.
     pub again: bool,
+    /// When the last turn was.
+    now: u64,
     turn: Owed,
 }
 
@@ -86,14 +98,12 @@ struct Owed {
     closes: BTreeMap<WatcherId, CloseReason>,
     /// Dead letters on their way to the rear: the entry and the tags of its copy.
     dying: Vec<(Entry, Tags)>,
-    /// Entries that may be gone or not.
-    optional: BTreeSet<(Side, u64)>,
 }
 
 impl Oracle {
     pub fn new(settings: Settings) -> Self {
         let side = |side| SideModel::new(side);
-        Self { settings, main: side(Side::Main), rear: side(Side::Rear), again: false, turn: Owed::default() }
+        Self { settings, main: side(Side::Main), rear: side(Side::Rear), again: false, now: 0, turn: Owed::default() }
     }
 
     pub fn side(&self, side: Side) -> &SideModel {
@@ -112,29 +122,42 @@ impl Oracle {
 
     /// Follows one turn, or says what is wrong with it.
     pub fn accept(&mut self, turn: &Turn) -> Verdict {
-        // Housekeeping that is due may happen before or after the event of the same turn.
-        if self.housekeeping_due(turn.now) {
-            let mut trial = self.clone();
-            if trial.follow(turn, true).is_ok() {
-                *self = trial;
-                return Ok(());
+        // When exactly a consumer is forgotten is the machine's choice, and only shows in what comes of it.
+        let fading = self.fading(turn);
+        if fading.is_empty() {
+            return self.follow(turn, &[], false);
+        }
+        let singles = fading.iter().map(|consumer| vec![consumer.clone()]);
+        let choices: Vec<_> = [vec![], fading.clone()].into_iter().chain(singles).collect();
+        for choice in &choices {
+            for first in [true, false] {
+                let mut trial = self.clone();
+                if trial.follow(turn, choice, first).is_ok() {
+                    *self = trial;
+                    return Ok(());
+                }
             }
         }
-        self.follow(turn, false)
+        self.follow(turn, &[], false)
     }
 
-    fn follow(&mut self, turn: &Turn, housekeeping_first: bool) -> Verdict {
+    /// `forgotten` are consumers whose time may be over, forgotten before or after the event.
+    fn follow(&mut self, turn: &Turn, forgotten: &[(Side, ConsumerId)], first: bool) -> Verdict {
         self.turn = Owed::default();
         if turn.is_tick() {
             self.again = false;
         }
-        if housekeeping_first {
-            self.housekeep(turn)?;
+        turn.sides().iter().for_each(|side| self.side_mut(*side).settled_down = true);
+        self.expire(turn);
+        if first {
+            self.forget_consumers(turn, forgotten);
         }
         self.happen(turn)?;
-        self.lapse(turn)?;
-        if !housekeeping_first {
-            self.housekeep(turn)?;
+        if !first {
+            self.forget_consumers(turn, forgotten);
+        }
+        for side in turn.sides() {
+            self.lapse(*side, turn)?;
         }
         self.bury(turn)?;
         self.answer_waiters(turn)?;
@@ -146,6 +169,8 @@ impl Oracle {
         if !self.again && !matches!(turn.event, Event::Resume(..)) {
             self.check_complete(turn.now)?;
         }
+        self.now = turn.now;
+        self.note_leftovers();
         Ok(())
     }
 
@@ -171,6 +196,9 @@ impl Oracle {
     /// Appends the dead letters of this turn to the rear. Their order is the machine's choice.
     fn bury(&mut self, turn: &Turn) -> Verdict {
         let mut dying = std::mem::take(&mut self.turn.dying);
+        if !dying.is_empty() && turn.side == Side::Main {
+            self.lapse(Side::Rear, turn)?;
+        }
         let first = self.rear.next;
         for index in first..first + dying.len() as u64 {
             let seen = (turn.peek)(Side::Rear, index).or_else(|| seen_in_effects(turn.effects, &self.rear, index));
@@ -197,7 +225,7 @@ impl Oracle {
     pub fn lose_memory(&mut self, survivors: &BTreeSet<WatcherId>, now: u64) {
         self.again = false;
         for side in [&mut self.main, &mut self.rear] {
-            side.lose_memory(survivors, now);
+            side.lose_memory(survivors, self.now, now);
         }
     }
 }

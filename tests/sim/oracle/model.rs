@@ -51,6 +51,8 @@ pub struct SideModel {
     pub waiters: Vec<Waiter>,
     /// Entries that the end of a group left without a reader; they go in this turn or a later one.
     pub sweepable: BTreeSet<u64>,
+    /// False after the queue was opened, until a turn looks after this side.
+    pub settled_down: bool,
 }
 
 #[derive(Clone)]
@@ -65,19 +67,27 @@ pub struct Group {
     pub filter: Filter,
     /// Entries below count as settled.
     pub start: u64,
-    pub settled: BTreeMap<u64, Sure>,
-    /// Entries that were out at one of its consumers at least once.
+    pub settled: BTreeSet<u64>,
+    /// Entries that were out at one of its consumers at least once. After a crash the machine may not know.
     pub touched: BTreeMap<u64, Sure>,
     pub leases: BTreeMap<u64, Leased>,
     pub attempts: BTreeMap<u64, u32>,
     pub gained: BTreeMap<u64, Tags>,
-    /// Who refused an entry last and should not get it next, and whether the machine still knows.
-    pub avoid: BTreeMap<u64, (String, Sure)>,
-    /// For whom an entry is kept, until when, and whether the machine still knows.
-    pub reserved: BTreeMap<u64, (String, u64, Sure)>,
+    /// How an entry came back last. Kept while it is out again: after a crash it counts again.
+    pub returns: BTreeMap<u64, Return>,
     pub consumers: BTreeMap<String, Consumer>,
-    /// Entries committed, at least and at most.
-    pub delivered: (u64, u64),
+    /// Entries committed.
+    pub delivered: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Return {
+    /// Who held it.
+    pub user: String,
+    /// That consumer refused it and should not get it next.
+    pub avoid: bool,
+    /// Until then only that consumer may have it; 0 for anybody at once.
+    pub reserved_until_ms: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -90,11 +100,12 @@ pub struct Leased {
 #[derive(Clone)]
 pub struct Consumer {
     pub connection: Option<Connection>,
+    /// Its last sign of life.
     pub life_ms: Span,
+    /// When it last had left entries that nobody holds.
+    pub left_ms: u64,
     /// When its connection went, if it went.
     pub gone_ms: Span,
-    /// Last entry pushed, while the machine remembers.
-    pub last: Option<u64>,
 }
 
 #[derive(Clone)]
@@ -127,8 +138,8 @@ impl Group {
     }
 
     /// Whether the group is done with an entry that matches.
-    pub fn done(&self, index: u64) -> Sure {
-        if index < self.start { Sure::Yes } else { self.settled.get(&index).copied().unwrap_or(Sure::No) }
+    pub fn done(&self, index: u64) -> bool {
+        index < self.start || self.settled.contains(&index)
     }
 
     /// Forgets whatever was kept about an entry.
@@ -138,8 +149,23 @@ impl Group {
         self.leases.remove(&index);
         self.attempts.remove(&index);
         self.gained.remove(&index);
-        self.avoid.remove(&index);
-        self.reserved.remove(&index);
+        self.returns.remove(&index);
+    }
+
+    /// Whether a consumer held entries that came back and that nobody holds now.
+    pub fn has_left_entries(&self, user: &str) -> bool {
+        self.returns.iter().any(|(index, back)| back.user == user && !self.leases.contains_key(index))
+    }
+
+    /// Whether the group is given `one` before `other`, of the same lane: what came back goes first.
+    pub fn comes_before(&self, one: u64, other: u64) -> bool {
+        let came_back = |index| self.touched.get(&index).copied().unwrap_or(Sure::No);
+        match (came_back(one), came_back(other)) {
+            (Sure::Yes, Sure::No) => true,
+            (Sure::No, Sure::Yes) | (Sure::No, Sure::Maybe) | (Sure::Maybe, Sure::Yes) => false,
+            (Sure::Maybe, Sure::Maybe) => false,
+            _ => one < other,
+        }
     }
 }
 
@@ -154,6 +180,7 @@ impl SideModel {
             groups: BTreeMap::new(),
             waiters: Vec::new(),
             sweepable: BTreeSet::new(),
+            settled_down: true,
         }
     }
 
@@ -186,47 +213,53 @@ impl SideModel {
         })
     }
 
-    /// Live entries the group has not settled for sure, in the order of delivery.
+    /// Live entries the group has not settled, in the order of delivery.
     pub fn unsettled<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = &'a Held> {
         let held = self.order.iter().map(|(_, index)| &self.entries[index]);
-        held.filter(|held| group.done(held.entry.index.0) != Sure::Yes && group.matches(held))
+        held.filter(|held| !group.done(held.entry.index.0) && group.matches(held))
     }
 
-    pub fn lose_memory(&mut self, survivors: &BTreeSet<WatcherId>, now: u64) {
+    pub fn lose_memory(&mut self, survivors: &BTreeSet<WatcherId>, before: u64, now: u64) {
         self.waiters.clear();
+        self.settled_down = false;
         for group in self.groups.values_mut() {
-            group.lose_memory(survivors, now);
+            group.lose_memory(survivors, before, now);
         }
     }
 }
 
 impl Group {
-    fn lose_memory(&mut self, survivors: &BTreeSet<WatcherId>, now: u64) {
+    /// The memory is lost that was valid `before`; only what was stored and the surviving connections are left `now`.
+    fn lose_memory(&mut self, survivors: &BTreeSet<WatcherId>, before: u64, now: u64) {
         for consumer in self.consumers.values_mut() {
-            consumer.last = None;
-            let survives = consumer.connection.as_ref().is_some_and(|connection| survivors.contains(&connection.id));
-            match &mut consumer.connection {
-                Some(connection) if survives => {
-                    connection.awake = false;
+            let Some(connection) = &mut consumer.connection else {
+                // Commits without a connection are signs of life that need not be stored.
+                consumer.life_ms.earliest = consumer.gone_ms.earliest;
+                continue;
+            };
+            if survivors.contains(&connection.id) {
+                connection.awake = false;
+                if connection.watch.auto_commit {
                     connection.stopped = connection.stopped.min(Sure::Maybe);
                 }
-                Some(_) => {
-                    consumer.connection = None;
-                    consumer.gone_ms = consumer.life_ms.or(now);
-                }
-                None => {}
+            } else {
+                // It was connected until the memory was lost.
+                consumer.connection = None;
+                consumer.life_ms = Span::at(before).or(now);
+                consumer.gone_ms = consumer.life_ms;
             }
-            consumer.life_ms = consumer.life_ms.or(now);
         }
-        let Self { leases, consumers, touched, attempts, .. } = self;
-        leases.retain(|_, lease| consumers[&lease.user].connection.is_some());
-        touched.retain(|index, sure| {
-            let kept = leases.contains_key(index) || attempts.get(index).is_some_and(|attempts| *attempts > 0);
-            *sure = if kept { *sure } else { Sure::Maybe };
-            true
-        });
-        self.avoid.values_mut().for_each(|(_, sure)| *sure = Sure::Maybe);
-        self.reserved.values_mut().for_each(|(_, _, sure)| *sure = Sure::Maybe);
+        let Self { leases, consumers, touched, returns, .. } = self;
+        let lost: Vec<u64> = leases
+            .iter()
+            .filter(|(_, lease)| consumers[&lease.user].connection.is_none())
+            .map(|(index, _)| *index)
+            .collect();
+        for index in lost {
+            leases.remove(&index);
+            if !returns.contains_key(&index) {
+                touched.insert(index, Sure::Maybe);
+            }
+        }
     }
 }
-

@@ -1,84 +1,93 @@
-//! What time does: retention and forgetting on any turn, returns and silence on ticks.
+//! What time does, on any turn of a side: retention, forgetting, idle entries, silent connections.
 
-use super::model::Sure;
+use super::model::Return;
 use super::{Oracle, Turn, Verdict, demand};
-use edgequeue::queue::event::WatcherId;
+use edgequeue::queue::event::{ConsumerId, WatcherId};
 use edgequeue::queue::limits;
 use edgequeue::queue::step::CloseReason;
 use edgequeue::queue::store::Side;
+use std::collections::BTreeSet;
 
 const SIDES: [Side; 2] = [Side::Main, Side::Rear];
 
 impl Oracle {
-    /// Whether this turn may remove entries or forget consumers because of their age.
-    pub fn housekeeping_due(&self, now: u64) -> bool {
-        let forgettable = |side: Side| {
-            let groups = self.side(side).groups.values();
-            groups.flat_map(|group| group.consumers.values()).any(|consumer| {
-                consumer.connection.is_none() && consumer.life_ms.earliest.saturating_add(limits::FORGET_MS) <= now
-            })
-        };
-        let expired = |side: Side| self.side(side).entries.keys().any(|index| self.expired(side, *index, now));
-        SIDES.into_iter().any(|side| forgettable(side) || expired(side))
-    }
-
-    /// Retention, then forgetting.
-    pub fn housekeep(&mut self, turn: &Turn) -> Verdict {
-        for side in SIDES {
-            self.expire(side, turn);
-            self.forget_consumers(side, turn.now);
-        }
-        Ok(())
-    }
-
     pub fn expired(&self, side: Side, index: u64, now: u64) -> bool {
-        let retention = self.settings.retention_ms;
+        // The rear keeps what it has.
+        let retention = if side == Side::Rear { 0 } else { self.settings.retention_ms };
         retention != 0 && self.side(side).entries[&index].entry.put_ms.saturating_add(retention) <= now
     }
 
-    /// Old entries go, oldest first. One behind a younger one (the clock went backward) may wait, and a long run of them
-    /// may take several turns.
-    fn expire(&mut self, side: Side, turn: &Turn) {
-        let indexes: Vec<u64> = self.side(side).entries.keys().copied().collect();
-        let mut in_front = true;
-        for (position, index) in indexes.into_iter().enumerate() {
-            let expired = self.expired(side, index, turn.now);
-            in_front &= expired && position < limits::TURN_HOUSEKEEPING_MAX;
-            if expired && (in_front || (turn.peek)(side, index).is_none()) {
-                self.side_mut(side).remove(index);
-            }
-        }
-    }
-
-    fn forget_consumers(&mut self, side: Side, now: u64) {
-        let names: Vec<String> = self.side(side).groups.keys().cloned().collect();
-        for name in names {
-            let group = self.side_mut(side).groups.get_mut(&name).expect("listed");
-            group.consumers.retain(|_, consumer| {
-                consumer.connection.is_some() || consumer.life_ms.latest.saturating_add(limits::FORGET_MS) > now
-            });
-            if group.consumers.is_empty() {
-                self.drop_group(side, &name);
-            }
-        }
-    }
-
-    /// Silent connections are closed, slow entries are taken back, and what was kept for somebody is kept no longer.
-    pub fn lapse(&mut self, turn: &Turn) -> Verdict {
-        for side in SIDES {
-            self.silence(side, turn)?;
-            if turn.is_tick() {
-                self.take_back_idle(side, turn.now);
-            }
-            for group in self.side_mut(side).groups.values_mut() {
-                let tick = turn.is_tick();
-                group.reserved.retain(|_, (_, until, _)| *until > turn.now || !tick);
-                for (_, until, sure) in group.reserved.values_mut() {
-                    *sure = if *until <= turn.now { Sure::Maybe } else { *sure };
+    /// Old entries go before anything else happens, oldest first. One behind a younger one of its lane (the clock went
+    /// backward) may wait, and a long run of them may take several turns.
+    pub fn expire(&mut self, turn: &Turn) {
+        for side in turn.sides() {
+            let indexes: Vec<u64> = self.side(*side).entries.keys().copied().collect();
+            let mut blocked = BTreeSet::new();
+            for (position, index) in indexes.into_iter().enumerate() {
+                let lane = self.side(*side).entries[&index].entry.lane;
+                if !self.expired(*side, index, turn.now) {
+                    blocked.insert(lane);
+                    continue;
+                }
+                let must = !blocked.contains(&lane) && position < limits::TURN_HOUSEKEEPING_MAX;
+                if must || (turn.peek)(*side, index).is_none() {
+                    self.side_mut(*side).remove(index);
                 }
             }
         }
-        Ok(())
+    }
+
+    /// Consumers that may be forgotten in this turn, and may be remembered.
+    pub fn fading(&self, turn: &Turn) -> Vec<(Side, ConsumerId)> {
+        let mut fading = Vec::new();
+        for side in turn.sides() {
+            for (name, group) in &self.side(*side).groups {
+                for (user, consumer) in &group.consumers {
+                    let due = consumer.life_ms.earliest.saturating_add(limits::FORGET_MS) <= turn.now;
+                    if consumer.connection.is_none() && due {
+                        fading.push((*side, ConsumerId { group: name.clone(), user: user.clone() }));
+                    }
+                }
+            }
+        }
+        fading
+    }
+
+    /// Forgets those named, unless they left something, and those whose time is over beyond doubt.
+    pub fn forget_consumers(&mut self, turn: &Turn, named: &[(Side, ConsumerId)]) {
+        for (side, id) in self.fading(turn) {
+            let group = self.side_mut(side).groups.get_mut(&id.group).expect("just listed");
+            let consumer = &group.consumers[&id.user];
+            let since = consumer.life_ms.latest.saturating_add(limits::FORGET_MS).max(consumer.left_ms);
+            let over = since.saturating_add(limits::LEAVING_MS) <= turn.now;
+            let named = named.contains(&(side, id.clone()));
+            if (over || named) && !group.has_left_entries(&id.user) {
+                group.consumers.remove(&id.user);
+                if group.consumers.is_empty() {
+                    self.drop_group(side, &id.group);
+                }
+            }
+        }
+    }
+
+    /// Keeps in mind until when somebody had left entries.
+    pub fn note_leftovers(&mut self) {
+        let now = self.now;
+        for side in SIDES {
+            for group in self.side_mut(side).groups.values_mut() {
+                let users: Vec<String> = group.consumers.keys().filter(|user| group.has_left_entries(user)).cloned().collect();
+                for user in users {
+                    let consumer = group.consumers.get_mut(&user).expect("just listed");
+                    consumer.left_ms = consumer.left_ms.max(now);
+                }
+            }
+        }
+    }
+
+    /// Slow entries are taken back, then silent connections are closed.
+    pub fn lapse(&mut self, side: Side, turn: &Turn) -> Verdict {
+        self.take_back_idle(side, turn.now);
+        self.silence(side, turn)
     }
 
     fn silence(&mut self, side: Side, turn: &Turn) -> Verdict {
@@ -86,25 +95,18 @@ impl Oracle {
         for (group, user, id) in self.connections(side) {
             let model = &self.side(side).groups[&group];
             let life = model.consumers[&user].life_ms;
-            let holds = model.out(&user).next().is_some();
-            let silent = |moment: u64| most != 0 && holds && moment.saturating_add(most) <= turn.now;
+            // Nobody is silent who was only just given something to do.
+            let oldest = model.out(&user).map(|(_, lease)| lease.since_ms).min();
+            let silent = |moment: u64| {
+                oldest.is_some_and(|oldest| most != 0 && moment.max(oldest).saturating_add(most) <= turn.now)
+            };
             if !turn.closes(id, CloseReason::Silent) {
-                let slow = self.settings.max_idle_ms != 0;
-                demand!(!turn.is_tick() || !silent(life.latest) || slow, "{group}/{user} is silent and stays connected");
+                demand!(!silent(life.latest), "{group}/{user} is silent and stays connected");
                 continue;
             }
             demand!(silent(life.earliest), "{group}/{user} was closed as silent and is not");
-            let out: Vec<u64> = model.out(&user).map(|(index, _)| index).collect();
-            self.disconnect(side, id, turn.now);
             self.turn.closes.insert(id, CloseReason::Silent);
-            let until = turn.now + limits::SILENCE_GRACE_MS;
-            let model = self.side_mut(side);
-            for index in out.into_iter().filter(|index| model.entries.contains_key(index)) {
-                let group = model.groups.get_mut(&group).expect("listed");
-                if group.done(index) != Sure::Yes {
-                    group.reserved.insert(index, (user.clone(), until, Sure::Yes));
-                }
-            }
+            self.disconnect(side, id, turn.now, turn.now.saturating_add(limits::SILENCE_GRACE_MS));
         }
         Ok(())
     }
@@ -115,8 +117,10 @@ impl Oracle {
         for name in names.iter().filter(|_| most != 0) {
             let leases = &self.side(side).groups[name].leases;
             let old = leases.iter().filter(|(_, lease)| lease.since_ms.saturating_add(most) <= now);
-            let old: Vec<u64> = old.map(|(index, _)| *index).collect();
-            old.into_iter().for_each(|index| self.give_back(side, name, index, true));
+            let old: Vec<(u64, String)> = old.map(|(index, lease)| (*index, lease.user.clone())).collect();
+            for (index, user) in old {
+                self.give_back(side, name, index, true, Return { user, avoid: false, reserved_until_ms: 0 });
+            }
         }
     }
 
