@@ -1,5 +1,24 @@
-//! edgequeue: a queue service for asynchronous inference at the edge.
+//! edgequeue: a queue service for asynchronous inference at the edge, compatible with the PAI-EAS queue protocol.
+//!
+//! The rooms, in the order in which data walks through them:
+//!
+//! - [`wire`]: bytes to values: a request becomes a call, a call becomes an [`queue::Event`];
+//! - [`queue`]: the machine: a turn takes an event and results in writes and effects; read its `mod.rs` first;
+//! - [`store`]: where entries live: the writes of one or several turns become few rows;
+//! - `worker`: the shell on the platform: makes the rows durable, then carries the effects out; [`wire`] makes bytes of
+//!   the replies.
+//!
+//! `queue`, `wire` and `store` are pure: no clock, no randomness, no I/O, no operating system. `docs/architecture.md`
+//! has the drawing and the invariants.
 #![cfg_attr(not(feature = "std"), no_std)]
 extern crate alloc;
 
 pub mod queue;
+pub mod store;
+pub mod wire;
+
+#[cfg(all(feature = "worker", not(all(target_arch = "wasm32", target_os = "unknown"))))]
+compile_error!("the feature `worker` is for wasm32-unknown-unknown only: build it with `npm run build`");
+
+#[cfg(feature = "worker")]
+mod worker;

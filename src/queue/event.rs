@@ -125,3 +125,24 @@ pub struct Rejection {
 
 /// Code of a rejection that says: the consumer is about to leave; push no more, and do not count this delivery.
 pub const CODE_SHUTDOWN: &str = "Shutdown";
+
+impl Event {
+    /// The ticket of the answer that is owed for it, if one is.
+    pub fn ticket(&self) -> Option<Ticket> {
+        match self {
+            Self::Put(ticket, ..)
+            | Self::Get(ticket, ..)
+            | Self::Attach(ticket, ..)
+            | Self::Commit(ticket, ..)
+            | Self::Reject(ticket, ..)
+            | Self::Remove(ticket, ..)
+            | Self::Truncate(ticket, ..)
+            | Self::End(ticket, ..)
+            | Self::Configure(ticket, ..)
+            | Self::Stats(ticket)
+            | Self::Count(ticket, ..)
+            | Self::Search(ticket, ..) => Some(*ticket),
+            Self::Abandon(_) | Self::Resume(..) | Self::Detach(_) | Self::Tick => None,
+        }
+    }
+}

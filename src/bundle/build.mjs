@@ -1,0 +1,47 @@
+// `npm run build`: compiles the worker to wasm, generates its bindings into build/worker, and weighs the result.
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+import { Refused, at, command, isMain, needRust, run, say } from "./tools.mjs";
+
+/** The bundle's weight decides the cold start; the platform's own limit (3 MB) is far away. */
+const GZIP_BYTES_MAX = 300 * 1024;
+
+const TARGET = "wasm32-unknown-unknown";
+const WASM = at("target-worker", TARGET, "release", "edgequeue.wasm");
+const OUT = at("build", "worker");
+/** The compiled file the bindings were made from. */
+const STAMP = at("build", "worker.wasm");
+
+export function build() {
+  needRust([TARGET]);
+  // Without WASM_BINDGEN_USE_JS_SYS the macros name other paths than the ones the worker crate was built with.
+  run("cargo", ["rustc", "--quiet", "--locked", "--release", "--lib", "--crate-type", "cdylib", "--features", "worker",
+    "--target", TARGET, "--target-dir", at("target-worker")],
+  { env: { WASM_BINDGEN_USE_JS_SYS: "1" }, why: "Compiling the worker" });
+  if (!fresh()) {
+    rmSync(OUT, { recursive: true, force: true });
+    mkdirSync(OUT, { recursive: true });
+    run("cargo", ["run", "--quiet", "--locked", "--features", "bundle", "--bin", "bundle", "--target-dir", at("target-bundle"), "--", WASM, OUT],
+      { why: "Generating the bindings" });
+    copyFileSync(WASM, STAMP);
+  }
+  weigh();
+}
+
+/** The bindings belong to the compiled file and to the generator as it is now. */
+function fresh() {
+  const made = at("build", "worker", "edgequeue_bg.wasm");
+  if (!existsSync(STAMP) || !existsSync(made)) return false;
+  if (statSync(at("src", "bundle", "main.rs")).mtimeMs > statSync(made).mtimeMs) return false;
+  return readFileSync(STAMP).equals(readFileSync(WASM));
+}
+
+function weigh() {
+  const bytes = readFileSync(at("build", "worker", "edgequeue_bg.wasm"));
+  const gzip = gzipSync(bytes, { level: 9 }).length;
+  const kb = (size) => `${(size / 1024).toFixed(1)} KB`;
+  say(`worker built: ${kb(bytes.length)} wasm, ${kb(gzip)} gzip (limit ${kb(GZIP_BYTES_MAX)})`);
+  if (gzip > GZIP_BYTES_MAX) throw new Refused("The worker is over its size limit: see what grew with `cargo tree --features worker`.");
+}
+
+if (isMain(import.meta.url)) await command(build);

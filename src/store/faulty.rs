@@ -1,0 +1,88 @@
+//! Rows that fail when they are told to, for the simulator and tests.
+
+use super::rows::{Extent, LaneKey, RowSums, Rows, SegmentRow, StateId};
+use crate::queue::entry::{Index, Lane, Mark};
+use crate::queue::refusal::StoreError;
+use crate::queue::store::Side;
+use bytes::Bytes;
+
+/// Wraps rows. Once the operation that was chosen has failed, all later ones fail too, until
+/// [`heal`](FaultyRows::heal).
+#[derive(Clone, Debug, Default)]
+pub struct FaultyRows<R> {
+    /// The rows underneath.
+    pub rows: R,
+    operations_left: Option<u64>,
+}
+
+impl<R> FaultyRows<R> {
+    /// Rows that do not fail yet.
+    pub fn new(rows: R) -> Self {
+        Self { rows, operations_left: None }
+    }
+
+    /// Lets this many further operations succeed.
+    pub fn fail_after(&mut self, operations: u64) {
+        self.operations_left = Some(operations);
+    }
+
+    /// Fails no more.
+    pub fn heal(&mut self) {
+        self.operations_left = None;
+    }
+
+    fn rows(&mut self) -> Result<&mut R, StoreError> {
+        match &mut self.operations_left {
+            Some(0) => return Err(StoreError("the rows were told to fail".into())),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        Ok(&mut self.rows)
+    }
+}
+
+impl<R: Rows> Rows for FaultyRows<R> {
+    fn state(&mut self, id: StateId) -> Result<Option<Bytes>, StoreError> {
+        self.rows()?.state(id)
+    }
+
+    fn put_state(&mut self, id: StateId, value: Bytes) -> Result<(), StoreError> {
+        self.rows()?.put_state(id, value)
+    }
+
+    fn lane_above(&mut self, side: Side, above: Option<Lane>) -> Result<Option<Lane>, StoreError> {
+        self.rows()?.lane_above(side, above)
+    }
+
+    fn tail(&mut self, key: LaneKey) -> Result<Option<(Extent, Bytes)>, StoreError> {
+        self.rows()?.tail(key)
+    }
+
+    fn segment_from(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
+        self.rows()?.segment_from(key, at)
+    }
+
+    fn segment_upto(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
+        self.rows()?.segment_upto(key, at)
+    }
+
+    fn segment_marked(&mut self, key: LaneKey, above: Index, marks: &[Mark]) -> Result<Option<SegmentRow>, StoreError> {
+        self.rows()?.segment_marked(key, above, marks)
+    }
+
+    fn sums(&mut self, key: LaneKey, from: Index, below: Index) -> Result<RowSums, StoreError> {
+        self.rows()?.sums(key, from, below)
+    }
+
+    fn put_segment(&mut self, key: LaneKey, row: SegmentRow) -> Result<(), StoreError> {
+        self.rows()?.put_segment(key, row)
+    }
+
+    fn delete_segment(&mut self, key: LaneKey, first: Index) -> Result<(), StoreError> {
+        self.rows()?.delete_segment(key, first)
+    }
+
+    fn delete_below(&mut self, key: LaneKey, below: Index) -> Result<u64, StoreError> {
+        self.rows()?.delete_below(key, below)
+    }
+}

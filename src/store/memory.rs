@@ -1,0 +1,192 @@
+//! Rows in memory, for the simulator, tests and benchmarks. They can be cloned cheaply, taken back and counted.
+
+use super::rows::{Extent, LaneKey, RowSums, Rows, SegmentRow, StateId};
+use crate::queue::entry::{Index, Lane, Mark};
+use crate::queue::refusal::StoreError;
+use crate::queue::store::Side;
+use alloc::{collections::BTreeMap, vec::Vec};
+use bytes::Bytes;
+
+/// Row operations since the rows exist, rolled back ones included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowCounts {
+    /// Rows read.
+    pub read: u64,
+    /// Rows written.
+    pub written: u64,
+    /// Rows deleted.
+    pub deleted: u64,
+}
+
+/// Rows in memory. A crash is: drop the store, keep the rows.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryRows {
+    state: BTreeMap<StateId, Bytes>,
+    segments: BTreeMap<(LaneKey, Index), SegmentRow>,
+    counts: RowCounts,
+    undo: Option<Vec<Undo>>,
+}
+
+/// How to take one write back.
+#[derive(Clone, Debug)]
+enum Undo {
+    State(StateId, Option<Bytes>),
+    Segment(LaneKey, Index, Option<SegmentRow>),
+}
+
+impl MemoryRows {
+    /// No rows.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Row operations so far.
+    pub fn counts(&self) -> RowCounts {
+        self.counts
+    }
+
+    /// Begins a transaction; it ends with [`commit`](Self::commit) or [`rollback`](Self::rollback).
+    pub fn begin(&mut self) {
+        self.undo = Some(Vec::new());
+    }
+
+    /// Keeps what was written since [`begin`](Self::begin).
+    pub fn commit(&mut self) {
+        self.undo = None;
+    }
+
+    /// Takes back what was written since [`begin`](Self::begin).
+    pub fn rollback(&mut self) {
+        for undo in self.undo.take().unwrap_or_default().into_iter().rev() {
+            match undo {
+                Undo::State(id, Some(value)) => drop(self.state.insert(id, value)),
+                Undo::State(id, None) => drop(self.state.remove(&id)),
+                Undo::Segment(key, first, Some(row)) => drop(self.segments.insert((key, first), row)),
+                Undo::Segment(key, first, None) => drop(self.segments.remove(&(key, first))),
+            }
+        }
+    }
+
+    /// All segment rows of a lane, in order.
+    pub fn segments(&self, key: LaneKey) -> impl DoubleEndedIterator<Item = &SegmentRow> {
+        self.segments.range((key, Index(0))..=(key, Index(u64::MAX))).map(|(_, row)| row)
+    }
+
+    /// How many rows there are, of all kinds.
+    pub fn len(&self) -> usize {
+        self.state.len() + self.segments.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All state rows.
+    pub fn states(&self) -> impl Iterator<Item = (StateId, &Bytes)> {
+        self.state.iter().map(|(id, value)| (*id, value))
+    }
+
+    fn read<T>(&mut self, row: Option<T>) -> Result<Option<T>, StoreError> {
+        self.counts.read += u64::from(row.is_some());
+        Ok(row)
+    }
+
+    fn remember(&mut self, undo: Undo) {
+        if let Some(log) = &mut self.undo {
+            log.push(undo);
+        }
+    }
+}
+
+impl Rows for MemoryRows {
+    fn state(&mut self, id: StateId) -> Result<Option<Bytes>, StoreError> {
+        self.read(self.state.get(&id).cloned())
+    }
+
+    fn put_state(&mut self, id: StateId, value: Bytes) -> Result<(), StoreError> {
+        self.counts.written += 1;
+        let before = self.state.insert(id, value);
+        self.remember(Undo::State(id, before));
+        Ok(())
+    }
+
+    fn lane_above(&mut self, side: Side, above: Option<Lane>) -> Result<Option<Lane>, StoreError> {
+        let mut keys = match above {
+            Some(lane) => self.segments.range((LaneKey { side, lane }, Index(u64::MAX))..),
+            None => self.segments.range((LaneKey { side, lane: Lane(i64::MIN) }, Index(0))..),
+        };
+        let lane = keys.next().map(|((key, _), _)| *key).filter(|key| key.side == side).map(|key| key.lane);
+        self.read(lane)
+    }
+
+    fn tail(&mut self, key: LaneKey) -> Result<Option<(Extent, Bytes)>, StoreError> {
+        let tail = self.segments(key).next_back().map(|row| (row.extent, row.head.clone()));
+        self.read(tail)
+    }
+
+    fn segment_from(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
+        let covering = self.segments.range((key, Index(0))..=(key, at)).next_back().map(|(_, row)| row);
+        let row = covering.filter(|row| row.extent.last >= at).cloned();
+        let row = row.or_else(|| {
+            let mut after = self.segments.range((key, at)..=(key, Index(u64::MAX))).map(|(_, row)| row);
+            after.find(|row| row.extent.last >= at).cloned()
+        });
+        self.read(row)
+    }
+
+    fn segment_upto(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
+        let row = self.segments.range((key, Index(0))..=(key, at)).next_back().map(|(_, row)| row.clone());
+        self.read(row)
+    }
+
+    fn segment_marked(&mut self, key: LaneKey, above: Index, marks: &[Mark]) -> Result<Option<SegmentRow>, StoreError> {
+        let mut looked_at = 0;
+        let row = self.segments(key).filter(|row| row.extent.first > above).inspect(|_| looked_at += 1);
+        let found = row.into_iter().find(|row| has_marks(row, marks)).cloned();
+        self.counts.read += looked_at;
+        Ok(found)
+    }
+
+    fn sums(&mut self, key: LaneKey, from: Index, below: Index) -> Result<RowSums, StoreError> {
+        let rows = self.segments.range((key, Index(0))..(key, below)).map(|(_, row)| row.extent);
+        let mut sums = RowSums::default();
+        for extent in rows.filter(|extent| (from..below).contains(&extent.last)) {
+            sums.rows += 1;
+            sums.count += extent.count;
+            sums.bytes += extent.bytes;
+        }
+        self.counts.read += sums.rows;
+        Ok(sums)
+    }
+
+    fn put_segment(&mut self, key: LaneKey, row: SegmentRow) -> Result<(), StoreError> {
+        self.counts.written += 1;
+        let first = row.extent.first;
+        let before = self.segments.insert((key, first), row);
+        self.remember(Undo::Segment(key, first, before));
+        Ok(())
+    }
+
+    fn delete_segment(&mut self, key: LaneKey, first: Index) -> Result<(), StoreError> {
+        if let Some(row) = self.segments.remove(&(key, first)) {
+            self.counts.deleted += 1;
+            self.remember(Undo::Segment(key, first, Some(row)));
+        }
+        Ok(())
+    }
+
+    fn delete_below(&mut self, key: LaneKey, below: Index) -> Result<u64, StoreError> {
+        let rows = self.segments.range((key, Index(0))..(key, below)).map(|(_, row)| row.extent);
+        let gone: Vec<Index> = rows.filter(|extent| extent.last < below).map(|extent| extent.first).collect();
+        for first in &gone {
+            self.delete_segment(key, *first)?;
+        }
+        Ok(gone.len() as u64)
+    }
+}
+
+/// As the database looks for marks: byte by byte, so a find may be unaligned and false.
+fn has_marks(row: &SegmentRow, marks: &[Mark]) -> bool {
+    marks.iter().all(|mark| row.marks.windows(mark.len()).any(|window| window == mark))
+}

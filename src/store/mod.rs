@@ -1,0 +1,162 @@
+//! Where entries live: a log of segments, written behind.
+//!
+//! Read in this order:
+//!
+//! 1. [`rows`]: the few operations on rows, the only way out of this room. [`memory`] and [`sql`] implement them.
+//! 2. `segment`, `holes`, `ledger`: the three things that are stored, as values and as bytes. `docs/storage.md` is their
+//!    table.
+//! 3. `lane`: one priority of one side; finds, appends, removes, and knows which segments must be written.
+//! 4. `log`: one side: its lanes, its sums, its flush.
+//! 5. [`SegmentStore`]: both sides over one set of rows; what a shell holds.
+//!
+//! Three rules carry the rest:
+//!
+//! - **A put writes one row.** Every segment carries the sums of the moment in its head, so a flush without removals
+//!   does not write the ledger. At open the newest of ledger and lane tails is right.
+//! - **A removal writes one row.** Removed entries are holes in the ledger; a segment is deleted when nothing lives in
+//!   it, and rewritten without them only when it is written anyway or the holes weigh too much. The holes of a segment
+//!   change only in a flush that writes the ledger, so that both always agree.
+//! - **Memory does not know the backlog.** Held are lanes, holes, unflushed segments and a bounded cache.
+
+pub mod faulty;
+mod holes;
+mod lane;
+mod ledger;
+pub mod limits;
+mod log;
+mod marks;
+pub mod memory;
+pub mod rows;
+pub mod segment;
+pub mod sql;
+
+use crate::queue::entry::{Entry, Index, Lane, Mark};
+use crate::queue::refusal::StoreError;
+use crate::queue::step::{Record, Write};
+use crate::queue::store::{Side, Store, Stores, Totals};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use log::Log;
+use rows::Rows;
+
+/// Storage of a queue and its rear twin over rows of some database.
+pub struct SegmentStore<R> {
+    rows: R,
+    main: Log,
+    rear: Log,
+    has_schema: bool,
+}
+
+/// What a flush did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flushed {
+    /// Rows written; 0 when nothing had changed.
+    pub rows_written: u64,
+    /// Rows deleted; each is billed like a written one.
+    pub rows_deleted: u64,
+}
+
+impl Flushed {
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl<R: Rows> SegmentStore<R> {
+    /// Opens what the rows hold; empty rows are an empty queue. Reads a few rows per lane, however long the queue is.
+    pub fn open(mut rows: R) -> Result<Self, StoreError> {
+        let schema = rows.state(ledger::STATE_SCHEMA)?;
+        ledger::check_schema(schema.as_ref())?;
+        let main = Log::open(Side::Main, &mut rows)?;
+        let rear = Log::open(Side::Rear, &mut rows)?;
+        Ok(Self { rows, main, rear, has_schema: schema.is_some() })
+    }
+
+    /// Writes what changed since the last flush. Must run inside one transaction; after an error roll that back, drop
+    /// the store and open it again.
+    pub fn flush(&mut self) -> Result<Flushed, StoreError> {
+        let main = self.main.flush(&mut self.rows)?;
+        let rear = self.rear.flush(&mut self.rows)?;
+        let mut flushed = Flushed {
+            rows_written: main.rows_written + rear.rows_written,
+            rows_deleted: main.rows_deleted + rear.rows_deleted,
+        };
+        if !self.has_schema && !flushed.is_empty() {
+            self.rows.put_state(ledger::STATE_SCHEMA, Bytes::from_static(&[ledger::SCHEMA_VERSION]))?;
+            self.has_schema = true;
+            flushed.rows_written += 1;
+        }
+        Ok(flushed)
+    }
+
+    /// The rows as they are stored; what is not flushed is missing.
+    pub fn rows(&self) -> &R {
+        &self.rows
+    }
+
+    /// The rows, to begin or end a transaction on them.
+    pub fn rows_mut(&mut self) -> &mut R {
+        &mut self.rows
+    }
+
+    /// Drops everything but the rows.
+    pub fn into_rows(self) -> R {
+        self.rows
+    }
+}
+
+impl<R: Rows> Stores for SegmentStore<R> {
+    type Side<'a>
+        = SideStore<'a, R>
+    where
+        Self: 'a;
+
+    fn side(&mut self, side: Side) -> SideStore<'_, R> {
+        let log = match side {
+            Side::Main => &mut self.main,
+            Side::Rear => &mut self.rear,
+        };
+        SideStore { log, rows: &mut self.rows }
+    }
+}
+
+/// One side of a [`SegmentStore`].
+pub struct SideStore<'a, R> {
+    log: &'a mut Log,
+    rows: &'a mut R,
+}
+
+impl<R: Rows> Store for SideStore<'_, R> {
+    fn totals(&self) -> Totals {
+        self.log.totals()
+    }
+
+    fn lanes(&self) -> Vec<(Lane, u64)> {
+        self.log.lanes()
+    }
+
+    fn next(&mut self, lane: Lane, from: Index) -> Result<Option<Entry>, StoreError> {
+        self.log.next(self.rows, lane, from)
+    }
+
+    fn previous(&mut self, lane: Lane, upto: Index) -> Result<Option<Entry>, StoreError> {
+        self.log.previous(self.rows, lane, upto)
+    }
+
+    fn next_marked(&mut self, lane: Lane, from: Index, marks: &[Mark]) -> Result<Option<Entry>, StoreError> {
+        self.log.next_marked(self.rows, lane, from, marks)
+    }
+
+    fn find(&mut self, index: Index) -> Result<Option<Entry>, StoreError> {
+        self.log.find(self.rows, index)
+    }
+
+    fn load(&mut self, record: Record) -> Result<Option<Bytes>, StoreError> {
+        self.log.load(self.rows, record)
+    }
+
+    fn apply(&mut self, write: Write) -> Result<(), StoreError> {
+        self.log.apply(self.rows, write)
+    }
+}

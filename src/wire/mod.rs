@@ -1,0 +1,31 @@
+//! The wire: strings and bytes in, values out, and back. Pure; shared by everything that speaks the protocol.
+//!
+//! The way of a request through this room:
+//!
+//! 1. [`address::is_api`] tells API requests from requests for the web page, [`Address::parse`] names the queue, and
+//!    [`auth::check`] compares the token.
+//! 2. [`request::parse`] turns method, path, query and headers into a [`Call`], or into the [`Answer`] that refuses it.
+//! 3. Where the body matters beyond being stored, it is read by [`rejection::parse`] or [`settings::Patch::parse`].
+//! 4. [`Call::form`] says how the reply is to be written; [`answer`] writes it.
+//! 5. A watch is sent frames: one per WebSocket message, or [`frame::delimited`] in an HTTP stream.
+//!
+//! Invariants: nothing a client sends panics or leads to a 5xx; nothing here knows time, storage or the platform.
+//! `docs/protocol.md` is the same in prose and must change with it.
+
+pub mod address;
+pub mod attributes;
+pub mod auth;
+pub mod duration;
+pub mod frame;
+mod json;
+pub mod operation;
+pub mod query;
+pub mod rejection;
+pub mod request;
+pub mod scalar;
+pub mod settings;
+pub mod status;
+
+pub use address::Address;
+pub use request::{Call, Head, Operation, Transport};
+pub use status::{Answer, Encoding, Form, answer};

@@ -1,0 +1,229 @@
+//! Which operation a request asks for, and its parameters.
+
+use super::address::Address;
+use super::query::{Query, check_tags};
+use super::request::{HEADER_PRIORITY, Head, Operation, Transport, consumer};
+use super::scalar::{self, shown};
+use super::status::{Answer, Encoding};
+use crate::queue::entry::{Filter, Index, Lane, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
+use crate::queue::event::{Get, Start, Watch};
+use crate::queue::limits;
+use alloc::{format, string::ToString, vec::Vec};
+
+/// Media type that asks for protobuf.
+pub const PROTOBUF: &str = "application/vnd.google.protobuf";
+/// Tag with the content type of a put.
+pub const TAG_CONTENT_TYPE: &str = "Header:Content-Type";
+/// Tag with the sub-path of a put.
+pub const TAG_PATH: &str = "Path";
+/// A get that waits at least a second is answered this much earlier than asked, so that the answer arrives before a
+/// client whose own timeout is the same gives up.
+const EARLY_MS: u64 = 100;
+
+/// Parameters that select an operation, each with the methods it belongs to.
+const MARKERS: [(&str, &str); 8] = [
+    ("_attrs_", "GET"),
+    ("_count_", "GET"),
+    ("_search_", "GET"),
+    ("_watch_", "GET"),
+    ("_settings_", "GET, PUT"),
+    ("_eos_", "POST"),
+    ("_negative_", "PUT"),
+    ("_trunc_", "DELETE"),
+];
+
+/// The operation of a request with a known method.
+pub(super) fn of(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Operation, Answer> {
+    check_markers(head.method, query)?;
+    match head.method {
+        "GET" => read(head, query),
+        "POST" => post(head, query, address, now_ms),
+        "PUT" => settle(query),
+        _ => remove(query),
+    }
+}
+
+/// A marker with another method is a mistake whose literal reading (a put, a get that deletes) could do harm.
+fn check_markers(method: &str, query: &Query) -> Result<(), Answer> {
+    let mut set = None;
+    for (marker, allow) in MARKERS {
+        if !query.flag(marker)? {
+            continue;
+        }
+        if !allow.split(", ").any(|allowed| allowed == method) {
+            return Err(Answer::wrong_method(allow, format!("{marker} goes with {allow}, not with {method}")));
+        }
+        if let Some(other) = set {
+            return Err(Answer::bad(format!("{other} and {marker} ask for two things at once; send two requests")));
+        }
+        set = Some(marker);
+    }
+    Ok(())
+}
+
+fn read(head: &Head, query: &Query) -> Result<Operation, Answer> {
+    let upgrade = (head.header)("Upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
+    if query.flag("_watch_")? {
+        return watch(head, query, if upgrade { Transport::Socket } else { Transport::Stream });
+    }
+    if upgrade {
+        return Err(Answer::bad("a WebSocket is for watching; add _watch_=true"));
+    }
+    let protobuf = accepts_protobuf(head);
+    let structured = if protobuf { Encoding::Protobuf } else { Encoding::Json };
+    if query.flag("_attrs_")? {
+        Ok(Operation::Attributes { encoding: structured })
+    } else if query.flag("_settings_")? {
+        Ok(Operation::Settings)
+    } else if query.flag("_count_")? {
+        Ok(Operation::Count { lane: query.signed("_priority_")?.map(Lane), filter: Filter(query.tags.clone()) })
+    } else if query.flag("_search_")? {
+        let index = query.unsigned("_index_")?;
+        let index = index.ok_or_else(|| Answer::bad("a search needs _index_, the index of the entry to look for"))?;
+        Ok(Operation::Search { index: Index(index) })
+    } else {
+        let encoding = match query.boolean("_raw_")? {
+            Some(true) => Encoding::Raw,
+            None if !protobuf => Encoding::Raw,
+            _ => structured,
+        };
+        Ok(Operation::Get { get: get(query)?, encoding })
+    }
+}
+
+/// Whether protobuf is asked for by name; wildcards are what plain HTTP clients send, and those want JSON.
+fn accepts_protobuf(head: &Head) -> bool {
+    let accept = (head.header)("Accept").unwrap_or_default();
+    let media_type = |part: &str| part.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(PROTOBUF));
+    accept.split(',').any(media_type)
+}
+
+fn get(query: &Query) -> Result<Get, Answer> {
+    let count = query.unsigned("_length_")?.unwrap_or(1);
+    if count == 0 {
+        return Err(Answer::bad("_length_ must be at least 1; it is the number of entries to get"));
+    }
+    let timeout_ms = query.duration_ms("_timeout_")?.unwrap_or(0).min(limits::WAIT_MS_MAX);
+    Ok(Get {
+        start: start(query)?,
+        filter: Filter(query.tags.clone()),
+        count: count.min(limits::GET_ENTRIES_MAX),
+        remove: query.boolean("_auto_delete_")?.unwrap_or(true),
+        wait_ms: if timeout_ms < 1_000 { timeout_ms } else { timeout_ms - EARLY_MS },
+    })
+}
+
+fn start(query: &Query) -> Result<Start, Answer> {
+    match query.one("_index_")? {
+        Some("-1") => Ok(Start::Newest),
+        _ => match query.unsigned("_index_") {
+            Ok(index) => Ok(Start::At(Index(index.unwrap_or(0)))),
+            Err(_) => Err(Answer::bad(format!(
+                "_index_ must be a whole number from 0, or -1 for the newest, not {}",
+                shown(query.one("_index_")?.unwrap_or_default())
+            ))),
+        },
+    }
+}
+
+fn watch(head: &Head, query: &Query, transport: Transport) -> Result<Operation, Answer> {
+    let auto_commit = query.flag("_auto_commit_")?;
+    let window = query.unsigned("_window_")?.unwrap_or(limits::WINDOW_DEFAULT.into());
+    if window == 0 && !auto_commit {
+        return Err(Answer::bad(
+            "_window_ must be at least 1; it is how many uncommitted entries may be at this consumer",
+        ));
+    }
+    let window = window.clamp(1, limits::WINDOW_MAX.into()) as u32;
+    let watch = Watch {
+        consumer: consumer(head)?,
+        start: start(query)?,
+        window,
+        auto_commit,
+        index_only: query.flag("_index_only_")?,
+        filter: Filter(query.tags.clone()),
+    };
+    Ok(Operation::Watch { watch, transport })
+}
+
+fn post(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Operation, Answer> {
+    if query.flag("_eos_")? {
+        return Ok(Operation::End { force: query.flag("_force_")? });
+    }
+    let lane = match (query.signed("_priority_")?, (head.header)(HEADER_PRIORITY).filter(|value| !value.is_empty())) {
+        (Some(priority), _) => priority,
+        (None, Some(text)) => {
+            scalar::signed(&text).map_err(|wrong| Answer::bad(format!("the header {HEADER_PRIORITY} {wrong}")))?
+        }
+        (None, None) => 0,
+    };
+    Ok(Operation::Put { lane: Lane(lane), tags: put_tags(head, query, address, now_ms)? })
+}
+
+/// The caller's tags and those the service adds. A tag the caller gives for the content type wins over the header, and
+/// the sink keeps the stamp of the input queue, so that a consumer can pass on the tags it got; the queue's own stamp is
+/// always new.
+fn put_tags(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Tags, Answer> {
+    let mut tags = query.tags.clone();
+    if tags.get(TAG_REQUEST_ID).is_some_and(|id| id.is_empty()) {
+        tags.remove(TAG_REQUEST_ID);
+    }
+    if tags.get(TAG_REQUEST_ID).is_some_and(|id| id.chars().any(char::is_control)) {
+        return Err(Answer::bad("requestId must not contain control characters, because it is sent back in a header"));
+    }
+    let stamp = if address.sink { "sink" } else { "source" };
+    tags.insert(format!("{TAG_TIME_PREFIX}{stamp}"), now_ms.to_string());
+    if let Some(content_type) = (head.header)("Content-Type").filter(|value| !value.is_empty()) {
+        tags.entry(TAG_CONTENT_TYPE.into()).or_insert(content_type);
+    }
+    if !address.suffix.is_empty() {
+        tags.insert(TAG_PATH.into(), address.suffix.clone());
+    }
+    check_tags(&tags)?;
+    Ok(tags)
+}
+
+fn settle(query: &Query) -> Result<Operation, Answer> {
+    if query.flag("_settings_")? {
+        return Ok(Operation::Configure);
+    }
+    let indexes = indexes(
+        query,
+        "PUT commits entries; name them with _indexes_=1,2,3 (or change settings with _settings_=true)",
+    )?;
+    Ok(if query.flag("_negative_")? { Operation::Reject { indexes } } else { Operation::Commit { indexes } })
+}
+
+fn remove(query: &Query) -> Result<Operation, Answer> {
+    if query.flag("_trunc_")? {
+        let below = query.unsigned("_index_")?;
+        let below =
+            below.ok_or_else(|| Answer::bad("_trunc_ needs _index_, the index of the first entry that stays"))?;
+        return Ok(Operation::Truncate { below: Index(below) });
+    }
+    Ok(Operation::Remove {
+        indexes: indexes(query, "DELETE removes entries; name them with _index_=1 or _indexes_=1,2,3")?,
+    })
+}
+
+/// All indexes named by `_index_` and `_indexes_`, each once, in order of appearance.
+fn indexes(query: &Query, missing: &str) -> Result<Vec<Index>, Answer> {
+    let texts = query.all("_index_").chain(query.all("_indexes_").flat_map(|list| list.split(',')));
+    let mut indexes = Vec::new();
+    for text in texts {
+        if indexes.len() >= limits::INDEXES_MAX {
+            return Err(Answer::bad(format!(
+                "a request may name at most {} indexes; send several requests",
+                limits::INDEXES_MAX
+            )));
+        }
+        let index = scalar::unsigned(text).map_err(|wrong| Answer::bad(format!("an index {wrong}")))?;
+        indexes.push(Index(index));
+    }
+    if indexes.is_empty() {
+        return Err(Answer::bad(missing.to_string()));
+    }
+    let mut seen = alloc::collections::BTreeSet::new();
+    indexes.retain(|index| seen.insert(*index));
+    Ok(indexes)
+}

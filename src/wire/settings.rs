@@ -1,0 +1,197 @@
+//! Settings of a queue: the run-time call and the deployment's defaults. One table for both.
+
+use super::duration;
+use super::json;
+use super::query;
+use super::scalar;
+use super::status::Answer;
+use crate::queue::config::{DeadPolicy, Settings};
+use crate::queue::limits;
+use alloc::{format, string::String, string::ToString, vec::Vec};
+
+/// Every setting a client or a deployment can name.
+pub const KEYS: [&str; 8] = [
+    "max_delivery",
+    "dead_message_policy",
+    "auto_evict",
+    "max_payload_size_kb",
+    "max_length",
+    "max_idle",
+    "retention",
+    "max_silence",
+];
+/// Most entries a queue may be told to hold; the byte bound comes long before.
+const LENGTH_MAX: u64 = 1 << 53;
+/// Longest time that can be set: 10 years.
+const TIME_MS_MAX: u64 = 3_650 * 24 * 3_600_000;
+/// Shortest time that can be set, because each one that runs out wakes the queue.
+const TIME_MS_MIN: u64 = 100;
+
+/// A checked change of settings: what is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Patch {
+    max_delivery: Option<u32>,
+    dead_message_policy: Option<DeadPolicy>,
+    auto_evict: Option<bool>,
+    max_payload_bytes: Option<u64>,
+    max_length: Option<u64>,
+    max_idle_ms: Option<u64>,
+    retention_ms: Option<u64>,
+    max_silence_ms: Option<u64>,
+}
+
+impl Patch {
+    /// Reads the body of a settings call: a JSON object or a form, told apart by the first character.
+    pub fn parse(body: &[u8]) -> Result<Self, Answer> {
+        let wrong = |text: String| Answer::bad(text);
+        let text = core::str::from_utf8(body)
+            .map_err(|_| wrong("the settings are not UTF-8; send a JSON object or a form".into()))?
+            .trim();
+        let pairs = if text.starts_with('{') { json_pairs(text) } else { query::pairs(text) }.map_err(wrong)?;
+        let mut patch = Self::default();
+        for (key, value) in &pairs {
+            patch.set(key, value).map_err(Answer::bad)?;
+        }
+        if pairs.is_empty() {
+            return Err(Answer::bad(format!("the body names no setting; there are {}", KEYS.join(", "))));
+        }
+        Ok(patch)
+    }
+
+    /// The settings after the change.
+    pub fn apply(&self, settings: &Settings) -> Settings {
+        let mut settings = settings.clone();
+        if let Some(policy) = self.dead_message_policy {
+            settings.set_dead_message_policy(policy);
+        }
+        settings.max_delivery = self.max_delivery.unwrap_or(settings.max_delivery);
+        settings.auto_evict = self.auto_evict.unwrap_or(settings.auto_evict);
+        settings.max_payload_bytes = self.max_payload_bytes.unwrap_or(settings.max_payload_bytes);
+        settings.max_length = self.max_length.unwrap_or(settings.max_length);
+        settings.max_idle_ms = self.max_idle_ms.unwrap_or(settings.max_idle_ms);
+        settings.retention_ms = self.retention_ms.unwrap_or(settings.retention_ms);
+        settings.max_silence_ms = self.max_silence_ms.unwrap_or(settings.max_silence_ms);
+        settings
+    }
+
+    /// Takes one setting as text. The error is a sentence.
+    fn set(&mut self, key: &str, text: &str) -> Result<(), String> {
+        let named = |wrong: String| format!("{key} {wrong}");
+        match key {
+            "max_delivery" => {
+                self.max_delivery = Some(number(text, 0, u32::MAX.into()).map_err(named)? as u32);
+            }
+            "dead_message_policy" => self.dead_message_policy = Some(policy(text).map_err(named)?),
+            "auto_evict" => self.auto_evict = Some(scalar::boolean(text).map_err(named)?),
+            "max_payload_size_kb" => {
+                self.max_payload_bytes =
+                    Some(number(text, 1, limits::PAYLOAD_BYTES_CEILING / 1024).map_err(named)? * 1024);
+            }
+            "max_length" => self.max_length = Some(number(text, 1, LENGTH_MAX).map_err(named)?),
+            "max_idle" => self.max_idle_ms = Some(time_ms(text).map_err(named)?),
+            "retention" => self.retention_ms = Some(time_ms(text).map_err(named)?),
+            "max_silence" => self.max_silence_ms = Some(time_ms(text).map_err(named)?),
+            _ => return Err(format!("{} is no setting; there are {}", scalar::shown(key), KEYS.join(", "))),
+        }
+        Ok(())
+    }
+}
+
+fn number(text: &str, min: u64, max: u64) -> Result<u64, String> {
+    match scalar::unsigned(text) {
+        Ok(number) if (min..=max).contains(&number) => Ok(number),
+        _ => Err(format!("must be a whole number from {min} to {max}, not {}", scalar::shown(text))),
+    }
+}
+
+fn policy(text: &str) -> Result<DeadPolicy, String> {
+    if text.eq_ignore_ascii_case("rear") {
+        Ok(DeadPolicy::Rear)
+    } else if text.eq_ignore_ascii_case("drop") {
+        Ok(DeadPolicy::Drop)
+    } else {
+        Err(format!("must be Rear or Drop, not {}", scalar::shown(text)))
+    }
+}
+
+fn time_ms(text: &str) -> Result<u64, String> {
+    // Less than a millisecond is not "off".
+    let off = !text.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+    match duration::parse(text)? {
+        ms if !off && !(TIME_MS_MIN..=TIME_MS_MAX).contains(&ms) => Err(format!(
+            "must be 0 (off) or from {} to {}, not {}",
+            duration::print(TIME_MS_MIN),
+            duration::print(TIME_MS_MAX),
+            scalar::shown(text)
+        )),
+        ms => Ok(ms),
+    }
+}
+
+/// The members of a JSON object as text: numbers and booleans may be written with or without quotes.
+fn json_pairs(text: &str) -> Result<Vec<(String, String)>, String> {
+    let object: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(text).map_err(|wrong| format!("the settings are no JSON object: {wrong}"))?;
+    let pairs = object.into_iter().map(|(key, value)| match value {
+        serde_json::Value::String(text) => Ok((key, text)),
+        serde_json::Value::Number(number) => Ok((key, number.to_string())),
+        serde_json::Value::Bool(yes) => Ok((key, yes.to_string())),
+        _ => Err(format!("{} must be a number, a boolean or a string", scalar::shown(&key))),
+    });
+    pairs.collect()
+}
+
+/// Every setting as text, in the order of [`KEYS`].
+pub fn shown(settings: &Settings) -> [(&'static str, String); 8] {
+    let policy = match settings.dead_message_policy() {
+        DeadPolicy::Rear => "Rear",
+        DeadPolicy::Drop => "Drop",
+    };
+    [
+        ("max_delivery", settings.max_delivery.to_string()),
+        ("dead_message_policy", policy.into()),
+        ("auto_evict", settings.auto_evict.to_string()),
+        ("max_payload_size_kb", (settings.max_payload_bytes / 1024).to_string()),
+        ("max_length", settings.max_length.to_string()),
+        ("max_idle", duration::print(settings.max_idle_ms)),
+        ("retention", duration::print(settings.retention_ms)),
+        ("max_silence", duration::print(settings.max_silence_ms)),
+    ]
+}
+
+/// The settings as a JSON object that a settings call would take, with a line feed at its end.
+pub fn to_json(settings: &Settings) -> String {
+    let mut out = String::from("{");
+    for (position, (key, value)) in shown(settings).iter().enumerate() {
+        if position > 0 {
+            out.push(',');
+        }
+        json::string(&mut out, key);
+        out.push(':');
+        // Numbers and booleans stand bare, policies and durations in quotes.
+        if value == "true" || value == "false" || value.bytes().all(|byte| byte.is_ascii_digit()) {
+            out.push_str(value);
+        } else {
+            json::string(&mut out, value);
+        }
+    }
+    out.push_str("}\n");
+    out
+}
+
+/// Settings of a queue nobody configured, from the deployment's variables: `EDGEQUEUE_MAX_DELIVERY` and so on for all
+/// queues, `EDGEQUEUE_SOURCE_...` and `EDGEQUEUE_SINK_...` for one kind, which win. Empty variables count as missing. The
+/// error is a sentence for the operator.
+pub fn defaults(sink: bool, variable: &dyn Fn(&str) -> Option<String>) -> Result<Settings, String> {
+    let kind = if sink { "EDGEQUEUE_SINK_" } else { "EDGEQUEUE_SOURCE_" };
+    let mut patch = Patch::default();
+    for prefix in ["EDGEQUEUE_", kind] {
+        for key in KEYS {
+            let name = format!("{prefix}{}", key.to_ascii_uppercase());
+            if let Some(text) = variable(&name).filter(|text| !text.trim().is_empty()) {
+                patch.set(key, text.trim()).map_err(|wrong| format!("the variable {name} is wrong: {wrong}"))?;
+            }
+        }
+    }
+    Ok(patch.apply(&Settings::standard()))
+}

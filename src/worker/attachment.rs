@@ -1,0 +1,115 @@
+//! What a socket remembers while the object sleeps: who watches how, and what is out at it.
+
+use crate::queue::entry::{Filter, Index, Lane, Tags};
+use crate::queue::event::{ConsumerId, Start, Watch, WatcherId};
+use crate::queue::store::Side;
+use crate::queue::watcher::Lease;
+use prost::Message;
+
+use super::sockets::ATTACHMENT_BYTES_MAX;
+
+/// Leases are written as differences, so that a full window fits. Should they not, the last ones are left out: after a
+/// sleep they are delivered again.
+#[derive(Clone, PartialEq, Message)]
+struct Record {
+    #[prost(uint64, tag = "1")]
+    watcher: u64,
+    #[prost(bool, tag = "2")]
+    rear: bool,
+    #[prost(string, tag = "3")]
+    group: String,
+    #[prost(string, tag = "4")]
+    user: String,
+    #[prost(uint64, tag = "5")]
+    from: u64,
+    #[prost(uint32, tag = "6")]
+    window: u32,
+    #[prost(bool, tag = "7")]
+    auto_commit: bool,
+    #[prost(bool, tag = "8")]
+    index_only: bool,
+    #[prost(btree_map = "string, string", tag = "9")]
+    filter: Tags,
+    #[prost(uint64, repeated, tag = "10")]
+    index_steps: Vec<u64>,
+    #[prost(sint64, repeated, tag = "11")]
+    lane_steps: Vec<i64>,
+    #[prost(sint64, repeated, tag = "12")]
+    since_steps: Vec<i64>,
+    #[prost(uint32, repeated, tag = "13")]
+    bytes: Vec<u32>,
+}
+
+/// A connection as it was when the object was last awake.
+pub struct Attachment {
+    pub watcher: WatcherId,
+    pub side: Side,
+    pub watch: Watch,
+    pub leases: Vec<Lease>,
+}
+
+impl Attachment {
+    /// As bytes that fit.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut kept = self.leases.len();
+        loop {
+            let bytes = self.record(kept).encode_to_vec();
+            if bytes.len() <= ATTACHMENT_BYTES_MAX || kept == 0 {
+                return bytes;
+            }
+            kept -= kept.div_ceil(8);
+        }
+    }
+
+    fn record(&self, kept: usize) -> Record {
+        let start = match self.watch.start {
+            Start::At(index) => index.0,
+            Start::Newest => 0,
+        };
+        let mut record = Record {
+            watcher: self.watcher.0,
+            rear: self.side == Side::Rear,
+            group: self.watch.consumer.group.clone(),
+            user: self.watch.consumer.user.clone(),
+            from: start,
+            window: self.watch.window,
+            auto_commit: self.watch.auto_commit,
+            index_only: self.watch.index_only,
+            filter: self.watch.filter.0.clone(),
+            ..Record::default()
+        };
+        let (mut index, mut lane, mut since) = (0, 0, 0);
+        for lease in self.leases.iter().take(kept) {
+            record.index_steps.push(lease.index.0.wrapping_sub(index));
+            record.lane_steps.push(lease.lane.0.wrapping_sub(lane));
+            record.since_steps.push((lease.since_ms as i64).wrapping_sub(since));
+            record.bytes.push(lease.bytes);
+            (index, lane, since) = (lease.index.0, lease.lane.0, lease.since_ms as i64);
+        }
+        record
+    }
+
+    /// From the bytes kept with a socket; `None` for bytes that are not ours.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let record = Record::decode(bytes).ok()?;
+        let (mut index, mut lane, mut since) = (0_u64, 0_i64, 0_i64);
+        let steps = record.index_steps.iter().zip(&record.lane_steps).zip(&record.since_steps).zip(&record.bytes);
+        let leases = steps.map(|(((index_step, lane_step), since_step), bytes)| {
+            index = index.wrapping_add(*index_step);
+            lane = lane.wrapping_add(*lane_step);
+            since = since.wrapping_add(*since_step);
+            Lease { index: Index(index), lane: Lane(lane), since_ms: since as u64, bytes: *bytes }
+        });
+        let leases = leases.collect();
+        let watch = Watch {
+            consumer: ConsumerId { group: record.group, user: record.user },
+            start: Start::At(Index(record.from)),
+            window: record.window,
+            auto_commit: record.auto_commit,
+            index_only: record.index_only,
+            filter: Filter(record.filter),
+        };
+        let side = if record.rear { Side::Rear } else { Side::Main };
+        Some(Self { watcher: WatcherId(record.watcher), side, watch, leases })
+    }
+}

@@ -1,0 +1,34 @@
+//! Reading request bodies without holding more than is allowed.
+
+use futures_util::StreamExt;
+use worker::Request;
+
+use crate::wire::Answer;
+
+/// Reads a body of at most `max` bytes. A longer one is refused as early as it is noticed.
+pub async fn read(request: &mut Request, max: u64) -> Result<Vec<u8>, Answer> {
+    let declared = request.headers().get("Content-Length").ok().flatten().and_then(|text| text.parse::<u64>().ok());
+    if declared.is_some_and(|bytes| bytes > max) {
+        return Err(too_large(max));
+    }
+    if declared.is_some() {
+        return request.bytes().await.map_err(broken);
+    }
+    let Ok(mut chunks) = request.stream() else { return Ok(Vec::new()) };
+    let mut body = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        body.extend_from_slice(&chunk.map_err(broken)?);
+        if body.len() as u64 > max {
+            return Err(too_large(max));
+        }
+    }
+    Ok(body)
+}
+
+fn too_large(max: u64) -> Answer {
+    Answer::text(413, format!("the body is larger than the {max} bytes allowed here; send a smaller one"))
+}
+
+fn broken(error: worker::Error) -> Answer {
+    Answer::bad(format!("the body could not be read: {error}; send the request again"))
+}

@@ -1,0 +1,26 @@
+//! The edge service: a Worker that routes, and one Durable Object per queue.
+//!
+//! The room from door to desk:
+//! - `entry.mjs`: the module the platform loads; keeps one dead wasm instance from taking the service with it;
+//! - `service`: the Worker: checks the token, finds the queue's object and hands the request on untouched;
+//! - `object`: the Durable Object: a doorway; requests become events (`body` reads what they carry), replies become
+//!   responses (`respond`);
+//! - `desk`: collects events, takes the machine's turns, makes them durable, carries the effects out;
+//! - `attachment`: what a socket remembers while the object sleeps;
+//! - `rows`, `storage`, `alarm`, `sockets`, `departure`: what the platform offers an object, as safe Rust with errors as
+//!   values.
+//!
+//! Only this room knows the platform. `wasm-bindgen` expands to unsafe code, which is denied everywhere else.
+#![allow(unsafe_code, reason = "the expansions of #[wasm_bindgen], #[event] and #[durable_object]")]
+
+mod alarm;
+mod attachment;
+mod body;
+mod departure;
+mod desk;
+mod object;
+mod respond;
+mod rows;
+mod service;
+mod sockets;
+mod storage;

@@ -1,0 +1,42 @@
+//! The object's database as the store wants it.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::storage::{Param, Sql, SqlError, Value};
+use crate::queue::refusal::StoreError;
+use crate::store::sql::{self, SqlValue};
+
+/// The database of an object.
+pub struct Database(pub Rc<Sql>);
+
+impl sql::Sql for Database {
+    fn exec(&mut self, statement: &'static str, params: &[SqlValue]) -> Result<Vec<Vec<SqlValue>>, StoreError> {
+        let params: Vec<Param<'_>> = params
+            .iter()
+            .map(|param| match param {
+                SqlValue::Null => Param::Null,
+                SqlValue::Int(int) => Param::Int(*int),
+                SqlValue::Blob(blob) => Param::Blob(blob),
+            })
+            .collect();
+        let rows = self.0.exec(statement, &params)?;
+        rows.into_iter().map(|row| row.into_iter().map(value).collect()).collect()
+    }
+}
+
+fn value(value: Value) -> Result<SqlValue, StoreError> {
+    match value {
+        Value::Null => Ok(SqlValue::Null),
+        Value::Int(int) => Ok(SqlValue::Int(int)),
+        Value::Blob(blob) => Ok(SqlValue::Blob(Bytes::from(blob))),
+        Value::Real(_) | Value::Text(_) => Err(StoreError("a column is neither integer nor blob".into())),
+    }
+}
+
+impl From<SqlError> for StoreError {
+    fn from(error: SqlError) -> Self {
+        Self(error.0)
+    }
+}

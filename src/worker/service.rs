@@ -1,0 +1,59 @@
+//! The Worker: checks the token, finds the queue's object and hands the request on untouched. A request without a good
+//! token never reaches, and so never creates, an object.
+//!
+//! It is synchronous on purpose: it returns the object's promise itself instead of awaiting it. When a client goes away
+//! the platform drops the Worker's side of the request without a word, and a future waiting here would never be freed.
+
+use js_sys::Promise;
+use wasm_bindgen::{JsCast, prelude::*};
+use worker::Env;
+
+use super::respond::respond;
+use crate::wire::{Address, Answer, Head, address, auth};
+
+/// Name of the secret that every request must carry.
+const TOKEN: &str = "EDGEQUEUE_TOKEN";
+
+#[wasm_bindgen]
+extern "C" {
+    type Namespace;
+    #[wasm_bindgen(method, catch, js_name = getByName)]
+    fn by_name(this: &Namespace, name: &str) -> Result<Fetcher, JsValue>;
+
+    /// Something that answers requests: an object, or the files of the page.
+    type Fetcher;
+    #[wasm_bindgen(method, catch)]
+    fn fetch(this: &Fetcher, request: &web_sys::Request) -> Result<Promise, JsValue>;
+}
+
+/// Answers a request: with a response, or with the promise of one.
+#[wasm_bindgen]
+pub fn fetch(request: web_sys::Request, env: Env) -> Result<JsValue, JsValue> {
+    let fetcher: Fetcher = match route(&request, &env) {
+        Ok(Route::Queue(name)) => env.durable_object("QUEUES")?.as_ref().unchecked_ref::<Namespace>().by_name(&name)?,
+        Ok(Route::Page) => js_sys::Reflect::get(env.as_ref(), &"ASSETS".into())?.unchecked_into(),
+        Err(refused) => return Ok(web_sys::Response::from(respond(refused)?).into()),
+    };
+    Ok(fetcher.fetch(&request)?.into())
+}
+
+/// Where a request goes.
+enum Route {
+    /// To the object of a queue.
+    Queue(String),
+    /// To the files of the page.
+    Page,
+}
+
+fn route(request: &web_sys::Request, env: &Env) -> Result<Route, Answer> {
+    let (url, method, headers) = (request.url(), request.method(), request.headers());
+    let (path, query) = address::path_and_query(&url);
+    let header = |name: &str| headers.get(name).ok().flatten();
+    let head = Head { method: &method, path, query, header: &header };
+    if !address::is_api(&head) {
+        return Ok(Route::Page);
+    }
+    let token = env.secret(TOKEN).ok().map(|secret| secret.to_string());
+    auth::check(token.as_deref(), header("Authorization").as_deref())?;
+    Ok(Route::Queue(Address::parse(path)?.queue_name()))
+}

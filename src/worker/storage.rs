@@ -1,0 +1,241 @@
+//! An object's SQLite storage: synchronous statements, synchronous transactions, and waiting for durability.
+//!
+//! The bindings are our own because the `worker` crate has no `transactionSync`, packs parameters into an array per
+//! call, and imports the cursor's methods without `catch`: an error there would hang the request for ever.
+
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
+
+use js_sys::{Array, ArrayBuffer, JsString, Uint8Array};
+use wasm_bindgen::{JsCast, prelude::*};
+use wasm_bindgen_futures::JsFuture;
+use worker::State;
+
+#[wasm_bindgen]
+extern "C" {
+    /// `ctx.storage`.
+    #[derive(Clone)]
+    type RawStorage;
+    #[wasm_bindgen(method, catch, js_name = transactionSync)]
+    fn transaction_sync(this: &RawStorage, body: &mut dyn FnMut()) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, getter)]
+    fn sql(this: &RawStorage) -> RawSql;
+    #[wasm_bindgen(method, catch)]
+    fn sync(this: &RawStorage) -> Result<js_sys::Promise, JsValue>;
+
+    /// `ctx.storage.sql`. One import per number of parameters saves an array per call.
+    type RawSql;
+    #[wasm_bindgen(method, getter, js_name = databaseSize)]
+    fn database_size(this: &RawSql) -> f64;
+    #[wasm_bindgen(method, catch, js_name = exec)]
+    fn exec0(this: &RawSql, query: &JsString) -> Result<RawCursor, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = exec)]
+    fn exec1(this: &RawSql, query: &JsString, a: &JsValue) -> Result<RawCursor, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = exec)]
+    fn exec2(this: &RawSql, query: &JsString, a: &JsValue, b: &JsValue) -> Result<RawCursor, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = exec)]
+    fn exec3(this: &RawSql, query: &JsString, a: &JsValue, b: &JsValue, c: &JsValue) -> Result<RawCursor, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = exec)]
+    fn exec4(
+        this: &RawSql,
+        query: &JsString,
+        a: &JsValue,
+        b: &JsValue,
+        c: &JsValue,
+        d: &JsValue,
+    ) -> Result<RawCursor, JsValue>;
+    #[wasm_bindgen(method, catch, variadic, js_name = exec)]
+    fn exec_many(this: &RawSql, query: &JsString, params: &Array) -> Result<RawCursor, JsValue>;
+
+    type RawCursor;
+    #[wasm_bindgen(method, catch)]
+    fn raw(this: &RawCursor) -> Result<RawRows, JsValue>;
+    #[wasm_bindgen(method, catch, getter, js_name = rowsWritten)]
+    fn rows_written(this: &RawCursor) -> Result<f64, JsValue>;
+
+    /// The iterator over rows as arrays.
+    type RawRows;
+    #[wasm_bindgen(method, catch, js_name = toArray)]
+    fn to_array(this: &RawRows) -> Result<Array, JsValue>;
+}
+
+/// The largest integer that survives the way to SQLite and back: the platform carries numbers as 64-bit floats.
+pub const INT_MAX: i64 = (1 << 53) - 1;
+
+/// A parameter of a statement.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Param<'a> {
+    Null,
+    /// At most [`INT_MAX`] away from zero, else the statement is refused; carry wider ones as [`ordered`] blobs.
+    Int(i64),
+    Text(&'a str),
+    Blob(&'a [u8]),
+}
+
+/// A column of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Null,
+    /// Exact up to [`INT_MAX`] away from zero.
+    Int(i64),
+    /// A REAL column, or an integer too wide to be exact.
+    Real(f64),
+    Text(String),
+    Blob(Vec<u8>),
+}
+
+/// What the storage said when it refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("storage: {0}")]
+pub struct SqlError(pub String);
+
+impl From<JsValue> for SqlError {
+    fn from(thrown: JsValue) -> Self {
+        let message = thrown.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
+        Self(message.or_else(|| thrown.as_string()).unwrap_or_else(|| format!("{thrown:?}")))
+    }
+}
+
+/// The storage of this object.
+pub struct Storage {
+    raw: RawStorage,
+    sql: Rc<Sql>,
+}
+
+impl Storage {
+    pub fn of(state: &State) -> Self {
+        let raw: RawStorage = JsValue::from(state.storage().as_raw()).unchecked_into();
+        let sql = Rc::new(Sql { raw: raw.sql(), queries: RefCell::default() });
+        Self { raw, sql }
+    }
+
+    pub fn sql(&self) -> &Rc<Sql> {
+        &self.sql
+    }
+
+    /// Runs `body` as one transaction: an `Err` undoes all its statements and comes back to the caller.
+    pub fn transaction<T, E: From<SqlError>>(&self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let mut body = Some(body);
+        let mut outcome = None;
+        let committed = self.raw.transaction_sync(&mut || {
+            let result = body.take().map(|body| body());
+            let failed = !matches!(result, Some(Ok(_)));
+            outcome = result;
+            if failed {
+                // The only way to roll back; nothing is left on this stack that would need a destructor.
+                wasm_bindgen::throw_str("rolled back");
+            }
+        });
+        match (committed, outcome) {
+            (Ok(()), Some(done)) => done,
+            (Err(_), Some(Err(refused))) => Err(refused),
+            (Err(thrown), _) => Err(E::from(thrown.into())),
+            (Ok(()), None) => Err(E::from(SqlError("the transaction did not run".into()))),
+        }
+    }
+
+    /// Resolves when everything written so far survives a crash.
+    pub async fn sync(&self) -> Result<(), SqlError> {
+        JsFuture::from(self.raw.sync()?).await?;
+        Ok(())
+    }
+}
+
+/// Statements on this object's database.
+pub struct Sql {
+    raw: RawSql,
+    /// Statement texts as they are known on the other side: a text crosses once, and the same string finds its
+    /// prepared statement.
+    queries: RefCell<HashMap<String, JsString>>,
+}
+
+/// Statements are few and constant; one that is put together at run time must not fill the memory.
+const QUERIES_KEPT_MAX: usize = 128;
+
+impl Sql {
+    /// Runs a statement and returns its rows.
+    pub fn exec(&self, query: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Value>>, SqlError> {
+        let rows = self.cursor(query, params)?.raw()?.to_array()?;
+        rows.iter().map(|row| Array::from(&row).iter().map(value).collect()).collect()
+    }
+
+    /// Runs a statement without looking at rows; returns how many rows it wrote (what is billed).
+    pub fn run(&self, query: &str, params: &[Param<'_>]) -> Result<u64, SqlError> {
+        Ok(self.cursor(query, params)?.rows_written()? as u64)
+    }
+
+    /// The size of the database in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.raw.database_size() as u64
+    }
+
+    fn cursor(&self, query: &str, params: &[Param<'_>]) -> Result<RawCursor, SqlError> {
+        let query = self.query(query);
+        let cursor = match params {
+            [] => self.raw.exec0(&query),
+            [a] => self.raw.exec1(&query, &a.js()?),
+            [a, b] => self.raw.exec2(&query, &a.js()?, &b.js()?),
+            [a, b, c] => self.raw.exec3(&query, &a.js()?, &b.js()?, &c.js()?),
+            [a, b, c, d] => self.raw.exec4(&query, &a.js()?, &b.js()?, &c.js()?, &d.js()?),
+            many => {
+                let all = Array::new();
+                for param in many {
+                    all.push(&param.js()?);
+                }
+                self.raw.exec_many(&query, &all)
+            }
+        };
+        Ok(cursor?)
+    }
+
+    fn query(&self, text: &str) -> JsString {
+        let mut known = self.queries.borrow_mut();
+        if let Some(query) = known.get(text) {
+            return query.clone();
+        }
+        if known.len() >= QUERIES_KEPT_MAX {
+            known.clear();
+        }
+        let query = JsString::from(text);
+        known.insert(text.to_owned(), query.clone());
+        query
+    }
+}
+
+impl Param<'_> {
+    fn js(&self) -> Result<JsValue, SqlError> {
+        Ok(match *self {
+            Self::Null => JsValue::NULL,
+            Self::Int(int) if int.unsigned_abs() > INT_MAX.unsigned_abs() => {
+                return Err(SqlError(format!("the integer {int} is too wide for this storage")));
+            }
+            Self::Int(int) => JsValue::from_f64(int as f64),
+            Self::Text(text) => JsValue::from_str(text),
+            // A copy: the storage may keep the buffer longer than our memory keeps these bytes.
+            Self::Blob(bytes) => Uint8Array::from(bytes).into(),
+        })
+    }
+}
+
+fn value(column: JsValue) -> Result<Value, SqlError> {
+    if let Some(number) = column.as_f64() {
+        let exact = number.trunc() == number && number.abs() <= INT_MAX as f64;
+        return Ok(if exact { Value::Int(number as i64) } else { Value::Real(number) });
+    }
+    if column.is_null() {
+        return Ok(Value::Null);
+    }
+    if let Some(buffer) = column.dyn_ref::<ArrayBuffer>() {
+        return Ok(Value::Blob(Uint8Array::new(buffer).to_vec()));
+    }
+    column.as_string().map(Value::Text).ok_or_else(|| SqlError("a column of an unknown type".into()))
+}
+
+/// Eight bytes for any `i64`, comparing as blobs the way the numbers compare.
+pub fn ordered(int: i64) -> [u8; 8] {
+    (int ^ i64::MIN).to_be_bytes()
+}
+
+/// The number behind [`ordered`] bytes.
+pub fn from_ordered(bytes: [u8; 8]) -> i64 {
+    i64::from_be_bytes(bytes) ^ i64::MIN
+}

@@ -1,0 +1,96 @@
+// `npm test`: every check there is, in stages; `npm test -- NAME...` runs only the named ones.
+// A stage that cannot run has failed: nothing is skipped silently.
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { build } from "../src/bundle/build.mjs";
+import { Refused, at, command, needPackages, needRust, nodeForWrangler, output, run, say } from "../src/bundle/tools.mjs";
+import { start } from "./worker/service.mjs";
+
+const cargo = (...args) => run("cargo", args, { why: `cargo ${args[0]}` });
+const WASM = ["--features", "worker", "--target", "wasm32-unknown-unknown"];
+
+/** In order: the cheap and telling ones first. */
+const STAGES = {
+  format: () => cargo("fmt", "--check"),
+  // The pure rooms compile where there is no operating system and no std: the wall between pure and impure.
+  purity: () => {
+    for (const target of ["thumbv7em-none-eabihf", "wasm32v1-none"]) {
+      cargo("check", "--quiet", "--locked", "--lib", "--target", target, "--target-dir", "target-pure");
+    }
+  },
+  lint: () => {
+    cargo("clippy", "--quiet", "--locked", "--all-targets", "--features", "std,bundle", "--", "-D", "warnings");
+    run("cargo", ["clippy", "--quiet", "--locked", "--lib", ...WASM, "--target-dir", "target-worker", "--", "-D", "warnings"],
+      { env: { WASM_BINDGEN_USE_JS_SYS: "1" }, why: "cargo clippy of the worker" });
+  },
+  rust: () => cargo("test", "--quiet", "--locked", "--features", "std"),
+  build,
+  worker: () => run(nodeForWrangler(), ["--test", "--test-reporter=spec", "tests/worker/*.test.mjs"], { why: "node --test" }),
+  sdk: pythonSdk,
+};
+
+/** The official Python client against a running service: every file in tests/sdk, one after the other. */
+async function pythonSdk() {
+  const scripts = readdirSync(at("tests", "sdk")).filter((name) => name.endsWith(".py")).sort();
+  if (scripts.length === 0) throw new Refused("there is no test in tests/sdk");
+  const python = needPython();
+  const service = await start();
+  try {
+    for (const script of scripts) {
+      run(python, [at("tests", "sdk", script)], { env: { EDGEQUEUE_URL: service.url, EDGEQUEUE_TOKEN: service.token }, why: script });
+    }
+  } finally {
+    await service.stop();
+  }
+}
+
+/** The interpreter of .venv with the official client in it; both are made when they are missing. */
+function needPython() {
+  const python = at(".venv", "bin", "python");
+  const wanted = readFileSync(at("tests", "sdk", "requirements.txt"), "utf8");
+  const stamp = at(".venv", "edgequeue-stamp");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return python;
+  say("installing the official Python client into .venv");
+  const venv = () => spawnSync("python3", ["-m", "venv", "--clear", at(".venv")], { stdio: "ignore" }).status === 0;
+  if (!venv()) {
+    if (process.getuid?.() !== 0 || !output("apt-get", ["--version"])) {
+      throw new Refused("Python 3 with its venv module is needed: install python3 and python3-venv with your package manager.");
+    }
+    run("apt-get", ["update", "-qq"]);
+    run("apt-get", ["install", "-y", "-qq", "python3", "python3-venv"], { env: { DEBIAN_FRONTEND: "noninteractive" } });
+    if (!venv()) throw new Refused("python3 -m venv does not work, although python3-venv is installed.");
+  }
+  run(python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", path.join("tests", "sdk", "requirements.txt")], { why: "pip install" });
+  writeFileSync(stamp, wanted);
+  return python;
+}
+
+await command(async () => {
+  const names = process.argv.slice(2);
+  const unknown = names.filter((name) => !Object.hasOwn(STAGES, name));
+  if (unknown.length > 0) throw new Refused(`no stage ${unknown.join(", ")}; there are: ${Object.keys(STAGES).join(", ")}`);
+  needPackages();
+  needRust(["wasm32-unknown-unknown", "wasm32v1-none", "thumbv7em-none-eabihf"]);
+
+  const results = [];
+  for (const name of names.length > 0 ? names : Object.keys(STAGES)) {
+    console.log(`\n--- ${name}`);
+    const began = performance.now();
+    let failure = null;
+    try {
+      await STAGES[name]();
+    } catch (error) {
+      failure = error instanceof Refused ? error.message : error.stack;
+      console.error(failure);
+    }
+    results.push({ name, failure, seconds: (performance.now() - began) / 1000 });
+    console.log(`--- ${name}: ${failure ? "FAILED" : "passed"} in ${results.at(-1).seconds.toFixed(1)} s`);
+  }
+
+  console.log();
+  for (const { name, failure, seconds } of results) console.log(`${failure ? "FAILED" : "passed"}  ${seconds.toFixed(1).padStart(6)} s  ${name}`);
+  const failed = results.filter(({ failure }) => failure).length;
+  console.log(`${results.length - failed} passed, ${failed} failed`);
+  process.exit(failed === 0 ? 0 : 1);
+});

@@ -1,0 +1,80 @@
+//! Code and reason of a negative commit.
+
+use edgequeue::queue::event::Rejection;
+use edgequeue::wire::rejection::{self, GRAMMAR};
+use proptest::prelude::*;
+use regex::Regex;
+
+fn error(body: &str) -> String {
+    let answer = rejection::parse(body.as_bytes()).expect_err(body);
+    assert_eq!(answer.status, 400);
+    String::from_utf8(answer.body.to_vec()).unwrap()
+}
+
+#[test]
+fn codes() {
+    for code in [
+        "Shutdown",
+        "BadRequest",
+        "BadRequest.Body",
+        "OOM",
+        "500",
+        "A",
+        "AB",
+        "A.B",
+        "AxB",
+        "A B",
+        "0",
+        "A1B",
+        "A\u{4e2d}B",
+    ] {
+        let body = format!("_code_={code}");
+        assert_eq!(rejection::parse(body.as_bytes()).unwrap().code, code, "{code}");
+    }
+    for code in [
+        "bad", "5xx", "Aa.Bb.Cc", "A.", ".A", "A.b", "a.B", "5.0", "-5", "A-", "A1", "%0A", "A%0AB", "A..B", "A%0A",
+        "1%0A", "\u{661}",
+    ] {
+        assert_eq!(
+            error(&format!("_code_={code}")),
+            "code must match regular expression: ^([A-Z][a-z]*)+(.[A-Z][a-z]*)?$|^[0-9]+$",
+            "{code}"
+        );
+    }
+    assert!(rejection::parse(format!("_code_=A{}", "a".repeat(19)).as_bytes()).is_ok());
+    assert_eq!(error(&format!("_code_=A{}", "a".repeat(20))), "code can not have more than 20 characters");
+    assert_eq!(error("_code_=123456789012345678901"), "code can not have more than 20 characters");
+}
+
+#[test]
+fn bodies() {
+    let both = Rejection { code: "OOM".into(), reason: "out of memory & more".into() };
+    assert_eq!(rejection::parse(b"_code_=OOM&_reason_=out+of+memory+%26+more"), Ok(both));
+    assert_eq!(rejection::parse(b""), Ok(Rejection::default()));
+    assert_eq!(rejection::parse(b"\r\n"), Ok(Rejection::default()));
+    assert_eq!(rejection::parse(b"_code_=&_reason_="), Ok(Rejection::default()));
+    assert!(error("code=OOM").contains("\"code\" is no field of a negative commit"));
+    assert!(error("_reason_=%").contains("%25"));
+    assert!(rejection::parse(&[0xff]).is_err());
+    let long = rejection::parse(format!("_reason_=a{}", "\u{4e2d}".repeat(1000)).as_bytes()).unwrap().reason;
+    assert_eq!(long.len(), 1 + 341 * 3);
+}
+
+proptest! {
+    #[test]
+    fn grammar_is_the_regular_expression(code in "([AZaz.\n0-9 \u{4e2d}]|.){0,8}") {
+        prop_assert_eq!(rejection::matches_grammar(&code), Regex::new(GRAMMAR).unwrap().is_match(&code));
+    }
+
+    #[test]
+    fn grammar_accepts_what_it_generates(code in "([A-Z][a-z]{0,3}){1,4}(.[A-Z][a-z]{0,3})?|[0-9]{1,9}") {
+        prop_assert!(rejection::matches_grammar(&code));
+    }
+
+    #[test]
+    fn any_body_is_read_or_refused(body in any::<Vec<u8>>()) {
+        if let Err(answer) = rejection::parse(&body) {
+            prop_assert_eq!(answer.status, 400);
+        }
+    }
+}
