@@ -5,6 +5,7 @@ pub mod disk;
 pub mod oracle;
 pub mod random;
 pub mod script;
+pub mod segments;
 pub mod shrink;
 pub mod swarm;
 pub mod transcript;

@@ -11,7 +11,7 @@ pub enum Op {
     Get { side: Side, start: Place, color: Option<u8>, count: u64, remove: bool, wait_ms: u64 },
     /// The client of one of the waiting gets leaves.
     Abandon { pick: u64 },
-    Attach { who: Who, start: Place, window: u32, auto_commit: bool, index_only: bool, color: Option<u8> },
+    Attach { who: Who, start: Place, window: u32, modes: Modes, color: Option<u8> },
     /// The connection dies; with `noticed` the queue hears of it at once.
     Die { who: Who, noticed: bool },
     /// The queue hears of one of the connections that died unnoticed, or that it closed itself.
@@ -46,6 +46,15 @@ pub struct Who {
     pub side: Side,
     pub group: u8,
     pub user: u8,
+}
+
+/// How a connection watches.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Modes {
+    pub auto_commit: bool,
+    pub index_only: bool,
+    /// An endless HTTP answer: it does not survive an eviction.
+    pub endless: bool,
 }
 
 /// An entry to be put.

@@ -2,7 +2,7 @@
 //! out, so that the others meet in ways an even mixture never reaches.
 
 use super::random::Random;
-use super::script::{Choice, Item, Op, Place, Script, Who};
+use super::script::{Choice, Item, Modes, Op, Place, Script, Who};
 use edgequeue::queue::config::{DeadPolicy, Settings};
 use edgequeue::queue::event::CODE_SHUTDOWN;
 use edgequeue::queue::limits;
@@ -190,8 +190,11 @@ impl Swarm {
             who,
             start: if self.random.percent(self.newest) { Place::Newest } else { self.random.pick(&[Place::Zero, Place::Zero, Place::Behind(3)]) },
             window: self.random.between(1, self.windows) as u32,
-            auto_commit: self.random.percent(self.auto_commit),
-            index_only: self.random.percent(20),
+            modes: Modes {
+                auto_commit: self.random.percent(self.auto_commit),
+                index_only: self.random.percent(20),
+                endless: self.random.percent(10),
+            },
             color: if self.random.percent(3) { Some(0) } else { group_color },
         }
     }

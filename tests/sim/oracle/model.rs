@@ -100,11 +100,11 @@ pub struct Leased {
 #[derive(Clone)]
 pub struct Consumer {
     pub connection: Option<Connection>,
-    /// Its last sign of life.
+    /// Its last sign of life. A crash takes away what was not stored of it.
     pub life_ms: Span,
     /// When it last had left entries that nobody holds.
     pub left_ms: u64,
-    /// When its connection went, if it went.
+    /// When its connection went, if it went: never before it was last seen connected.
     pub gone_ms: Span,
 }
 
@@ -234,7 +234,7 @@ impl Group {
         for consumer in self.consumers.values_mut() {
             let Some(connection) = &mut consumer.connection else {
                 // Commits without a connection are signs of life that need not be stored.
-                consumer.life_ms.earliest = consumer.gone_ms.earliest;
+                consumer.life_ms.earliest = consumer.life_ms.earliest.min(consumer.gone_ms.earliest);
                 continue;
             };
             if survivors.contains(&connection.id) {
@@ -245,8 +245,8 @@ impl Group {
             } else {
                 // It was connected until the memory was lost.
                 consumer.connection = None;
-                consumer.life_ms = Span::at(before).or(now);
-                consumer.gone_ms = consumer.life_ms;
+                consumer.life_ms = consumer.life_ms.or(before).or(now);
+                consumer.gone_ms = Span::at(before).or(now);
             }
         }
         let Self { leases, consumers, touched, returns, .. } = self;

@@ -1,5 +1,6 @@
 //! What time does, on any turn of a side: retention, forgetting, idle entries, silent connections.
 
+use super::super::world::tolerated;
 use super::model::Return;
 use super::{Oracle, Turn, Verdict, demand};
 use edgequeue::queue::event::{ConsumerId, WatcherId};
@@ -43,7 +44,9 @@ impl Oracle {
         for side in turn.sides() {
             for (name, group) in &self.side(*side).groups {
                 for (user, consumer) in &group.consumers {
-                    let due = consumer.life_ms.earliest.saturating_add(limits::FORGET_MS) <= turn.now;
+                    let gone = if tolerated("forget") { 0 } else { consumer.gone_ms.earliest };
+                    let since = consumer.life_ms.earliest.max(gone);
+                    let due = since.saturating_add(limits::FORGET_MS) <= turn.now;
                     if consumer.connection.is_none() && due {
                         fading.push((*side, ConsumerId { group: name.clone(), user: user.clone() }));
                     }

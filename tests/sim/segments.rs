@@ -1,0 +1,102 @@
+//! The real store on a disk that can fail at any row operation.
+
+use super::disk::{Disk, Faults};
+use edgequeue::queue::entry::{Index, Lane, Mark};
+use edgequeue::queue::refusal::StoreError;
+use edgequeue::queue::store::Side;
+use edgequeue::store::SegmentStore;
+use edgequeue::store::memory::MemoryRows;
+use edgequeue::store::rows::{Extent, LaneKey, RowSums, Rows, SegmentRow, StateId};
+
+/// Rows as of the last flush; a store in use works on a copy.
+pub struct SegmentDisk {
+    durable: MemoryRows,
+    faults: Faults,
+}
+
+impl Disk for SegmentDisk {
+    type Stores = SegmentStore<FailingRows>;
+
+    fn fresh() -> Self {
+        Self { durable: MemoryRows::new(), faults: Faults::default() }
+    }
+
+    fn open(&mut self) -> Result<Self::Stores, StoreError> {
+        SegmentStore::open(FailingRows { rows: self.durable.clone(), faults: self.faults.clone() })
+    }
+
+    fn flush(&mut self, stores: &mut Self::Stores) -> Result<(), StoreError> {
+        if !stores.flush()?.is_empty() {
+            self.durable = stores.rows().rows.clone();
+        }
+        Ok(())
+    }
+
+    fn inspect(&self) -> Self::Stores {
+        let rows = FailingRows { rows: self.durable.clone(), faults: Faults::default() };
+        SegmentStore::open(rows).expect("what is durable can be opened")
+    }
+
+    fn faults(&self) -> &Faults {
+        &self.faults
+    }
+}
+
+/// Rows whose operations fail when the countdown says so.
+pub struct FailingRows {
+    rows: MemoryRows,
+    faults: Faults,
+}
+
+impl FailingRows {
+    fn rows(&mut self) -> Result<&mut MemoryRows, StoreError> {
+        self.faults.pass()?;
+        Ok(&mut self.rows)
+    }
+}
+
+impl Rows for FailingRows {
+    fn state(&mut self, id: StateId) -> Result<Option<bytes::Bytes>, StoreError> {
+        self.rows()?.state(id)
+    }
+
+    fn put_state(&mut self, id: StateId, value: bytes::Bytes) -> Result<(), StoreError> {
+        self.rows()?.put_state(id, value)
+    }
+
+    fn lane_above(&mut self, side: Side, above: Option<Lane>) -> Result<Option<Lane>, StoreError> {
+        self.rows()?.lane_above(side, above)
+    }
+
+    fn tail(&mut self, key: LaneKey) -> Result<Option<(Extent, bytes::Bytes)>, StoreError> {
+        self.rows()?.tail(key)
+    }
+
+    fn segment_from(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
+        self.rows()?.segment_from(key, at)
+    }
+
+    fn segment_upto(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
+        self.rows()?.segment_upto(key, at)
+    }
+
+    fn segment_marked(&mut self, key: LaneKey, above: Index, marks: &[Mark]) -> Result<Option<SegmentRow>, StoreError> {
+        self.rows()?.segment_marked(key, above, marks)
+    }
+
+    fn sums(&mut self, key: LaneKey, from: Index, below: Index) -> Result<RowSums, StoreError> {
+        self.rows()?.sums(key, from, below)
+    }
+
+    fn put_segment(&mut self, key: LaneKey, row: SegmentRow) -> Result<(), StoreError> {
+        self.rows()?.put_segment(key, row)
+    }
+
+    fn delete_segment(&mut self, key: LaneKey, first: Index) -> Result<(), StoreError> {
+        self.rows()?.delete_segment(key, first)
+    }
+
+    fn delete_below(&mut self, key: LaneKey, below: Index) -> Result<u64, StoreError> {
+        self.rows()?.delete_below(key, below)
+    }
+}
