@@ -2,6 +2,7 @@
 //!
 //! `cargo test --release --test sim -- --nocapture` plays seeds for SIM_SECONDS (45). SIM_SEEDS=N plays exactly N, SIM_FIRST
 //! is the first seed, SIM_SEED=x plays one and prints it, SIM_STORE=plain replaces the segment store by plain maps.
+//! SIM_SURVEY=1 goes on after failures and lists their kinds.
 
 #![allow(missing_docs)]
 
@@ -14,6 +15,7 @@ use sim::segments::SegmentDisk;
 use sim::shrink::shrink;
 use sim::swarm;
 use sim::world::World;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -58,7 +60,16 @@ fn number(name: &str) -> Option<u64> {
 fn kind(failure: &str) -> String {
     let reason = failure.lines().next().unwrap_or_default();
     let reason = reason.split_once(": ").map_or(reason, |(_, reason)| reason);
-    reason.chars().filter(|letter| letter.is_alphabetic()).take(60).collect()
+    // What stands in brackets or quotes are particulars.
+    let (mut depth, mut quoted, mut kind) = (0_i32, false, String::new());
+    for letter in reason.chars() {
+        depth += i32::from("([{".contains(letter)) - i32::from(")]}".contains(letter));
+        quoted ^= letter == '"';
+        if depth == 0 && !quoted && letter.is_alphabetic() {
+            kind.push(letter);
+        }
+    }
+    kind.chars().take(80).collect()
 }
 
 /// The failing script, shrunk, with its transcript.
@@ -89,11 +100,21 @@ fn swarm<D: Disk>() {
         Some(seeds) => seed < first + seeds,
         None => begun.elapsed() < Duration::from_secs(seconds),
     };
+    let survey = number("SIM_SURVEY").is_some();
+    let mut kinds: BTreeMap<String, (u64, u64, String)> = BTreeMap::new();
+    if survey {
+        std::panic::set_hook(Box::new(|_| {}));
+    }
     while going(seed) {
         let script = swarm::script(seed);
         let outcome = play::<D>(&script, false);
         turns += outcome.turns;
         if let Some(failure) = outcome.failure {
+            if survey {
+                kinds.entry(kind(&failure)).or_insert((0, seed, failure)).0 += 1;
+                seed += 1;
+                continue;
+            }
             panic!("seed {seed} fails after {turns} turns: {failure}\n{}", report::<D>(&script));
         }
         if seed.is_multiple_of(TWICE_EVERY) {
@@ -101,7 +122,11 @@ fn swarm<D: Disk>() {
         }
         seed += 1;
     }
-    println!("{turns} turns of {} seeds in {:.1?}, no violation", seed - first, begun.elapsed());
+    println!("{turns} turns of {} seeds in {:.1?}, {} kinds of violations", seed - first, begun.elapsed(), kinds.len());
+    for (count, seed, failure) in kinds.values() {
+        println!("  {count:5} times, first in seed {seed}: {failure}");
+    }
+    assert!(kinds.is_empty(), "violations found");
 }
 
 #[test]

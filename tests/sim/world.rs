@@ -11,7 +11,7 @@ use edgequeue::queue::entry::{Filter, Index, Lane, Tags};
 use edgequeue::queue::event::{ConsumerId, Event, Get, NewEntry, Rejection, Start, Ticket, Watch, WatcherId};
 use edgequeue::queue::refusal::StoreError;
 use edgequeue::queue::step::{Effect, Reply};
-use edgequeue::queue::store::{Side, Store, Stores};
+use edgequeue::queue::store::{Side, Store, Stores, Totals};
 use edgequeue::queue::watcher::Lease;
 use edgequeue::queue::{Queue, Wake};
 use std::cell::RefCell;
@@ -106,6 +106,7 @@ impl<D: Disk> World<D> {
 
     fn step(&mut self, op: &Op, script: &Script) -> Result<(), String> {
         match op {
+            Op::Pass { ms } if *ms < 0 && tolerated("clock") => {}
             Op::Pass { ms } => self.now = self.now.saturating_add_signed(*ms),
             Op::Hold { turns } => self.hold = *turns,
             Op::Fault { after } => self.disk.faults().arm(*after),
@@ -286,27 +287,76 @@ impl<D: Disk> World<D> {
 
     /// Whether the turn went through; after a storage error everything was opened again.
     fn take_turn(&mut self, side: Side, event: Event, script: &Script) -> Result<bool, String> {
-        let hits = self.disk.faults().hits();
-        let mut effects = Vec::new();
-        self.turns += 1;
-        let result = self.queue.turn(self.now, side, event.clone(), &mut *self.stores.borrow_mut(), &mut effects);
-        self.transcript.turn(self.now, side, &event, &effects);
-        if self.expect_fault(hits, &result)? {
+        let Some(mut effects) = self.machine_turn(side, &event)? else {
             self.reopen(script, false)?;
             return Ok(false);
-        }
-        let (stores, faults) = (&self.stores, self.disk.faults());
-        let totals = [Side::Main, Side::Rear].map(|side| stores.borrow_mut().side(side).totals());
-        let peek = |side: Side, index: u64| {
-            faults.paused(|| stores.borrow_mut().side(side).find(Index(index)).expect("nothing fails while looking"))
         };
-        let turn = Turn { now: self.now, side, event: &event, effects: &effects, totals, peek: &peek };
-        self.oracle.accept(&turn).map_err(|why| format!("{why}\n      in {:?} at {}", side, self.now))?;
-        let settled = event == Event::Tick && !turn.again();
+        let mut asked = None;
+        if !self.oracle.fading(&[Side::Main, Side::Rear], self.now).is_empty() {
+            let Some((remembered, more)) = self.who_is_remembered()? else {
+                self.reopen(script, false)?;
+                return Ok(false);
+            };
+            effects.extend(more);
+            asked = Some(remembered);
+        }
+        let totals = self.totals();
+        self.follow(side, &event, &effects, totals, asked.as_ref()).map_err(|why| format!("{why}\n      in {side:?} at {}", self.now))?;
+        let settled = event == Event::Tick && !effects.contains(&Effect::Again);
         self.oracle.check_wake(self.queue.wake(), self.now, settled)?;
         self.check_attachments(true)?;
         self.batch.append(&mut effects);
         Ok(true)
+    }
+
+    /// One turn of the machine alone; nothing when the storage failed.
+    fn machine_turn(&mut self, side: Side, event: &Event) -> Result<Option<Vec<Effect>>, String> {
+        let hits = self.disk.faults().hits();
+        let mut effects = Vec::new();
+        self.turns += 1;
+        let result = self.queue.turn(self.now, side, event.clone(), &mut *self.stores.borrow_mut(), &mut effects);
+        self.transcript.turn(self.now, side, event, &effects);
+        Ok(if self.expect_fault(hits, &result)? { None } else { Some(effects) })
+    }
+
+    fn totals(&self) -> [Totals; 2] {
+        [Side::Main, Side::Rear].map(|side| self.stores.borrow_mut().side(side).totals())
+    }
+
+    /// Asks the machine which consumers it knows, and hides the question from everybody else.
+    #[allow(clippy::type_complexity)]
+    fn who_is_remembered(&mut self) -> Result<Option<(BTreeSet<(Side, ConsumerId)>, Vec<Effect>)>, String> {
+        let (mut remembered, mut others) = (BTreeSet::new(), Vec::new());
+        // A first question makes a side look after what is due, the second is answered with what came of it.
+        for side in [Side::Main, Side::Rear, Side::Main, Side::Rear] {
+            remembered.retain(|(of, _)| *of != side);
+            let ticket = Ticket(u64::MAX);
+            let Some(effects) = self.machine_turn(side, &Event::Stats(ticket))? else { return Ok(None) };
+            for effect in effects {
+                match effect {
+                    Effect::Reply(Ticket(u64::MAX), Reply::Stats(stats)) => {
+                        remembered.extend(stats.consumers.into_iter().map(|consumer| (side, consumer.id)));
+                    }
+                    other => others.push(other),
+                }
+            }
+        }
+        Ok(Some((remembered, others)))
+    }
+
+    fn follow(
+        &mut self,
+        side: Side,
+        event: &Event,
+        effects: &[Effect],
+        totals: [Totals; 2],
+        remembered: Option<&BTreeSet<(Side, ConsumerId)>>,
+    ) -> Result<(), String> {
+        let (stores, faults) = (&self.stores, self.disk.faults());
+        let peek = |side: Side, index: u64| {
+            faults.paused(|| stores.borrow_mut().side(side).find(Index(index)).expect("nothing fails while looking"))
+        };
+        self.oracle.accept(&Turn { now: self.now, side, event, effects, totals, peek: &peek, remembered })
     }
 
     /// A storage error is expected exactly when one was injected.
@@ -443,22 +493,11 @@ impl<D: Disk> World<D> {
     }
 
     fn resume(&mut self, side: Side, id: WatcherId, watch: Watch, leases: Vec<Lease>) -> Result<bool, String> {
-        let hits = self.disk.faults().hits();
         let event = Event::Resume(id, watch, leases);
-        let mut effects = Vec::new();
-        self.turns += 1;
-        let result = self.queue.turn(self.now, side, event.clone(), &mut *self.stores.borrow_mut(), &mut effects);
-        self.transcript.turn(self.now, side, &event, &effects);
-        if self.expect_fault(hits, &result)? {
-            return Ok(false);
-        }
-        let (stores, faults) = (&self.stores, self.disk.faults());
-        let totals = [Side::Main, Side::Rear].map(|side| stores.borrow_mut().side(side).totals());
-        let peek = |side: Side, index: u64| {
-            faults.paused(|| stores.borrow_mut().side(side).find(Index(index)).expect("nothing fails while looking"))
-        };
-        let turn = Turn { now: self.now, side, event: &event, effects: &effects, totals, peek: &peek };
-        self.oracle.accept(&turn).map_err(|why| format!("{why}\n      in {side:?} while resuming {id:?}"))?;
+        let Some(mut effects) = self.machine_turn(side, &event)? else { return Ok(false) };
+        let totals = self.totals();
+        self.follow(side, &event, &effects, totals, None)
+            .map_err(|why| format!("{why}\n      in {side:?} while resuming {id:?}"))?;
         self.batch.append(&mut effects);
         Ok(true)
     }

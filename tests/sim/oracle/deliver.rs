@@ -1,6 +1,6 @@
 //! Which pushes are legal, and which are owed.
 
-use super::model::{Connection, Group, Leased, Return, SideModel, Sure};
+use super::model::{Connection, Group, Leased, Return, SideModel, Span, Sure};
 use super::{Oracle, Verdict, demand};
 use edgequeue::queue::event::WatcherId;
 use edgequeue::queue::limits;
@@ -87,7 +87,7 @@ impl Oracle {
     }
 
     /// A connection is ended by the queue.
-    pub fn close(&mut self, watcher: WatcherId, reason: CloseReason) -> Verdict {
+    pub fn close(&mut self, now: u64, watcher: WatcherId, reason: CloseReason) -> Verdict {
         if self.turn.closes.remove(&watcher) == Some(reason) {
             return Ok(());
         }
@@ -101,16 +101,17 @@ impl Oracle {
             let left = model.unsettled(group).next().map(|held| held.entry.index.0);
             demand!(left.is_none(), "{name}/{user} was closed as ended with #{left:?} to come");
             let consumer = self.side_mut(side).groups.get_mut(&name).and_then(|group| group.consumers.get_mut(&user));
-            consumer.expect("just found").connection = None;
+            let consumer = consumer.expect("just found");
+            consumer.connection = None;
+            (consumer.life_ms, consumer.gone_ms, consumer.stored_ms) = (Span::at(now), Span::at(now), now);
             return Ok(());
         }
         Err(format!("{watcher:?} was closed and is not connected"))
     }
 
     /// Nothing is left to do, so nothing that could be done may be undone.
-    pub fn check_complete(&self, now: u64) -> Verdict {
-        let sides = [Side::Main, Side::Rear].map(|side| (side, self.side(side)));
-        for (side, model) in sides.into_iter().filter(|(_, model)| model.settled_down) {
+    pub fn check_complete(&self, sides: &[Side], now: u64) -> Verdict {
+        for (side, model) in sides.iter().map(|side| (side, self.side(*side))) {
             for (name, group) in &model.groups {
                 complete(model, group, now).map_err(|why| format!("{side:?} group {name}: {why}"))?;
             }

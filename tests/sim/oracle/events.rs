@@ -55,13 +55,10 @@ impl Oracle {
                 self.on_end(turn, *force);
                 self.expect_done(turn, *ticket)
             }
-            Event::Configure(ticket, settings) => {
-                self.settings = settings.clone();
-                self.expect_done(turn, *ticket)
-            }
+            Event::Configure(ticket, _) => self.expect_done(turn, *ticket),
             Event::Stats(ticket) | Event::Count(ticket, ..) | Event::Search(ticket, ..) => {
                 self.turn.replies.insert(*ticket);
-                Ok(())
+                self.check_answers(turn)
             }
             Event::Tick => Ok(()),
         }
@@ -148,9 +145,14 @@ impl Oracle {
     }
 
     fn on_get(&mut self, turn: &Turn, ticket: Ticket, get: &Get) -> Verdict {
-        let model = self.side_mut(turn.side);
-        model.waiters.push(Waiter { ticket, get: get.clone(), deadline_ms: turn.now.saturating_add(get.wait_ms) });
-        Ok(())
+        let found = self.found(turn.side, get);
+        if !found.complete(get) && get.wait_ms > 0 && !self.side(turn.side).ended {
+            let deadline_ms = turn.now.saturating_add(get.wait_ms);
+            self.side_mut(turn.side).waiters.push(Waiter { ticket, get: get.clone(), deadline_ms });
+            return Ok(());
+        }
+        self.turn.replies.insert(ticket);
+        self.hand_out(turn.side, get, &found, turn.must_reply(ticket)?)
     }
 
     /// What a get finds now.
@@ -192,10 +194,7 @@ impl Oracle {
             let full = found.complete(&waiter.get);
             let (due, ended) = (waiter.deadline_ms <= turn.now, self.side(side).ended);
             demand!(full || due || ended, "{ticket:?} was answered too early with {reply:?}");
-            self.check_found(side, &found.indexes, reply)?;
-            if waiter.get.remove {
-                found.indexes.iter().for_each(|index| self.side_mut(side).remove(*index));
-            }
+            self.hand_out(side, &waiter.get, &found, reply)?;
             let before = latest.insert(side, *ticket).filter(|_| full && !due && !ended);
             demand!(before.is_none_or(|before| before < *ticket), "{ticket:?} was answered after the younger {before:?}");
         }
@@ -215,14 +214,18 @@ impl Oracle {
         Ok(())
     }
 
-    fn check_found(&self, side: Side, found: &[u64], reply: &Reply) -> Verdict {
+    fn hand_out(&mut self, side: Side, get: &Get, found: &Found, reply: &Reply) -> Verdict {
+        let found = &found.indexes;
         let Reply::Entries(deliveries) = reply else { return Err(format!("a get was answered with {reply:?}")) };
         let indexes: Vec<u64> = deliveries.iter().map(|delivery| delivery.entry.index.0).collect();
-        demand!(indexes == found, "a get found {indexes:?} instead of {found:?}");
+        demand!(indexes == *found, "a get found {indexes:?} instead of {found:?}");
         let model = self.side(side);
         for Delivery { entry, .. } in deliveries {
             let stored = &model.entries[&entry.index.0].entry;
             demand!(entry == stored, "a get found {entry:?} instead of {stored:?}");
+        }
+        if get.remove {
+            found.iter().for_each(|index| self.side_mut(side).remove(*index));
         }
         Ok(())
     }
@@ -259,7 +262,8 @@ impl Oracle {
         let connection = Connection { id, watch: watch.clone(), awake: true, skip_below, stopped: Sure::No };
         let now = Span::at(turn.now);
         let connection = Some(connection);
-        let consumer = Consumer { connection, life_ms: now, left_ms: turn.now, gone_ms: now };
+        let stored_ms = group.consumers.get(user).map_or(turn.now, |known| known.stored_ms);
+        let consumer = Consumer { connection, life_ms: now, stored_ms, left_ms: turn.now, gone_ms: now };
         group.consumers.insert(user.clone(), consumer);
         Ok(())
     }
@@ -304,6 +308,7 @@ impl Oracle {
         let consumer = leaving.consumers.get_mut(&user).expect("its consumer");
         consumer.connection = None;
         consumer.gone_ms = Span::at(now);
+        consumer.stored_ms = now;
         consumer.life_ms = Span::at(now);
         let out: Vec<u64> = leaving.out(&user).map(|(index, _)| index).collect();
         for index in out {

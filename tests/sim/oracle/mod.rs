@@ -41,6 +41,8 @@ pub struct Turn<'a> {
     pub totals: [Totals; 2],
     /// Looks at a live entry after the turn; used only where the machine had a choice.
     pub peek: &'a dyn Fn(Side, u64) -> Option<Entry>,
+    /// The consumers known after the turn, where that was asked.
+    pub remembered: Option<&'a BTreeSet<(Side, ConsumerId)>>,
 }
 
 impl Turn<'_> {
@@ -71,6 +73,8 @@ impl Turn<'_> {
     pub fn sides(&self) -> &'static [Side] {
         match (self.event, self.side) {
             (Event::Resume(..), _) => &[],
+            // Asking who is remembered is a turn of both sides.
+            _ if self.remembered.is_some() => &[Side::Main, Side::Rear],
             (Event::Tick | Event::Configure(..), _) => &[Side::Main, Side::Rear],
             (_, Side::Main) => &[Side::Main],
             (_, Side::Rear) => &[Side::Rear],
@@ -122,43 +126,46 @@ impl Oracle {
 
     /// Follows one turn, or says what is wrong with it.
     pub fn accept(&mut self, turn: &Turn) -> Verdict {
-        // When exactly a consumer is forgotten is the machine's choice, and only shows in what comes of it.
-        let fading = self.fading(turn);
+        // Whether a consumer whose time is over was forgotten is known; whether before or after the event is not.
+        let fading = self.fading(turn.sides(), turn.now);
         if fading.is_empty() {
             return self.follow(turn, &[], false);
         }
-        let singles = fading.iter().map(|consumer| vec![consumer.clone()]);
-        let choices: Vec<_> = [vec![], fading.clone()].into_iter().chain(singles).collect();
-        for choice in &choices {
-            for first in [true, false] {
-                let mut trial = self.clone();
-                if trial.follow(turn, choice, first).is_ok() {
-                    *self = trial;
-                    return Ok(());
-                }
+        let gone = |id: &(Side, ConsumerId)| !turn.remembered.is_some_and(|remembered| remembered.contains(id));
+        let back = |id: &(Side, ConsumerId)| matches!(turn.event, Event::Attach(_, _, watch) if watch.consumer == id.1);
+        let gone_or_back: Vec<_> = fading.iter().filter(|id| gone(id) || back(id)).cloned().collect();
+        let gone: Vec<_> = fading.into_iter().filter(gone).collect();
+        for (choice, first) in [(&gone_or_back, true), (&gone, false)] {
+            let mut trial = self.clone();
+            if trial.follow(turn, choice, first).is_ok() {
+                *self = trial;
+                return Ok(());
             }
         }
-        self.follow(turn, &[], false)
+        self.follow(turn, &gone, true)
     }
 
-    /// `forgotten` are consumers whose time may be over, forgotten before or after the event.
+    /// `forgotten` are consumers that were forgotten, `first` or after the event.
     fn follow(&mut self, turn: &Turn, forgotten: &[(Side, ConsumerId)], first: bool) -> Verdict {
         self.turn = Owed::default();
         if turn.is_tick() {
             self.again = false;
         }
-        turn.sides().iter().for_each(|side| self.side_mut(*side).settled_down = true);
-        self.expire(turn);
+        if let Event::Configure(_, settings) = turn.event {
+            self.settings = settings.clone();
+        }
+        self.expire(turn)?;
         if first {
-            self.forget_consumers(turn, forgotten);
+            self.forget_consumers(turn, forgotten)?;
         }
         self.happen(turn)?;
         if !first {
-            self.forget_consumers(turn, forgotten);
+            self.forget_consumers(turn, forgotten)?;
         }
         for side in turn.sides() {
             self.lapse(*side, turn)?;
         }
+        let buried = !self.turn.dying.is_empty();
         self.bury(turn)?;
         self.answer_waiters(turn)?;
         self.walk(turn)?;
@@ -167,7 +174,8 @@ impl Oracle {
         // Again is a promise: until the next tick nothing has to be complete.
         self.again |= turn.again();
         if !self.again && !matches!(turn.event, Event::Resume(..)) {
-            self.check_complete(turn.now)?;
+            let sides = if buried { &[Side::Main, Side::Rear] } else { turn.sides() };
+            self.check_complete(sides, turn.now)?;
         }
         self.now = turn.now;
         self.note_leftovers();
@@ -184,7 +192,7 @@ impl Oracle {
                     demand!(self.turn.replies.remove(ticket), "{ticket:?} was answered but nobody asked");
                 }
                 Effect::Push(watcher, delivery) => self.push(turn.now, *watcher, delivery)?,
-                Effect::Close(watcher, reason) => self.close(*watcher, *reason)?,
+                Effect::Close(watcher, reason) => self.close(turn.now, *watcher, *reason)?,
                 Effect::Remember(_) | Effect::Again => {}
             }
         }

@@ -51,8 +51,6 @@ pub struct SideModel {
     pub waiters: Vec<Waiter>,
     /// Entries that the end of a group left without a reader; they go in this turn or a later one.
     pub sweepable: BTreeSet<u64>,
-    /// False after the queue was opened, until a turn looks after this side.
-    pub settled_down: bool,
 }
 
 #[derive(Clone)]
@@ -102,6 +100,8 @@ pub struct Consumer {
     pub connection: Option<Connection>,
     /// Its last sign of life. A crash takes away what was not stored of it.
     pub life_ms: Span,
+    /// The sign of life that a crash does not take away.
+    pub stored_ms: u64,
     /// When it last had left entries that nobody holds.
     pub left_ms: u64,
     /// When its connection went, if it went: never before it was last seen connected.
@@ -180,7 +180,6 @@ impl SideModel {
             groups: BTreeMap::new(),
             waiters: Vec::new(),
             sweepable: BTreeSet::new(),
-            settled_down: true,
         }
     }
 
@@ -221,7 +220,6 @@ impl SideModel {
 
     pub fn lose_memory(&mut self, survivors: &BTreeSet<WatcherId>, before: u64, now: u64) {
         self.waiters.clear();
-        self.settled_down = false;
         for group in self.groups.values_mut() {
             group.lose_memory(survivors, before, now);
         }
@@ -234,7 +232,7 @@ impl Group {
         for consumer in self.consumers.values_mut() {
             let Some(connection) = &mut consumer.connection else {
                 // Commits without a connection are signs of life that need not be stored.
-                consumer.life_ms.earliest = consumer.life_ms.earliest.min(consumer.gone_ms.earliest);
+                consumer.life_ms = consumer.life_ms.or(consumer.stored_ms);
                 continue;
             };
             if survivors.contains(&connection.id) {
@@ -245,7 +243,7 @@ impl Group {
             } else {
                 // It was connected until the memory was lost.
                 consumer.connection = None;
-                consumer.life_ms = consumer.life_ms.or(before).or(now);
+                consumer.life_ms = consumer.life_ms.or(consumer.stored_ms).or(now);
                 consumer.gone_ms = Span::at(before).or(now);
             }
         }

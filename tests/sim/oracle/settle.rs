@@ -1,6 +1,7 @@
 //! What ends an entry: for one group, for everybody, or in the rear.
 
-use super::model::{Return, Sure};
+use super::super::world::tolerated;
+use super::model::{Group, Return, Sure};
 use super::{Oracle, SideModel};
 use edgequeue::queue::config::DeadPolicy;
 use edgequeue::queue::entry::Tags;
@@ -53,9 +54,11 @@ impl Oracle {
     }
 }
 
-/// Whether at least one group matches an entry and all that do are done with it.
+/// Whether all groups that match an entry are done with it, and at least one because it had it: a group that begins
+/// later is no reason to remove what nobody read.
 pub fn everybody_is_done(model: &SideModel, index: u64) -> bool {
     let held = &model.entries[&index];
-    let mut matching = model.groups.values().filter(|group| group.matches(held)).peekable();
-    matching.peek().is_some() && matching.all(|group| group.done(index))
+    let matching: Vec<_> = model.groups.values().filter(|group| group.matches(held)).collect();
+    let had = |group: &&Group| tolerated("sweep") || group.settled.contains(&index);
+    matching.iter().any(had) && matching.iter().all(|group| group.done(index))
 }

@@ -20,33 +20,37 @@ impl Oracle {
 
     /// Old entries go before anything else happens, oldest first. One behind a younger one of its lane (the clock went
     /// backward) may wait, and a long run of them may take several turns.
-    pub fn expire(&mut self, turn: &Turn) {
+    pub fn expire(&mut self, turn: &Turn) -> Verdict {
         for side in turn.sides() {
-            let indexes: Vec<u64> = self.side(*side).entries.keys().copied().collect();
-            let mut blocked = BTreeSet::new();
-            for (position, index) in indexes.into_iter().enumerate() {
-                let lane = self.side(*side).entries[&index].entry.lane;
-                if !self.expired(*side, index, turn.now) {
-                    blocked.insert(lane);
-                    continue;
-                }
-                let must = !blocked.contains(&lane) && position < limits::TURN_HOUSEKEEPING_MAX;
-                if must || (turn.peek)(*side, index).is_none() {
-                    self.side_mut(*side).remove(index);
+            let (mut blocked, mut must, mut may) = (BTreeSet::new(), Vec::new(), Vec::new());
+            for (index, held) in &self.side(*side).entries {
+                if !self.expired(*side, *index, turn.now) {
+                    blocked.insert(held.entry.lane);
+                } else if blocked.contains(&held.entry.lane) {
+                    may.push(*index);
+                } else {
+                    must.push(*index);
                 }
             }
+            if must.len() > limits::TURN_HOUSEKEEPING_MAX {
+                demand!(turn.again(), "too many entries are too old for one turn, and no other is asked for");
+                may.append(&mut must);
+            }
+            may.retain(|index| (turn.peek)(*side, *index).is_none());
+            must.into_iter().chain(may).for_each(|index| self.side_mut(*side).remove(index));
         }
+        Ok(())
     }
 
     /// Consumers that may be forgotten in this turn, and may be remembered.
-    pub fn fading(&self, turn: &Turn) -> Vec<(Side, ConsumerId)> {
+    pub fn fading(&self, sides: &[Side], now: u64) -> Vec<(Side, ConsumerId)> {
         let mut fading = Vec::new();
-        for side in turn.sides() {
+        for side in sides {
             for (name, group) in &self.side(*side).groups {
                 for (user, consumer) in &group.consumers {
                     let gone = if tolerated("forget") { 0 } else { consumer.gone_ms.earliest };
                     let since = consumer.life_ms.earliest.max(gone);
-                    let due = since.saturating_add(limits::FORGET_MS) <= turn.now;
+                    let due = since.saturating_add(limits::FORGET_MS) <= now;
                     if consumer.connection.is_none() && due {
                         fading.push((*side, ConsumerId { group: name.clone(), user: user.clone() }));
                     }
@@ -56,21 +60,25 @@ impl Oracle {
         fading
     }
 
-    /// Forgets those named, unless they left something, and those whose time is over beyond doubt.
-    pub fn forget_consumers(&mut self, turn: &Turn, named: &[(Side, ConsumerId)]) {
-        for (side, id) in self.fading(turn) {
+    /// Forgets those that were forgotten; none may be kept for ever.
+    pub fn forget_consumers(&mut self, turn: &Turn, forgotten: &[(Side, ConsumerId)]) -> Verdict {
+        for (side, id) in self.fading(turn.sides(), turn.now) {
             let group = self.side_mut(side).groups.get_mut(&id.group).expect("just listed");
             let consumer = &group.consumers[&id.user];
-            let since = consumer.life_ms.latest.saturating_add(limits::FORGET_MS).max(consumer.left_ms);
-            let over = since.saturating_add(limits::LEAVING_MS) <= turn.now;
-            let named = named.contains(&(side, id.clone()));
-            if (over || named) && !group.has_left_entries(&id.user) {
-                group.consumers.remove(&id.user);
-                if group.consumers.is_empty() {
-                    self.drop_group(side, &id.group);
-                }
+            let since = consumer.life_ms.latest.max(consumer.gone_ms.latest).saturating_add(limits::FORGET_MS);
+            let over = since.max(consumer.left_ms).saturating_add(limits::LEAVING_MS) <= turn.now;
+            let left = group.has_left_entries(&id.user);
+            if !forgotten.contains(&(side, id.clone())) {
+                demand!(!over || left, "{side:?} {id:?} is never forgotten");
+                continue;
+            }
+            demand!(!left, "{side:?} {id:?} was forgotten in spite of what it left");
+            group.consumers.remove(&id.user);
+            if group.consumers.is_empty() {
+                self.drop_group(side, &id.group);
             }
         }
+        Ok(())
     }
 
     /// Keeps in mind until when somebody had left entries.
