@@ -7,7 +7,7 @@ import { Refused, at, command, isMain, needRust, run, say } from "./tools.mjs";
 const GZIP_BYTES_MAX = 300 * 1024;
 
 const TARGET = "wasm32-unknown-unknown";
-const WASM = at("target-worker", TARGET, "release", "edgequeue.wasm");
+const WASM = at("target-worker", TARGET, "wasm", "edgequeue.wasm");
 const OUT = at("build", "worker");
 /** The compiled file the bindings were made from. */
 const STAMP = at("build", "worker.wasm");
@@ -15,7 +15,7 @@ const STAMP = at("build", "worker.wasm");
 export function build() {
   needRust([TARGET]);
   // Without WASM_BINDGEN_USE_JS_SYS the macros name other paths than the ones the worker crate was built with.
-  run("cargo", ["rustc", "--quiet", "--locked", "--release", "--lib", "--crate-type", "cdylib", "--features", "worker",
+  run("cargo", ["rustc", "--quiet", "--locked", "--profile", "wasm", "--lib", "--crate-type", "cdylib", "--features", "worker",
     "--target", TARGET, "--target-dir", at("target-worker")],
   { env: { WASM_BINDGEN_USE_JS_SYS: "1" }, why: "Compiling the worker" });
   if (!fresh()) {

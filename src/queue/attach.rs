@@ -167,7 +167,7 @@ impl Stream {
     ) -> Result<(), StoreError> {
         let Some(watcher) = self.watchers.get(&id) else { return Ok(()) };
         let (consumer, leases) = (watcher.consumer.clone(), watcher.leases.clone());
-        let back = GiveBack { counts: true, rejection: None, reserved_until_ms };
+        let back = GiveBack { counts: true, rejection: None, avoid: false, reserved_until_ms };
         for index in leases {
             self.give_back(turn, &consumer, id, index, back)?;
         }

@@ -235,8 +235,8 @@ fn roomiest(watchers: &BTreeMap<WatcherId, Watcher>, seats: impl Iterator<Item =
         .map(|(_, _, id)| id)
 }
 
-/// The seat for an entry that came back: not the consumer that refused it if another has room, and while it is reserved
-/// only the one that held it.
+/// The seat for an entry that came back: the consumer that held it last, so that one that reconnects finds its entries;
+/// but another one, if it has room, when that consumer refused it. While it is reserved nobody else may have it.
 fn seat_for(
     watchers: &BTreeMap<WatcherId, Watcher>,
     seats: &[WatcherId],
@@ -244,18 +244,13 @@ fn seat_for(
     index: Index,
     now_ms: u64,
 ) -> Option<WatcherId> {
-    let trouble = open.and_then(|open| open.trouble.as_deref());
-    let held_last = |id: &WatcherId| {
-        trouble.is_some_and(|trouble| watchers.get(id).is_some_and(|watcher| watcher.consumer.user == trouble.user))
-    };
     let wants = |id: &WatcherId| watchers.get(id).is_some_and(|watcher| watcher.from <= index.0);
     let able = seats.iter().copied().filter(wants);
-    if trouble.is_some_and(|trouble| trouble.reserved_until_ms > now_ms) {
-        return able.clone().find(held_last);
+    let Some(trouble) = open.and_then(|open| open.trouble.as_deref()) else { return roomiest(watchers, able) };
+    let held_last = |id: &WatcherId| watchers.get(id).is_some_and(|watcher| watcher.consumer.user == trouble.user);
+    let last = able.clone().find(held_last);
+    if trouble.reserved_until_ms > now_ms || last.is_some() && !trouble.avoid {
+        return last;
     }
-    if trouble.is_some_and(|trouble| trouble.avoid) {
-        let others = roomiest(watchers, able.clone().filter(|id| !held_last(id)));
-        return others.or_else(|| roomiest(watchers, able));
-    }
-    roomiest(watchers, able)
+    roomiest(watchers, able.filter(|id| !held_last(id))).or(last)
 }

@@ -61,7 +61,7 @@ pub(super) struct Trouble {
     pub reason: String,
     /// Who held it last.
     pub user: String,
-    /// That user refused it: prefer another.
+    /// That user refused it or was too slow: prefer another.
     pub avoid: bool,
     /// Until then only that user may have it, Unix milliseconds.
     pub reserved_until_ms: u64,

@@ -18,6 +18,8 @@ pub(super) struct GiveBack<'a> {
     pub counts: bool,
     /// Code and reason, when the consumer refused it.
     pub rejection: Option<&'a Rejection>,
+    /// Whether another consumer should have it next. Otherwise it goes back to its last holder, if that has room.
+    pub avoid: bool,
     /// Until then only its last holder may have it, Unix milliseconds; 0 for anybody at once.
     pub reserved_until_ms: u64,
 }
@@ -125,7 +127,7 @@ impl Stream {
         self.sign_of_life(turn.now_ms, &consumer);
         let shutdown = rejection.code == CODE_SHUTDOWN;
         let rejection = self.shortened(rejection);
-        let back = GiveBack { counts: !shutdown, rejection: Some(&rejection), reserved_until_ms: 0 };
+        let back = GiveBack { counts: !shutdown, rejection: Some(&rejection), avoid: true, reserved_until_ms: 0 };
         if let Some(id) = self.watcher_of(&consumer) {
             for &index in indexes {
                 self.give_back(turn, &consumer, id, index, back)?;
@@ -169,7 +171,7 @@ impl Stream {
         let trouble = open.trouble.get_or_insert_default();
         trouble.attempts += u32::from(back.counts);
         trouble.user.clone_from(&consumer.user);
-        trouble.avoid = back.rejection.is_some();
+        trouble.avoid = back.avoid;
         trouble.reserved_until_ms = back.reserved_until_ms;
         if let Some(Rejection { code, reason }) = back.rejection {
             trouble.code.clone_from(code);

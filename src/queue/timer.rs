@@ -144,7 +144,7 @@ impl Stream {
                 }
             }
         }
-        let back = GiveBack { counts: true, rejection: None, reserved_until_ms: 0 };
+        let back = GiveBack { counts: true, rejection: None, avoid: true, reserved_until_ms: 0 };
         for (consumer, id, index) in late {
             self.give_back(turn, &consumer, id, index, back)?;
         }

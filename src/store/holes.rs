@@ -83,7 +83,7 @@ impl Hole {
 
     /// What it takes in the ledger at the most in the usual case, in bytes.
     pub fn weight(&self) -> usize {
-        24 + 4 * self.runs
+        16 + 3 * self.runs
     }
 
     /// One more than the last empty place.

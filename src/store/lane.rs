@@ -38,6 +38,8 @@ impl Sums {
 pub(super) struct Cache {
     /// Upper bound of what decoded segments take, in bytes.
     pub bytes: usize,
+    /// What they may take.
+    pub bytes_max: usize,
     /// Counts uses, to know the oldest.
     pub clock: u64,
 }

@@ -88,7 +88,11 @@ pub struct HoleRecord {
 
 /// Reads a ledger row.
 pub fn decode(row: Bytes) -> Result<Ledger, StoreError> {
-    Ledger::decode(row).map_err(|error| StoreError(format!("the ledger cannot be read: {error}")))
+    match Ledger::decode(row) {
+        Ok(ledger) if ledger.next_index > 0 => Ok(ledger),
+        Ok(_) => Err(StoreError(String::from("the ledger cannot be read: it is empty"))),
+        Err(error) => Err(StoreError(format!("the ledger cannot be read: {error}"))),
+    }
 }
 
 /// Checks the row with the version.

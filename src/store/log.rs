@@ -4,7 +4,7 @@ use super::Flushed;
 use super::holes::Hole;
 use super::lane::{Cache, Desk, LaneLog, Sums};
 use super::ledger::{self, HoleRecord, LaneSums, Ledger};
-use super::limits::{CACHE_BYTES_MAX, FOLDS_PER_FLUSH, FRAME_BYTES_MAX, HOLES_WEIGHT_MAX, ROW_BYTES_MAX};
+use super::limits::{FOLDS_PER_FLUSH, FRAME_BYTES_MAX, HOLES_WEIGHT_MAX, ROW_BYTES_MAX};
 use super::rows::{LaneKey, Rows};
 use super::segment::Snapshot;
 use crate::queue::entry::{Entry, Index, Lane, Mark};
@@ -33,7 +33,7 @@ pub(super) struct Log {
 
 impl Log {
     /// Reads the ledger and the head of each lane's last segment; the newest of them knows the sums.
-    pub fn open(side: Side, rows: &mut impl Rows) -> Result<Self, StoreError> {
+    pub fn open(side: Side, rows: &mut impl Rows, cache_bytes_max: usize) -> Result<Self, StoreError> {
         let ledger = match rows.state(ledger::state_id(side, Record::Groups))? {
             Some(row) => ledger::decode(row)?,
             None => Ledger { next_index: 1, ..Ledger::default() },
@@ -44,7 +44,7 @@ impl Log {
             next_index: Index(ledger.next_index),
             live: Sums { length: ledger.length, bytes: ledger.bytes },
             lanes: BTreeMap::new(),
-            cache: Cache::default(),
+            cache: Cache { bytes_max: cache_bytes_max, ..Cache::default() },
             groups: ledger.groups,
             records: BTreeMap::new(),
             appended: false,
@@ -337,7 +337,7 @@ impl Log {
 
     /// Forgets decoded segments, the longest unused first, once they are too many. Dirty ones stay.
     fn evict(&mut self) {
-        if self.cache.bytes <= CACHE_BYTES_MAX {
+        if self.cache.bytes <= self.cache.bytes_max {
             return;
         }
         let mut clean = Vec::new();
@@ -353,7 +353,7 @@ impl Log {
         }
         clean.sort_unstable_by_key(|segment| segment.0);
         for (_, lane, first, cost) in clean {
-            if self.cache.bytes <= CACHE_BYTES_MAX / 4 * 3 {
+            if self.cache.bytes <= self.cache.bytes_max / 4 * 3 {
                 break;
             }
             self.cache.bytes -= cost;

@@ -65,11 +65,16 @@ impl Flushed {
 
 impl<R: Rows> SegmentStore<R> {
     /// Opens what the rows hold; empty rows are an empty queue. Reads a few rows per lane, however long the queue is.
-    pub fn open(mut rows: R) -> Result<Self, StoreError> {
+    pub fn open(rows: R) -> Result<Self, StoreError> {
+        Self::open_with_cache(rows, limits::CACHE_BYTES_MAX)
+    }
+
+    /// As [`open`](Self::open), with another bound of the decoded segments each side keeps in memory, in bytes.
+    pub fn open_with_cache(mut rows: R, bytes_max: usize) -> Result<Self, StoreError> {
         let schema = rows.state(ledger::STATE_SCHEMA)?;
         ledger::check_schema(schema.as_ref())?;
-        let main = Log::open(Side::Main, &mut rows)?;
-        let rear = Log::open(Side::Rear, &mut rows)?;
+        let main = Log::open(Side::Main, &mut rows, bytes_max)?;
+        let rear = Log::open(Side::Rear, &mut rows, bytes_max)?;
         Ok(Self { rows, main, rear, has_schema: schema.is_some() })
     }
 

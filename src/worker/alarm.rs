@@ -11,14 +11,12 @@ extern "C" {
     type RawAlarm;
     #[wasm_bindgen(method, catch, js_name = setAlarm)]
     fn set_alarm(this: &RawAlarm, at_ms: f64) -> Result<js_sys::Promise, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = deleteAlarm)]
-    fn delete_alarm(this: &RawAlarm) -> Result<js_sys::Promise, JsValue>;
     #[wasm_bindgen(method, catch, js_name = getAlarm)]
     fn get_alarm(this: &RawAlarm) -> Result<js_sys::Promise, JsValue>;
 }
 
-/// Times are milliseconds since 1970. Setting and deleting count as writes of the current event: they are stored with
-/// them (or not at all), and cost a row each.
+/// Times are milliseconds since 1970. Setting counts as a write of the current event: it is stored with it (or not at all),
+/// and costs a row.
 pub struct Alarm(RawAlarm);
 
 impl Alarm {
@@ -28,11 +26,6 @@ impl Alarm {
 
     pub fn set(&self, at_ms: u64) -> Result<(), SqlError> {
         let _done = self.0.set_alarm(at_ms as f64)?;
-        Ok(())
-    }
-
-    pub fn delete(&self) -> Result<(), SqlError> {
-        let _done = self.0.delete_alarm()?;
         Ok(())
     }
 

@@ -287,7 +287,7 @@ impl Desk {
     fn connect(&self, transport: Transport) -> Result<(Connection, Response), String> {
         match transport {
             Transport::Socket => {
-                let (socket, response) = self.sockets.accept(&[]).map_err(|error| error.to_string())?;
+                let (socket, response) = self.sockets.accept().map_err(|error| error.to_string())?;
                 Ok((Connection::Socket(socket), response))
             }
             Transport::Stream => {

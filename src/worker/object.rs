@@ -112,7 +112,7 @@ impl QueueObject {
             Operation::End { force } => desk.ask(side, |ticket| Event::End(ticket, force)),
             Operation::Configure => {
                 let patch = Patch::parse(&body::read(request, FORM_BYTES_MAX).await?)?;
-                let settings = patch.apply(&self.settings(side).await?);
+                let settings = patch.apply(&self.settings().await?);
                 desk.ask(side, |ticket| Event::Configure(ticket, settings))
             }
         };
@@ -131,8 +131,9 @@ impl QueueObject {
         }
     }
 
-    async fn settings(&self, side: Side) -> std::result::Result<Settings, Answer> {
-        match reply(self.desk().ask(side, Event::Stats).1.await)? {
+    /// The settings of the queue; its rear twin differs in some by design.
+    async fn settings(&self) -> std::result::Result<Settings, Answer> {
+        match reply(self.desk().ask(Side::Main, Event::Stats).1.await)? {
             Reply::Stats(stats) => Ok(stats.settings),
             _ => Err(failed("the settings could not be read")),
         }

@@ -9,24 +9,14 @@ extern "C" {
     /// The part of `ctx` that is about sockets.
     type RawState;
     #[wasm_bindgen(method, catch, js_name = acceptWebSocket)]
-    fn accept(this: &RawState, socket: &RawSocket, tags: &Array) -> Result<(), JsValue>;
+    fn accept(this: &RawState, socket: &RawSocket) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch, js_name = getWebSockets)]
     fn all(this: &RawState) -> Result<Array, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = getWebSockets)]
-    fn tagged(this: &RawState, tag: &str) -> Result<Array, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = getTags)]
-    fn tags(this: &RawState, socket: &RawSocket) -> Result<Array, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = getWebSocketAutoResponseTimestamp)]
-    fn auto_response_timestamp(this: &RawState, socket: &RawSocket) -> Result<Option<js_sys::Date>, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = setHibernatableWebSocketEventTimeout)]
-    fn set_event_timeout(this: &RawState, timeout_ms: u32) -> Result<(), JsValue>;
 
     #[derive(Clone)]
     type RawSocket;
     #[wasm_bindgen(method, catch, js_name = send)]
     fn send_binary(this: &RawSocket, bytes: &Uint8Array) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, catch, js_name = send)]
-    fn send_text(this: &RawSocket, text: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch)]
     fn close(this: &RawSocket, code: u16, reason: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch, js_name = serializeAttachment)]
@@ -37,10 +27,6 @@ extern "C" {
 
 /// The most an attachment may hold; the rest of the platform's 16 KiB is its own framing.
 pub const ATTACHMENT_BYTES_MAX: usize = 16 * 1024 - 64;
-/// The most tags of one socket, and the most characters of one tag.
-pub const TAGS_MAX: usize = 10;
-pub const TAG_CHARS_MAX: usize = 256;
-
 /// What the platform said when it refused something about a socket, most often that it is closed already.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("socket: {0}")]
@@ -61,41 +47,18 @@ impl Sockets {
     }
 
     /// Takes a connection: our end of it, and the `101` answer that gives the client the other end.
-    pub fn accept(&self, tags: &[&str]) -> Result<(Socket, Response), SocketError> {
+    pub fn accept(&self) -> Result<(Socket, Response), SocketError> {
         let failed = |error: worker::Error| SocketError(error.to_string());
         let pair = WebSocketPair::new().map_err(failed)?;
         let socket = Socket::of(&pair.server);
-        let tags: Array = tags.iter().map(|tag| JsValue::from_str(tag)).collect();
-        self.0.accept(&socket.0, &tags)?;
+        self.0.accept(&socket.0)?;
         Ok((socket, Response::from_websocket(pair.client).map_err(failed)?))
     }
 
     /// Every open socket, in no particular order; also those accepted before the object slept.
     pub fn all(&self) -> Result<Vec<Socket>, SocketError> {
-        Ok(sockets(&self.0.all()?))
+        Ok(self.0.all()?.iter().map(|socket| Socket(socket.unchecked_into())).collect())
     }
-
-    pub fn tagged(&self, tag: &str) -> Result<Vec<Socket>, SocketError> {
-        Ok(sockets(&self.0.tagged(tag)?))
-    }
-
-    pub fn tags(&self, socket: &Socket) -> Result<Vec<String>, SocketError> {
-        Ok(self.0.tags(&socket.0)?.iter().filter_map(|tag| tag.as_string()).collect())
-    }
-
-    /// When the platform last answered a ping text for us without waking the object.
-    pub fn auto_response_ms(&self, socket: &Socket) -> Result<Option<u64>, SocketError> {
-        Ok(self.0.auto_response_timestamp(&socket.0)?.map(|date| date.get_time() as u64))
-    }
-
-    /// The longest one socket event may take before the platform ends it.
-    pub fn limit_event_ms(&self, timeout_ms: u32) -> Result<(), SocketError> {
-        Ok(self.0.set_event_timeout(timeout_ms)?)
-    }
-}
-
-fn sockets(list: &Array) -> Vec<Socket> {
-    list.iter().map(|socket| Socket(socket.unchecked_into())).collect()
 }
 
 /// One connection.
@@ -113,10 +76,6 @@ impl Socket {
     /// then our memory holds something else.
     pub fn send(&self, bytes: &[u8]) -> Result<(), SocketError> {
         Ok(self.0.send_binary(&Uint8Array::from(bytes))?)
-    }
-
-    pub fn send_text(&self, text: &str) -> Result<(), SocketError> {
-        Ok(self.0.send_text(text)?)
     }
 
     /// Closes with a code the protocol lets us send; 1005, 1006 and 1015 only ever describe a close and become 1000.

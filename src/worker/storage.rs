@@ -24,8 +24,6 @@ extern "C" {
 
     /// `ctx.storage.sql`. One import per number of parameters saves an array per call.
     type RawSql;
-    #[wasm_bindgen(method, getter, js_name = databaseSize)]
-    fn database_size(this: &RawSql) -> f64;
     #[wasm_bindgen(method, catch, js_name = exec)]
     fn exec0(this: &RawSql, query: &JsString) -> Result<RawCursor, JsValue>;
     #[wasm_bindgen(method, catch, js_name = exec)]
@@ -49,8 +47,6 @@ extern "C" {
     type RawCursor;
     #[wasm_bindgen(method, catch)]
     fn raw(this: &RawCursor) -> Result<RawRows, JsValue>;
-    #[wasm_bindgen(method, catch, getter, js_name = rowsWritten)]
-    fn rows_written(this: &RawCursor) -> Result<f64, JsValue>;
 
     /// The iterator over rows as arrays.
     type RawRows;
@@ -65,9 +61,8 @@ pub const INT_MAX: i64 = (1 << 53) - 1;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Param<'a> {
     Null,
-    /// At most [`INT_MAX`] away from zero, else the statement is refused; carry wider ones as [`ordered`] blobs.
+    /// At most [`INT_MAX`] away from zero, else the statement is refused.
     Int(i64),
-    Text(&'a str),
     Blob(&'a [u8]),
 }
 
@@ -158,16 +153,6 @@ impl Sql {
         rows.iter().map(|row| Array::from(&row).iter().map(value).collect()).collect()
     }
 
-    /// Runs a statement without looking at rows; returns how many rows it wrote (what is billed).
-    pub fn run(&self, query: &str, params: &[Param<'_>]) -> Result<u64, SqlError> {
-        Ok(self.cursor(query, params)?.rows_written()? as u64)
-    }
-
-    /// The size of the database in bytes.
-    pub fn bytes(&self) -> u64 {
-        self.raw.database_size() as u64
-    }
-
     fn cursor(&self, query: &str, params: &[Param<'_>]) -> Result<RawCursor, SqlError> {
         let query = self.query(query);
         let cursor = match params {
@@ -209,7 +194,6 @@ impl Param<'_> {
                 return Err(SqlError(format!("the integer {int} is too wide for this storage")));
             }
             Self::Int(int) => JsValue::from_f64(int as f64),
-            Self::Text(text) => JsValue::from_str(text),
             // A copy: the storage may keep the buffer longer than our memory keeps these bytes.
             Self::Blob(bytes) => Uint8Array::from(bytes).into(),
         })
@@ -228,14 +212,4 @@ fn value(column: JsValue) -> Result<Value, SqlError> {
         return Ok(Value::Blob(Uint8Array::new(buffer).to_vec()));
     }
     column.as_string().map(Value::Text).ok_or_else(|| SqlError("a column of an unknown type".into()))
-}
-
-/// Eight bytes for any `i64`, comparing as blobs the way the numbers compare.
-pub fn ordered(int: i64) -> [u8; 8] {
-    (int ^ i64::MIN).to_be_bytes()
-}
-
-/// The number behind [`ordered`] bytes.
-pub fn from_ordered(bytes: [u8; 8]) -> i64 {
-    i64::from_be_bytes(bytes) ^ i64::MIN
 }

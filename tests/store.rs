@@ -1,0 +1,13 @@
+//! The store, held against a naive one: same answers after every change, over memory and over SQLite, before and after
+//! reopening; and what it may cost.
+
+#![allow(clippy::unwrap_used)]
+
+mod store {
+    pub mod backing;
+    mod conformance;
+    mod corruption;
+    mod cost;
+    pub mod reference;
+    mod speed;
+}

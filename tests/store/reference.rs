@@ -1,0 +1,94 @@
+//! The naive store: maps, cloned whole. What it answers is right by being obvious.
+
+use bytes::Bytes;
+use edgequeue::queue::entry::{Entry, Index, Lane, Mark};
+use edgequeue::queue::refusal::StoreError;
+use edgequeue::queue::step::{Record, Write};
+use edgequeue::queue::store::{Side, Store, Stores, Totals};
+use std::collections::BTreeMap;
+
+#[derive(Clone)]
+pub struct ReferenceSide {
+    next_index: Index,
+    entries: BTreeMap<Index, (Entry, Vec<Mark>)>,
+    records: BTreeMap<Record, Bytes>,
+}
+
+#[derive(Clone)]
+pub struct Reference {
+    main: ReferenceSide,
+    rear: ReferenceSide,
+}
+
+impl Reference {
+    pub fn new() -> Self {
+        let side = ReferenceSide { next_index: Index(1), entries: BTreeMap::new(), records: BTreeMap::new() };
+        Self { main: side.clone(), rear: side }
+    }
+}
+
+impl Stores for Reference {
+    type Side<'a> = &'a mut ReferenceSide;
+
+    fn side(&mut self, side: Side) -> &mut ReferenceSide {
+        match side {
+            Side::Main => &mut self.main,
+            Side::Rear => &mut self.rear,
+        }
+    }
+}
+
+impl ReferenceSide {
+    fn lane(&self, lane: Lane) -> impl DoubleEndedIterator<Item = &(Entry, Vec<Mark>)> {
+        self.entries.values().filter(move |(entry, _)| entry.lane == lane)
+    }
+}
+
+impl Store for &mut ReferenceSide {
+    fn totals(&self) -> Totals {
+        let bytes = self.entries.values().map(|(entry, _)| entry.bytes()).sum();
+        Totals { next_index: self.next_index, length: self.entries.len() as u64, bytes }
+    }
+
+    fn lanes(&self) -> Vec<(Lane, u64)> {
+        let mut lanes = BTreeMap::new();
+        self.entries.values().for_each(|(entry, _)| *lanes.entry(entry.lane).or_default() += 1);
+        lanes.into_iter().rev().collect()
+    }
+
+    fn next(&mut self, lane: Lane, from: Index) -> Result<Option<Entry>, StoreError> {
+        Ok(self.lane(lane).find(|(entry, _)| entry.index >= from).map(|(entry, _)| entry.clone()))
+    }
+
+    fn previous(&mut self, lane: Lane, upto: Index) -> Result<Option<Entry>, StoreError> {
+        Ok(self.lane(lane).rev().find(|(entry, _)| entry.index <= upto).map(|(entry, _)| entry.clone()))
+    }
+
+    fn next_marked(&mut self, lane: Lane, from: Index, marks: &[Mark]) -> Result<Option<Entry>, StoreError> {
+        let carries = |own: &[Mark]| marks.iter().all(|mark| own.contains(mark));
+        let found = self.lane(lane).find(|(entry, own)| entry.index >= from && carries(own));
+        Ok(found.map(|(entry, _)| entry.clone()))
+    }
+
+    fn find(&mut self, index: Index) -> Result<Option<Entry>, StoreError> {
+        Ok(self.entries.get(&index).map(|(entry, _)| entry.clone()))
+    }
+
+    fn load(&mut self, record: Record) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.records.get(&record).cloned())
+    }
+
+    fn apply(&mut self, write: Write) -> Result<(), StoreError> {
+        match write {
+            Write::Append(entry, marks) => {
+                assert_eq!(entry.index, self.next_index);
+                self.next_index = self.next_index.next();
+                self.entries.insert(entry.index, (entry, marks));
+            }
+            Write::Remove(index) => drop(self.entries.remove(&index)),
+            Write::RemoveBelow(index) => self.entries = self.entries.split_off(&index),
+            Write::Save(record, value) => drop(self.records.insert(record, value)),
+        }
+        Ok(())
+    }
+}
