@@ -287,76 +287,71 @@ impl<D: Disk> World<D> {
 
     /// Whether the turn went through; after a storage error everything was opened again.
     fn take_turn(&mut self, side: Side, event: Event, script: &Script) -> Result<bool, String> {
-        let Some(mut effects) = self.machine_turn(side, &event)? else {
+        let Some(mut turns) = self.machine_turns(side, event)? else {
             self.reopen(script, false)?;
             return Ok(false);
         };
-        let mut asked = None;
-        if !self.oracle.fading(&[Side::Main, Side::Rear], self.now).is_empty() {
-            let Some((remembered, more)) = self.who_is_remembered()? else {
-                self.reopen(script, false)?;
-                return Ok(false);
-            };
-            effects.extend(more);
-            asked = Some(remembered);
+        for turn in &turns {
+            self.follow(turn).map_err(|why| format!("{why}\n      in {:?} at {}", turn.side, self.now))?;
         }
-        let totals = self.totals();
-        self.follow(side, &event, &effects, totals, asked.as_ref()).map_err(|why| format!("{why}\n      in {side:?} at {}", self.now))?;
-        let settled = event == Event::Tick && !effects.contains(&Effect::Again);
+        let settled = turns.iter().any(|turn| turn.event == Event::Tick && !turn.effects.contains(&Effect::Again));
         self.oracle.check_wake(self.queue.wake(), self.now, settled)?;
         self.check_attachments(true)?;
-        self.batch.append(&mut effects);
+        self.batch.extend(turns.iter_mut().flat_map(|turn| turn.effects.drain(..)));
         Ok(true)
     }
 
+    /// A turn of the machine. When it may have forgotten consumers it is asked which ones it knows: a first question on
+    /// each side tells what the turn left, a second one what the first question left.
+    fn machine_turns(&mut self, side: Side, event: Event) -> Result<Option<Vec<Taken>>, String> {
+        let Some(taken) = self.machine_turn(side, event)? else { return Ok(None) };
+        let mut turns = vec![taken];
+        if self.oracle.fading(&[Side::Main, Side::Rear], self.now).is_empty() {
+            return Ok(Some(turns));
+        }
+        for side in [Side::Main, Side::Rear, Side::Main, Side::Rear] {
+            let Some(taken) = self.machine_turn(side, Event::Stats(Ticket(u64::MAX)))? else { return Ok(None) };
+            turns.push(taken);
+        }
+        let known: Vec<_> = turns.iter().map(Taken::known).collect();
+        for (position, turn) in turns.iter_mut().enumerate() {
+            let next = |side: usize| known.iter().skip(position + 1).find_map(|known| known[side].clone());
+            let last = |side: usize| known.iter().rev().find_map(|known| known[side].clone());
+            let sides = [0, 1].into_iter().flat_map(|side| next(side).or_else(|| last(side)).unwrap_or_default());
+            turn.remembered = Some(sides.collect());
+        }
+        Ok(Some(turns))
+    }
+
     /// One turn of the machine alone; nothing when the storage failed.
-    fn machine_turn(&mut self, side: Side, event: &Event) -> Result<Option<Vec<Effect>>, String> {
+    fn machine_turn(&mut self, side: Side, event: Event) -> Result<Option<Taken>, String> {
         let hits = self.disk.faults().hits();
         let mut effects = Vec::new();
         self.turns += 1;
         let result = self.queue.turn(self.now, side, event.clone(), &mut *self.stores.borrow_mut(), &mut effects);
-        self.transcript.turn(self.now, side, event, &effects);
-        Ok(if self.expect_fault(hits, &result)? { None } else { Some(effects) })
-    }
-
-    fn totals(&self) -> [Totals; 2] {
-        [Side::Main, Side::Rear].map(|side| self.stores.borrow_mut().side(side).totals())
-    }
-
-    /// Asks the machine which consumers it knows, and hides the question from everybody else.
-    #[allow(clippy::type_complexity)]
-    fn who_is_remembered(&mut self) -> Result<Option<(BTreeSet<(Side, ConsumerId)>, Vec<Effect>)>, String> {
-        let (mut remembered, mut others) = (BTreeSet::new(), Vec::new());
-        // A first question makes a side look after what is due, the second is answered with what came of it.
-        for side in [Side::Main, Side::Rear, Side::Main, Side::Rear] {
-            remembered.retain(|(of, _)| *of != side);
-            let ticket = Ticket(u64::MAX);
-            let Some(effects) = self.machine_turn(side, &Event::Stats(ticket))? else { return Ok(None) };
-            for effect in effects {
-                match effect {
-                    Effect::Reply(Ticket(u64::MAX), Reply::Stats(stats)) => {
-                        remembered.extend(stats.consumers.into_iter().map(|consumer| (side, consumer.id)));
-                    }
-                    other => others.push(other),
-                }
-            }
+        self.transcript.turn(self.now, side, &event, &effects);
+        if self.expect_fault(hits, &result)? {
+            return Ok(None);
         }
-        Ok(Some((remembered, others)))
+        let totals = [Side::Main, Side::Rear].map(|side| self.stores.borrow_mut().side(side).totals());
+        Ok(Some(Taken { side, event, effects, totals, remembered: None }))
     }
 
-    fn follow(
-        &mut self,
-        side: Side,
-        event: &Event,
-        effects: &[Effect],
-        totals: [Totals; 2],
-        remembered: Option<&BTreeSet<(Side, ConsumerId)>>,
-    ) -> Result<(), String> {
+    fn follow(&mut self, taken: &Taken) -> Result<(), String> {
         let (stores, faults) = (&self.stores, self.disk.faults());
         let peek = |side: Side, index: u64| {
             faults.paused(|| stores.borrow_mut().side(side).find(Index(index)).expect("nothing fails while looking"))
         };
-        self.oracle.accept(&Turn { now: self.now, side, event, effects, totals, peek: &peek, remembered })
+        let Taken { side, event, effects, totals, remembered } = taken;
+        self.oracle.accept(&Turn {
+            now: self.now,
+            side: *side,
+            event,
+            effects,
+            totals: *totals,
+            peek: &peek,
+            remembered: remembered.as_ref(),
+        })
     }
 
     /// A storage error is expected exactly when one was injected.
@@ -493,13 +488,32 @@ impl<D: Disk> World<D> {
     }
 
     fn resume(&mut self, side: Side, id: WatcherId, watch: Watch, leases: Vec<Lease>) -> Result<bool, String> {
-        let event = Event::Resume(id, watch, leases);
-        let Some(mut effects) = self.machine_turn(side, &event)? else { return Ok(false) };
-        let totals = self.totals();
-        self.follow(side, &event, &effects, totals, None)
-            .map_err(|why| format!("{why}\n      in {side:?} while resuming {id:?}"))?;
-        self.batch.append(&mut effects);
+        let Some(mut taken) = self.machine_turn(side, Event::Resume(id, watch, leases))? else { return Ok(false) };
+        self.follow(&taken).map_err(|why| format!("{why}\n      in {side:?} while resuming {id:?}"))?;
+        self.batch.append(&mut taken.effects);
         Ok(true)
+    }
+}
+
+/// A turn the machine took.
+struct Taken {
+    side: Side,
+    event: Event,
+    effects: Vec<Effect>,
+    totals: [Totals; 2],
+    /// The consumers known after it, where that was asked.
+    remembered: Option<BTreeSet<(Side, ConsumerId)>>,
+}
+
+impl Taken {
+    /// The consumers of main and rear, as far as this turn tells.
+    fn known(&self) -> [Option<Vec<(Side, ConsumerId)>>; 2] {
+        let stats = self.effects.iter().find_map(|effect| match effect {
+            Effect::Reply(_, Reply::Stats(stats)) => Some(stats),
+            _ => None,
+        });
+        let known = stats.map(|stats| stats.consumers.iter().map(|consumer| (self.side, consumer.id.clone())).collect());
+        if self.side == Side::Main { [known, None] } else { [None, known] }
     }
 }
 

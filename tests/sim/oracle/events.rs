@@ -375,19 +375,26 @@ impl Oracle {
         }
     }
 
-    /// Follows what was left to the machine: entries that could stay or go.
-    pub fn resolve_optional(&mut self, turn: &Turn) -> Verdict {
-        let mut candidates = Vec::new();
+    /// Follows which of the entries that may be swept are gone. Those that a get of this turn returns were still there
+    /// when it was answered.
+    pub fn resolve_swept(&mut self, turn: &Turn, answered: bool) {
+        let returned: BTreeSet<u64> = turn.effects.iter().flat_map(returned).collect();
         for side in [Side::Main, Side::Rear] {
-            candidates.extend(self.side(side).sweepable.iter().map(|index| (side, *index)));
-        }
-        for (side, index) in candidates {
-            let live = self.side(side).entries.contains_key(&index);
-            if live && everybody_is_done(self.side(side), index) && (turn.peek)(side, index).is_none() {
-                self.side_mut(side).remove(index);
+            for index in self.side(side).sweepable.clone() {
+                let later = !answered && returned.contains(&index);
+                if !later && everybody_is_done(self.side(side), index) && (turn.peek)(side, index).is_none() {
+                    self.side_mut(side).remove(index);
+                }
             }
         }
-        Ok(())
+    }
+}
+
+/// Indexes in the answer to a get.
+fn returned(effect: &Effect) -> Vec<u64> {
+    match effect {
+        Effect::Reply(_, Reply::Entries(found)) => found.iter().map(|delivery| delivery.entry.index.0).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -73,8 +73,6 @@ impl Turn<'_> {
     pub fn sides(&self) -> &'static [Side] {
         match (self.event, self.side) {
             (Event::Resume(..), _) => &[],
-            // Asking who is remembered is a turn of both sides.
-            _ if self.remembered.is_some() => &[Side::Main, Side::Rear],
             (Event::Tick | Event::Configure(..), _) => &[Side::Main, Side::Rear],
             (_, Side::Main) => &[Side::Main],
             (_, Side::Rear) => &[Side::Rear],
@@ -127,11 +125,11 @@ impl Oracle {
     /// Follows one turn, or says what is wrong with it.
     pub fn accept(&mut self, turn: &Turn) -> Verdict {
         // Whether a consumer whose time is over was forgotten is known; whether before or after the event is not.
-        let fading = self.fading(turn.sides(), turn.now);
+        let fading = self.fading(&[Side::Main, Side::Rear], turn.now);
         if fading.is_empty() {
             return self.follow(turn, &[], false);
         }
-        let gone = |id: &(Side, ConsumerId)| !turn.remembered.is_some_and(|remembered| remembered.contains(id));
+        let gone = |id: &(Side, ConsumerId)| turn.remembered.is_some_and(|remembered| !remembered.contains(id));
         let back = |id: &(Side, ConsumerId)| matches!(turn.event, Event::Attach(_, _, watch) if watch.consumer == id.1);
         let gone_or_back: Vec<_> = fading.iter().filter(|id| gone(id) || back(id)).cloned().collect();
         let gone: Vec<_> = fading.into_iter().filter(gone).collect();
@@ -148,6 +146,7 @@ impl Oracle {
     /// `forgotten` are consumers that were forgotten, `first` or after the event.
     fn follow(&mut self, turn: &Turn, forgotten: &[(Side, ConsumerId)], first: bool) -> Verdict {
         self.turn = Owed::default();
+        self.note_leftovers(turn.now);
         if turn.is_tick() {
             self.again = false;
         }
@@ -167,9 +166,10 @@ impl Oracle {
         }
         let buried = !self.turn.dying.is_empty();
         self.bury(turn)?;
+        self.resolve_swept(turn, false);
         self.answer_waiters(turn)?;
         self.walk(turn)?;
-        self.resolve_optional(turn)?;
+        self.resolve_swept(turn, true);
         self.check_totals(turn)?;
         // Again is a promise: until the next tick nothing has to be complete.
         self.again |= turn.again();
@@ -178,7 +178,7 @@ impl Oracle {
             self.check_complete(sides, turn.now)?;
         }
         self.now = turn.now;
-        self.note_leftovers();
+        self.note_leftovers(turn.now);
         Ok(())
     }
 

@@ -82,7 +82,7 @@ pub struct Group {
 pub struct Return {
     /// Who held it.
     pub user: String,
-    /// That consumer refused it and should not get it next.
+    /// That consumer refused it or was too slow: another should get it next. Otherwise it goes back if there is room.
     pub avoid: bool,
     /// Until then only that consumer may have it; 0 for anybody at once.
     pub reserved_until_ms: u64,
