@@ -61,6 +61,10 @@ impl Turn<'_> {
         self.effects.contains(&Effect::Close(watcher, reason))
     }
 
+    pub fn attached(&self, ticket: Ticket) -> bool {
+        self.reply(ticket) == Some(&Reply::Attached)
+    }
+
     pub fn again(&self) -> bool {
         self.effects.contains(&Effect::Again)
     }
@@ -130,7 +134,11 @@ impl Oracle {
             return self.follow(turn, &[], false);
         }
         let gone = |id: &(Side, ConsumerId)| turn.remembered.is_some_and(|remembered| !remembered.contains(id));
-        let back = |id: &(Side, ConsumerId)| matches!(turn.event, Event::Attach(_, _, watch) if watch.consumer == id.1);
+        let attached = match turn.event {
+            Event::Attach(ticket, _, watch) => Some((turn.side, &watch.consumer)).filter(|_| turn.attached(*ticket)),
+            _ => None,
+        };
+        let back = |id: &(Side, ConsumerId)| attached == Some((id.0, &id.1));
         let gone_or_back: Vec<_> = fading.iter().filter(|id| gone(id) || back(id)).cloned().collect();
         let gone: Vec<_> = fading.into_iter().filter(gone).collect();
         for (choice, first) in [(&gone_or_back, true), (&gone, false)] {
