@@ -216,11 +216,9 @@ impl LaneLog {
             (self.tail, self.floor, self.cut) = (None, below, true);
             return Ok(removed);
         }
-        let straddler = match before(below) {
-            Some(upto) => self.seek_back(desk, upto)?.filter(|first| self.segments[first].last() >= below),
-            None => None,
-        };
-        let mut removed = self.sums_below(desk, below, straddler)?;
+        let straddler = self.straddler(desk, below)?;
+        let (mut removed, has_rows) = self.sums_below(desk, below, straddler)?;
+        self.cut |= has_rows;
         self.live.take(removed)?;
         self.segments.retain(|first, _| *first >= below || Some(*first) == straddler);
         self.holes.retain(|first, _| *first >= below || Some(*first) == straddler);
@@ -235,15 +233,42 @@ impl LaneLog {
         Ok(removed)
     }
 
-    /// Live entries of the segments that end below `below`: what the rows say, corrected by what is not in them yet.
+    /// How many live entries there are below `below`. Reads one segment; of the others only sums.
+    pub fn live_below(&mut self, desk: &mut Desk<'_, impl Rows>, below: Index) -> Result<u64, StoreError> {
+        if self.live.length == 0 || below <= self.floor {
+            return Ok(0);
+        }
+        if self.tail.is_some_and(|tail| tail.last < below) {
+            return Ok(self.live.length);
+        }
+        let straddler = self.straddler(desk, below)?;
+        let (whole, _) = self.sums_below(desk, below, straddler)?;
+        let part = straddler.map_or(0, |first| {
+            let hole = self.holes.get(&first);
+            let segment = &self.segments[&first];
+            let places = segment.place_from(self.floor)..segment.place_from(below);
+            places.filter(|place| hole.is_none_or(|hole| !hole.has(*place))).count()
+        });
+        Ok(whole.length + part as u64)
+    }
+
+    /// The segment that has entries on both sides of a border.
+    fn straddler(&mut self, desk: &mut Desk<'_, impl Rows>, below: Index) -> Result<Option<Index>, StoreError> {
+        Ok(match before(below) {
+            Some(upto) => self.seek_back(desk, upto)?.filter(|first| self.segments[first].last() >= below),
+            None => None,
+        })
+    }
+
+    /// Live entries of the segments that end below `below`: what the rows say, corrected by what is not in them yet. And
+    /// whether there are such rows.
     fn sums_below(
         &mut self,
         desk: &mut Desk<'_, impl Rows>,
         below: Index,
         straddler: Option<Index>,
-    ) -> Result<Sums, StoreError> {
+    ) -> Result<(Sums, bool), StoreError> {
         let rows = desk.rows.sums(self.key, self.floor, below)?;
-        self.cut |= rows.rows > 0;
         let mut live = Sums { length: rows.count, bytes: rows.bytes };
         let mut gone = Sums::default();
         for first in self.dirty.iter().filter(|first| **first < below) {
@@ -264,7 +289,7 @@ impl LaneLog {
             }
         }
         live.take(gone)?;
-        Ok(live)
+        Ok((live, rows.rows > 0))
     }
 
     /// Key of the tail if it takes the entry.

@@ -143,6 +143,13 @@ impl Log {
         self.ask(rows, lane, |lane, desk| lane.next_marked(desk, from, marks))
     }
 
+    /// See [`Store::count`](crate::queue::store::Store::count).
+    pub fn count(&mut self, rows: &mut impl Rows, lane: Lane, from: Index, below: Index) -> Result<u64, StoreError> {
+        self.ask(rows, lane, |lane, desk| {
+            Ok(lane.live_below(desk, below)?.saturating_sub(lane.live_below(desk, from)?))
+        })
+    }
+
     /// See [`Store::find`](crate::queue::store::Store::find).
     pub fn find(&mut self, rows: &mut impl Rows, index: Index) -> Result<Option<Entry>, StoreError> {
         let found = self.locate(rows, index)?;
@@ -234,13 +241,14 @@ impl Log {
         Ok(None)
     }
 
-    fn ask<R: Rows>(
+    /// Asks a lane; one that is empty has nothing of anything.
+    fn ask<R: Rows, T: Default>(
         &mut self,
         rows: &mut R,
         lane: Lane,
-        question: impl FnOnce(&mut LaneLog, &mut Desk<'_, R>) -> Result<Option<Entry>, StoreError>,
-    ) -> Result<Option<Entry>, StoreError> {
-        let Some(log) = self.lanes.get_mut(&lane) else { return Ok(None) };
+        question: impl FnOnce(&mut LaneLog, &mut Desk<'_, R>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let Some(log) = self.lanes.get_mut(&lane) else { return Ok(T::default()) };
         let answer = question(log, &mut Desk { rows, cache: &mut self.cache })?;
         self.evict();
         Ok(answer)

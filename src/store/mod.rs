@@ -157,6 +157,10 @@ impl<R: Rows> Store for SideStore<'_, R> {
         self.log.find(self.rows, index)
     }
 
+    fn count(&mut self, lane: Lane, from: Index, below: Index) -> Result<u64, StoreError> {
+        self.log.count(self.rows, lane, from, below)
+    }
+
     fn load(&mut self, record: Record) -> Result<Option<Bytes>, StoreError> {
         self.log.load(self.rows, record)
     }

@@ -100,6 +100,10 @@ fn compare<R: Backing>(store: &mut SegmentStore<R>, reference: &mut Reference) {
                 assert_eq!(store.side(side).previous(lane, *from), previous, "previous {from:?}");
             }
             compare_marked(store, reference, side, lane, probes[1]);
+            for pair in probes.windows(2) {
+                let count = reference.side(side).count(lane, pair[0], pair[1]);
+                assert_eq!(store.side(side).count(lane, pair[0], pair[1]), count, "count {pair:?}");
+            }
         }
         for index in probes.iter().flat_map(|probe| probe.0..probe.0.saturating_add(3)).map(Index) {
             assert_eq!(store.side(side).find(index), reference.side(side).find(index), "find {index:?}");
