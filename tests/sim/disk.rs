@@ -12,7 +12,8 @@ use std::rc::Rc;
 pub trait Disk {
     type Stores: Stores;
 
-    fn fresh() -> Self;
+    /// An empty disk; the seed may choose how its stores are set up.
+    fn fresh(seed: u64) -> Self;
 
     /// Opens what is durable.
     fn open(&mut self) -> Result<Self::Stores, StoreError>;
@@ -100,7 +101,7 @@ pub struct PlainDisk {
 impl Disk for PlainDisk {
     type Stores = PlainStores;
 
-    fn fresh() -> Self {
+    fn fresh(_: u64) -> Self {
         Self { durable: Default::default(), faults: Faults::default() }
     }
 

@@ -8,7 +8,7 @@ use edgequeue::queue::store::Side;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     Put { side: Side, items: Vec<Item> },
-    Get { side: Side, start: Place, color: Option<u8>, count: u64, remove: bool, wait_ms: u64 },
+    Get { side: Side, start: Place, want: Want, count: u64, remove: bool, wait_ms: u64 },
     /// The client of one of the waiting gets leaves.
     Abandon { pick: u64 },
     Attach { who: Who, start: Place, window: u32, modes: Modes, color: Option<u8> },
@@ -23,7 +23,7 @@ pub enum Op {
     End { side: Side, force: bool },
     Configure(Settings),
     Stats { side: Side },
-    Count { side: Side, lane: Option<i64>, color: Option<u8> },
+    Count { side: Side, lane: Option<i64>, want: Want },
     Search { who: Who, at: Place },
     /// The clock moves, possibly backward.
     Pass { ms: i64 },
@@ -65,6 +65,15 @@ pub struct Item {
     pub bytes: u32,
     /// Whether the client chooses the request id.
     pub named: bool,
+}
+
+/// What a read looks for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Want {
+    Anything,
+    Color(u8),
+    /// The request id of the entry so far behind the next index.
+    Request(u64),
 }
 
 /// An index, relative to the next one of its side.

@@ -5,6 +5,7 @@ use edgequeue::queue::entry::{Index, Lane, Mark};
 use edgequeue::queue::refusal::StoreError;
 use edgequeue::queue::store::Side;
 use edgequeue::store::SegmentStore;
+use edgequeue::store::limits;
 use edgequeue::store::memory::MemoryRows;
 use edgequeue::store::rows::{Extent, LaneKey, RowSums, Rows, SegmentRow, StateId};
 
@@ -12,17 +13,21 @@ use edgequeue::store::rows::{Extent, LaneKey, RowSums, Rows, SegmentRow, StateId
 pub struct SegmentDisk {
     durable: MemoryRows,
     faults: Faults,
+    cache_bytes: usize,
 }
 
 impl Disk for SegmentDisk {
     type Stores = SegmentStore<FailingRows>;
 
-    fn fresh() -> Self {
-        Self { durable: MemoryRows::new(), faults: Faults::default() }
+    fn fresh(seed: u64) -> Self {
+        // Most queues here are small; with next to no cache even they are read from their rows.
+        let cache_bytes = [0, 3_000, limits::CACHE_BYTES_MAX][seed as usize % 3];
+        Self { durable: MemoryRows::new(), faults: Faults::default(), cache_bytes }
     }
 
     fn open(&mut self) -> Result<Self::Stores, StoreError> {
-        SegmentStore::open(FailingRows { rows: self.durable.clone(), faults: self.faults.clone() })
+        let rows = FailingRows { rows: self.durable.clone(), faults: self.faults.clone() };
+        SegmentStore::open_with_cache(rows, self.cache_bytes)
     }
 
     fn flush(&mut self, stores: &mut Self::Stores) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 //! out, so that the others meet in ways an even mixture never reaches.
 
 use super::random::Random;
-use super::script::{Choice, Item, Modes, Op, Place, Script, Who};
+use super::script::{Choice, Item, Modes, Op, Place, Script, Want, Who};
 use edgequeue::queue::config::{DeadPolicy, Settings};
 use edgequeue::queue::event::CODE_SHUTDOWN;
 use edgequeue::queue::limits;
@@ -139,7 +139,7 @@ impl Swarm {
             Kind::Stats => Op::Stats { side: self.side() },
             Kind::Count => {
                 let lane = if self.random.percent(50) { Some(self.lane()) } else { None };
-                Op::Count { side: self.side(), lane, color: self.color() }
+                Op::Count { side: self.side(), lane, want: self.want() }
             }
             Kind::Search => Op::Search { who: self.who(), at: self.place() },
             Kind::Pass => Op::Pass { ms: self.ms() },
@@ -175,7 +175,7 @@ impl Swarm {
         Op::Get {
             side: self.side(),
             start: self.place(),
-            color: self.color(),
+            want: self.want(),
             count: self.random.pick(&[1, 1, 2, 5, 100]),
             remove: self.random.percent(50),
             wait_ms: self.random.pick(&[0, 0, 500, 5_000, 600_000]),
@@ -222,8 +222,12 @@ impl Swarm {
         if self.random.percent(2) { -lane } else { lane }
     }
 
-    fn color(&mut self) -> Option<u8> {
-        if self.random.percent(60) { None } else { Some(self.random.below(self.colors) as u8) }
+    fn want(&mut self) -> Want {
+        match self.random.below(10) {
+            0..=5 => Want::Anything,
+            6..=8 => Want::Color(self.random.below(self.colors) as u8),
+            _ => Want::Request(self.random.below(8)),
+        }
     }
 
     fn place(&mut self) -> Place {

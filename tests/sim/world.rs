@@ -5,9 +5,9 @@
 
 use super::disk::{Disk, listing};
 use super::oracle::{Oracle, Turn};
-use super::script::{Choice, Item, Op, Place, Script, Who};
+use super::script::{Choice, Item, Op, Place, Script, Want, Who};
 use super::transcript::Transcript;
-use edgequeue::queue::entry::{Filter, Index, Lane, Tags};
+use edgequeue::queue::entry::{Filter, Index, Lane, TAG_REQUEST_ID, Tags};
 use edgequeue::queue::event::{ConsumerId, Event, Get, NewEntry, Rejection, Start, Ticket, Watch, WatcherId};
 use edgequeue::queue::refusal::StoreError;
 use edgequeue::queue::step::{Effect, Reply};
@@ -70,7 +70,7 @@ struct Client {
 
 impl<D: Disk> World<D> {
     pub fn new(script: &Script) -> Result<Self, String> {
-        let mut disk = D::fresh();
+        let mut disk = D::fresh(script.seed);
         let now = 1_700_000_000_000;
         let mut stores = disk.open().map_err(|error| error.to_string())?;
         let queue = Queue::open(script.settings.clone(), &mut stores).map_err(|error| error.to_string())?;
@@ -140,9 +140,9 @@ impl<D: Disk> World<D> {
         let ticket = Ticket(self.number());
         let event = match op {
             Op::Put { side, items } => (*side, Event::Put(ticket, items.iter().map(|item| self.new_entry(item)).collect())),
-            Op::Get { side, start, color, count, remove, wait_ms } => {
+            Op::Get { side, start, want, count, remove, wait_ms } => {
                 self.waiting.insert(ticket, *side);
-                let (filter, start) = (filter(*color), self.start(*side, *start));
+                let (filter, start) = (self.wanted(*side, *want), self.start(*side, *start));
                 (*side, Event::Get(ticket, Get { start, filter, count: *count, remove: *remove, wait_ms: *wait_ms }))
             }
             Op::Abandon { pick } => {
@@ -196,12 +196,24 @@ impl<D: Disk> World<D> {
             Op::End { side, force } => (*side, Event::End(ticket, *force)),
             Op::Configure(settings) => (Side::Main, Event::Configure(ticket, settings.clone())),
             Op::Stats { side } => (*side, Event::Stats(ticket)),
-            Op::Count { side, lane, color } => (*side, Event::Count(ticket, lane.map(Lane), filter(*color))),
+            Op::Count { side, lane, want } => (*side, Event::Count(ticket, lane.map(Lane), self.wanted(*side, *want))),
             Op::Search { who, at } => (who.side, Event::Search(ticket, consumer(*who), Index(self.place(who.side, *at)))),
             Op::Tick => (Side::Main, Event::Tick),
             Op::Pass { .. } | Op::Hold { .. } | Op::Fault { .. } | Op::Evict { .. } | Op::Crash | Op::Wake { .. } => return None,
         };
         Some(event)
+    }
+
+    fn wanted(&self, side: Side, want: Want) -> Filter {
+        let behind = match want {
+            Want::Anything => return Filter::default(),
+            Want::Color(color) => return filter(Some(color)),
+            Want::Request(behind) => behind,
+        };
+        let model = self.oracle.side(side);
+        let held = model.entries.get(&model.next.saturating_sub(behind));
+        let id = held.and_then(|held| held.tags.get(TAG_REQUEST_ID)).map_or("nobody's", String::as_str);
+        Filter(Tags::from([(TAG_REQUEST_ID.to_string(), id.to_string())]))
     }
 
     fn number(&mut self) -> u64 {
