@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// Tries to shorten one failing script.
-const SHRINK_TRIES: usize = 3_000;
+/// Tries to shorten one failing script, unless SIM_SHRINK says otherwise.
+const SHRINK_TRIES: u64 = 3_000;
 /// One seed in so many is played twice to compare the bytes.
 const TWICE_EVERY: u64 = 16;
 
@@ -77,7 +77,7 @@ fn report<D: Disk>(script: &Script) -> String {
     std::panic::set_hook(Box::new(|_| {}));
     let kind = play::<D>(script, false).failure.map(|failure| kind(&failure));
     let fails = |shorter: &Script| play::<D>(shorter, false).failure.map(|failure| self::kind(&failure)) == kind;
-    let small = shrink(script, fails, SHRINK_TRIES);
+    let small = shrink(script, fails, number("SIM_SHRINK").unwrap_or(SHRINK_TRIES) as usize);
     let outcome = play::<D>(&small, true);
     let _ = std::panic::take_hook();
     let failure = outcome.failure.unwrap_or_default();
