@@ -4,7 +4,7 @@
 //! what was not flushed, in the machine and in the oracle alike.
 
 use super::disk::{Disk, listing};
-use super::oracle::{Oracle, Turn};
+use super::oracle::{Known, Oracle, Turn};
 use super::script::{Choice, Item, Op, Place, Script, Want, Who};
 use super::transcript::Transcript;
 use edgequeue::queue::entry::{Filter, Index, Lane, TAG_REQUEST_ID, Tags};
@@ -327,10 +327,14 @@ impl<D: Disk> World<D> {
         }
         let known: Vec<_> = turns.iter().map(Taken::known).collect();
         for (position, turn) in turns.iter_mut().enumerate() {
-            let next = |side: usize| known.iter().skip(position + 1).find_map(|known| known[side].clone());
-            let last = |side: usize| known.iter().rev().find_map(|known| known[side].clone());
-            let sides = [0, 1].into_iter().flat_map(|side| next(side).or_else(|| last(side)).unwrap_or_default());
-            turn.remembered = Some(sides.collect());
+            let mut after = Known::default();
+            for side in [0, 1] {
+                let next = known.iter().skip(position + 1).find_map(|known| known[side].as_ref());
+                let Some(known) = next.or_else(|| known.iter().rev().find_map(|known| known[side].as_ref())) else { continue };
+                after.consumers.extend(known.consumers.iter().cloned());
+                after.delivered.extend(known.delivered.clone());
+            }
+            turn.known = Some(after);
         }
         Ok(Some(turns))
     }
@@ -346,7 +350,7 @@ impl<D: Disk> World<D> {
             return Ok(None);
         }
         let totals = [Side::Main, Side::Rear].map(|side| self.stores.borrow_mut().side(side).totals());
-        Ok(Some(Taken { side, event, effects, totals, remembered: None }))
+        Ok(Some(Taken { side, event, effects, totals, known: None }))
     }
 
     fn follow(&mut self, taken: &Taken) -> Result<(), String> {
@@ -354,7 +358,7 @@ impl<D: Disk> World<D> {
         let peek = |side: Side, index: u64| {
             faults.paused(|| stores.borrow_mut().side(side).find(Index(index)).expect("nothing fails while looking"))
         };
-        let Taken { side, event, effects, totals, remembered } = taken;
+        let Taken { side, event, effects, totals, known } = taken;
         self.oracle.accept(&Turn {
             now: self.now,
             side: *side,
@@ -362,7 +366,7 @@ impl<D: Disk> World<D> {
             effects,
             totals: *totals,
             peek: &peek,
-            remembered: remembered.as_ref(),
+            known: known.as_ref(),
         })
     }
 
@@ -513,18 +517,21 @@ struct Taken {
     event: Event,
     effects: Vec<Effect>,
     totals: [Totals; 2],
-    /// The consumers known after it, where that was asked.
-    remembered: Option<BTreeSet<(Side, ConsumerId)>>,
+    /// Who is known after it, where that was asked.
+    known: Option<Known>,
 }
 
 impl Taken {
-    /// The consumers of main and rear, as far as this turn tells.
-    fn known(&self) -> [Option<Vec<(Side, ConsumerId)>>; 2] {
+    /// Who is known on main and rear, as far as this turn tells.
+    fn known(&self) -> [Option<Known>; 2] {
         let stats = self.effects.iter().find_map(|effect| match effect {
             Effect::Reply(_, Reply::Stats(stats)) => Some(stats),
             _ => None,
         });
-        let known = stats.map(|stats| stats.consumers.iter().map(|consumer| (self.side, consumer.id.clone())).collect());
+        let known = stats.map(|stats| Known {
+            consumers: stats.consumers.iter().map(|consumer| (self.side, consumer.id.clone())).collect(),
+            delivered: stats.groups.iter().map(|group| ((self.side, group.id.clone()), group.delivered)).collect(),
+        });
         if self.side == Side::Main { [known, None] } else { [None, known] }
     }
 }

@@ -30,6 +30,18 @@ impl Oracle {
         Ok(())
     }
 
+    /// Groups that were forgotten and begun again are told by what they committed.
+    pub fn check_known(&self, turn: &Turn) -> Verdict {
+        let Some(known) = turn.known else { return Ok(()) };
+        for side in [Side::Main, Side::Rear] {
+            for (name, group) in &self.side(side).groups {
+                let seen = known.delivered.get(&(side, name.clone()));
+                demand!(seen == Some(&group.delivered), "{side:?} group {name} delivered {seen:?} instead of {}", group.delivered);
+            }
+        }
+        Ok(())
+    }
+
     /// Questions are answered before anything else happens in their turn.
     pub fn check_answers(&self, turn: &Turn) -> Verdict {
         let model = self.side(turn.side);

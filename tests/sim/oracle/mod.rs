@@ -41,8 +41,26 @@ pub struct Turn<'a> {
     pub totals: [Totals; 2],
     /// Looks at a live entry after the turn; used only where the machine had a choice.
     pub peek: &'a dyn Fn(Side, u64) -> Option<Entry>,
-    /// The consumers known after the turn, where that was asked.
-    pub remembered: Option<&'a BTreeSet<(Side, ConsumerId)>>,
+    /// Who is known after the turn, where that was asked.
+    pub known: Option<&'a Known>,
+}
+
+/// Consumers the machine knows, and how much their groups committed: a group that was forgotten begins again at 0.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    pub consumers: BTreeSet<(Side, ConsumerId)>,
+    pub delivered: BTreeMap<(Side, String), u64>,
+}
+
+/// One way in which a turn may have gone where it cannot be seen directly.
+#[derive(Clone)]
+struct Choice {
+    /// Consumers that were forgotten.
+    forgotten: Vec<(Side, ConsumerId)>,
+    /// They were forgotten before the event, not after it.
+    first: bool,
+    /// Old entries in disorder that are gone went because of their age.
+    expire: bool,
 }
 
 impl Turn<'_> {
@@ -128,32 +146,46 @@ impl Oracle {
 
     /// Follows one turn, or says what is wrong with it.
     pub fn accept(&mut self, turn: &Turn) -> Verdict {
-        // Whether a consumer whose time is over was forgotten is known; whether before or after the event is not.
+        // What is known of forgotten consumers says that they were, not whether before or after the event; and of old
+        // entries in disorder (the clock went backward) only that they are gone, not why.
         let fading = self.fading(&[Side::Main, Side::Rear], turn.now);
-        if fading.is_empty() {
-            return self.follow(turn, &[], false);
-        }
-        let gone = |id: &(Side, ConsumerId)| turn.remembered.is_some_and(|remembered| !remembered.contains(id));
         let attached = match turn.event {
             Event::Attach(ticket, _, watch) => Some((turn.side, &watch.consumer)).filter(|_| turn.attached(*ticket)),
             _ => None,
         };
+        let gone = |id: &(Side, ConsumerId)| turn.known.is_some_and(|known| !known.consumers.contains(id));
         let back = |id: &(Side, ConsumerId)| attached == Some((id.0, &id.1));
         let gone_or_back: Vec<_> = fading.iter().filter(|id| gone(id) || back(id)).cloned().collect();
-        let gone: Vec<_> = fading.into_iter().filter(gone).collect();
-        for (choice, first) in [(&gone_or_back, true), (&gone, false)] {
+        let gone: Vec<_> = fading.iter().filter(|id| gone(id)).cloned().collect();
+        let mut choices = vec![Choice { forgotten: gone.clone(), first: false, expire: true }];
+        if !fading.is_empty() {
+            choices.push(Choice { forgotten: gone, first: true, expire: true });
+            choices.push(Choice { forgotten: gone_or_back, first: true, expire: true });
+        }
+        if self.expires_in_disorder(turn) {
+            let others: Vec<_> = choices.iter().map(|choice| Choice { expire: false, ..choice.clone() }).collect();
+            choices.extend(others);
+        }
+        if let [choice] = choices.as_slice() {
+            return self.follow(turn, choice);
+        }
+        let mut why = Ok(());
+        for choice in choices {
             let mut trial = self.clone();
-            if trial.follow(turn, choice, first).is_ok() {
-                *self = trial;
-                return Ok(());
+            match trial.follow(turn, &choice) {
+                Ok(()) => {
+                    *self = trial;
+                    return Ok(());
+                }
+                other => why = why.and(other),
             }
         }
-        self.follow(turn, &gone, true)
+        why
     }
 
-    /// `forgotten` are consumers that were forgotten, `first` or after the event.
-    fn follow(&mut self, turn: &Turn, forgotten: &[(Side, ConsumerId)], first: bool) -> Verdict {
+    fn follow(&mut self, turn: &Turn, choice: &Choice) -> Verdict {
         self.turn = Owed::default();
+        turn.sides().iter().for_each(|side| self.side_mut(*side).note_lost(turn.now));
         self.note_leftovers(turn.now);
         if turn.is_tick() {
             self.again = false;
@@ -161,13 +193,13 @@ impl Oracle {
         if let Event::Configure(_, settings) = turn.event {
             self.settings = settings.clone();
         }
-        self.expire(turn)?;
-        if first {
-            self.forget_consumers(turn, forgotten)?;
+        self.expire(turn, choice.expire)?;
+        if choice.first {
+            self.forget_consumers(turn, &choice.forgotten)?;
         }
         self.happen(turn)?;
-        if !first {
-            self.forget_consumers(turn, forgotten)?;
+        if !choice.first {
+            self.forget_consumers(turn, &choice.forgotten)?;
         }
         for side in turn.sides() {
             self.lapse(*side, turn)?;
@@ -179,6 +211,7 @@ impl Oracle {
         self.walk(turn)?;
         self.resolve_swept(turn, true);
         self.check_totals(turn)?;
+        self.check_known(turn)?;
         // Again is a promise: until the next tick nothing has to be complete.
         self.again |= turn.again();
         if !self.again && !matches!(turn.event, Event::Resume(..)) {

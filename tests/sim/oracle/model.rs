@@ -51,6 +51,8 @@ pub struct SideModel {
     pub waiters: Vec<Waiter>,
     /// Entries that the end of a group left without a reader; they go in this turn or a later one.
     pub sweepable: BTreeSet<u64>,
+    /// Consumers whose connection was lost with the memory: the machine learns of it in its next turn of this side.
+    pub lost: BTreeSet<(String, String)>,
 }
 
 #[derive(Clone)]
@@ -180,6 +182,7 @@ impl SideModel {
             groups: BTreeMap::new(),
             waiters: Vec::new(),
             sweepable: BTreeSet::new(),
+            lost: BTreeSet::new(),
         }
     }
 
@@ -220,16 +223,31 @@ impl SideModel {
 
     pub fn lose_memory(&mut self, survivors: &BTreeSet<WatcherId>, before: u64, now: u64) {
         self.waiters.clear();
-        for group in self.groups.values_mut() {
-            group.lose_memory(survivors, before, now);
+        for (name, group) in &mut self.groups {
+            for user in group.lose_memory(survivors, before, now) {
+                self.lost.insert((name.clone(), user));
+            }
+        }
+    }
+
+    /// The machine has a first look at who is still there.
+    pub fn note_lost(&mut self, now: u64) {
+        for (name, user) in std::mem::take(&mut self.lost) {
+            let consumer = self.groups.get_mut(&name).and_then(|group| group.consumers.get_mut(&user));
+            if let Some(consumer) = consumer.filter(|consumer| consumer.connection.is_none()) {
+                consumer.life_ms = consumer.life_ms.or(now);
+                consumer.gone_ms = consumer.gone_ms.or(now);
+            }
         }
     }
 }
 
 impl Group {
     /// The memory is lost that was valid `before`; only what was stored and the surviving connections are left `now`.
-    fn lose_memory(&mut self, survivors: &BTreeSet<WatcherId>, before: u64, now: u64) {
-        for consumer in self.consumers.values_mut() {
+    /// Says whose connection is gone.
+    fn lose_memory(&mut self, survivors: &BTreeSet<WatcherId>, before: u64, now: u64) -> Vec<String> {
+        let mut lost_users = Vec::new();
+        for (user, consumer) in &mut self.consumers {
             let Some(connection) = &mut consumer.connection else {
                 // Commits without a connection are signs of life that need not be stored.
                 consumer.life_ms = consumer.life_ms.or(consumer.stored_ms);
@@ -242,6 +260,7 @@ impl Group {
                 }
             } else {
                 // It was connected until the memory was lost.
+                lost_users.push(user.clone());
                 consumer.connection = None;
                 consumer.life_ms = consumer.life_ms.or(consumer.stored_ms).or(now);
                 consumer.gone_ms = Span::at(before).or(now);
@@ -259,5 +278,6 @@ impl Group {
                 touched.insert(index, Sure::Maybe);
             }
         }
+        lost_users
     }
 }

@@ -18,25 +18,38 @@ impl Oracle {
         retention != 0 && self.side(side).entries[&index].entry.put_ms.saturating_add(retention) <= now
     }
 
-    /// Old entries go before anything else happens, oldest first. One behind a younger one of its lane (the clock went
-    /// backward) may wait, and a long run of them may take several turns.
-    pub fn expire(&mut self, turn: &Turn) -> Verdict {
+    /// Entries of a side that are too old: those that must go, and those that may wait because one in front of them, in
+    /// the same lane, is younger (the clock went backward) or because there are too many for one turn.
+    fn too_old(&self, side: Side, now: u64) -> (Vec<u64>, Vec<u64>) {
+        let (mut blocked, mut must, mut may) = (BTreeSet::new(), Vec::new(), Vec::new());
+        for (index, held) in &self.side(side).entries {
+            if !self.expired(side, *index, now) {
+                blocked.insert(held.entry.lane);
+            } else if blocked.contains(&held.entry.lane) {
+                may.push(*index);
+            } else {
+                must.push(*index);
+            }
+        }
+        if must.len() > limits::TURN_HOUSEKEEPING_MAX {
+            may.append(&mut must);
+        }
+        (must, may)
+    }
+
+    /// Whether the age of entries leaves a choice.
+    pub fn expires_in_disorder(&self, turn: &Turn) -> bool {
+        let may = turn.sides().iter().flat_map(|side| self.too_old(*side, turn.now).1);
+        may.count() > 0
+    }
+
+    /// Old entries go before anything else happens.
+    pub fn expire(&mut self, turn: &Turn, with_choice: bool) -> Verdict {
         for side in turn.sides() {
-            let (mut blocked, mut must, mut may) = (BTreeSet::new(), Vec::new(), Vec::new());
-            for (index, held) in &self.side(*side).entries {
-                if !self.expired(*side, *index, turn.now) {
-                    blocked.insert(held.entry.lane);
-                } else if blocked.contains(&held.entry.lane) {
-                    may.push(*index);
-                } else {
-                    must.push(*index);
-                }
-            }
-            if must.len() > limits::TURN_HOUSEKEEPING_MAX {
-                demand!(turn.again(), "too many entries are too old for one turn, and no other is asked for");
-                may.append(&mut must);
-            }
-            may.retain(|index| (turn.peek)(*side, *index).is_none());
+            let (must, mut may) = self.too_old(*side, turn.now);
+            let many = may.len() > limits::TURN_HOUSEKEEPING_MAX;
+            demand!(!many || turn.again(), "too many entries are too old for one turn, and no other is asked for");
+            may.retain(|index| with_choice && (turn.peek)(*side, *index).is_none());
             must.into_iter().chain(may).for_each(|index| self.side_mut(*side).remove(index));
         }
         Ok(())
