@@ -34,6 +34,9 @@ pub struct World<D: Disk> {
     oracle: Oracle,
     /// The oracle as of the last flush.
     saved: Oracle,
+    /// What the shell reads; it may go backward.
+    clock: u64,
+    /// What counts: inside one life of the machine time does not go backward.
     now: u64,
     batch: Vec<Effect>,
     hold: u32,
@@ -81,6 +84,7 @@ impl<D: Disk> World<D> {
             queue,
             saved: oracle.clone(),
             oracle,
+            clock: now,
             now,
             batch: Vec::new(),
             hold: 0,
@@ -106,8 +110,7 @@ impl<D: Disk> World<D> {
 
     fn step(&mut self, op: &Op, script: &Script) -> Result<(), String> {
         match op {
-            Op::Pass { ms } if *ms < 0 && tolerated("clock") => {}
-            Op::Pass { ms } => self.now = self.now.saturating_add_signed(*ms),
+            Op::Pass { ms } => self.clock = self.clock.saturating_add_signed(*ms),
             Op::Hold { turns } => self.hold = *turns,
             Op::Fault { after } => self.disk.faults().arm(*after),
             Op::Evict { backward } => {
@@ -122,7 +125,7 @@ impl<D: Disk> World<D> {
             Op::Wake { late_ms } => {
                 let Wake { timer_ms, alarm_ms } = self.queue.wake();
                 if let Some(soonest) = [timer_ms, alarm_ms].into_iter().flatten().min() {
-                    self.now = self.now.max(soonest.saturating_add(*late_ms));
+                    self.clock = self.clock.max(soonest.saturating_add(*late_ms));
                 }
                 self.turn(Side::Main, Event::Tick, script)?;
             }
@@ -299,7 +302,16 @@ impl<D: Disk> World<D> {
 
     /// Whether the turn went through; after a storage error everything was opened again.
     fn take_turn(&mut self, side: Side, event: Event, script: &Script) -> Result<bool, String> {
-        let Some(mut turns) = self.machine_turns(side, event)? else {
+        self.now = self.now.max(self.clock);
+        // Who may be forgotten depends on when they were last heard of; the machine says so when it is not known exactly.
+        if self.fading().iter().any(|id| !self.oracle.is_exact(id)) && !self.take_turns(None, script)? {
+            return Ok(false);
+        }
+        self.take_turns(Some((side, event)), script)
+    }
+
+    fn take_turns(&mut self, event: Option<(Side, Event)>, script: &Script) -> Result<bool, String> {
+        let Some(mut turns) = self.machine_turns(event)? else {
             self.reopen(script, false)?;
             return Ok(false);
         };
@@ -313,12 +325,19 @@ impl<D: Disk> World<D> {
         Ok(true)
     }
 
+    fn fading(&self) -> Vec<(Side, ConsumerId)> {
+        self.oracle.fading(&[Side::Main, Side::Rear], self.now)
+    }
+
     /// A turn of the machine. When it may have forgotten consumers it is asked which ones it knows: a first question on
     /// each side tells what the turn left, a second one what the first question left.
-    fn machine_turns(&mut self, side: Side, event: Event) -> Result<Option<Vec<Taken>>, String> {
-        let Some(taken) = self.machine_turn(side, event)? else { return Ok(None) };
-        let mut turns = vec![taken];
-        if self.oracle.fading(&[Side::Main, Side::Rear], self.now).is_empty() {
+    fn machine_turns(&mut self, event: Option<(Side, Event)>) -> Result<Option<Vec<Taken>>, String> {
+        let mut turns = Vec::new();
+        if let Some((side, event)) = event {
+            let Some(taken) = self.machine_turn(side, event)? else { return Ok(None) };
+            turns.push(taken);
+        }
+        if self.fading().is_empty() {
             return Ok(Some(turns));
         }
         for side in [Side::Main, Side::Rear, Side::Main, Side::Rear] {
@@ -344,7 +363,9 @@ impl<D: Disk> World<D> {
         let hits = self.disk.faults().hits();
         let mut effects = Vec::new();
         self.turns += 1;
-        let result = self.queue.turn(self.now, side, event.clone(), &mut *self.stores.borrow_mut(), &mut effects);
+        self.now = self.now.max(self.clock);
+        let told = if tolerated("clock") { self.now } else { self.clock };
+        let result = self.queue.turn(told, side, event.clone(), &mut *self.stores.borrow_mut(), &mut effects);
         self.transcript.turn(self.now, side, &event, &effects);
         if self.expect_fault(hits, &result)? {
             return Ok(None);
@@ -476,6 +497,7 @@ impl<D: Disk> World<D> {
         self.batch.clear();
         self.hold = 0;
         self.again = false;
+        self.now = self.clock;
         self.waiting.clear();
         self.sockets.retain(|_, socket| socket.state != State::Asking && !socket.endless);
         self.transcript.note(|| format!("    {} opened again", self.now));

@@ -1,7 +1,7 @@
 //! What the machine says about itself, and what it leaves behind, against the oracle.
 
 use super::super::world::tolerated;
-use super::model::{Group, Held, SideModel, Sure};
+use super::model::{Group, Held, SideModel, Span, Sure};
 use super::{Oracle, Turn, Verdict, demand};
 use edgequeue::queue::Wake;
 use edgequeue::queue::config::Settings;
@@ -43,13 +43,15 @@ impl Oracle {
     }
 
     /// Questions are answered before anything else happens in their turn.
-    pub fn check_answers(&self, turn: &Turn) -> Verdict {
+    pub fn check_answers(&mut self, turn: &Turn) -> Verdict {
         let model = self.side(turn.side);
         match turn.event {
-            Event::Stats(ticket) => match turn.must_reply(*ticket)? {
-                Reply::Stats(stats) => self.check_stats(model, stats, turn.now),
-                other => Err(format!("stats were answered with {other:?}")),
-            },
+            Event::Stats(ticket) => {
+                let Reply::Stats(stats) = turn.must_reply(*ticket)? else { return Err("stats without stats".into()) };
+                self.check_stats(model, stats, turn.now)?;
+                self.learn(turn.side, stats, turn.now);
+                Ok(())
+            }
             Event::Count(ticket, lane, filter) => {
                 let reply = turn.must_reply(*ticket)?;
                 let expected = Reply::Count(count(model, *lane, filter));
@@ -58,6 +60,18 @@ impl Oracle {
             }
             Event::Search(ticket, consumer, index) => check_search(model, consumer, *index, turn.must_reply(*ticket)?),
             _ => Ok(()),
+        }
+    }
+
+    /// Takes over when consumers were last heard of, where that was not known exactly.
+    fn learn(&mut self, side: Side, stats: &Stats, now: u64) {
+        for seen in &stats.consumers {
+            let group = self.side_mut(side).groups.get_mut(&seen.id.group);
+            let consumer = group.and_then(|group| group.consumers.get_mut(&seen.id.user));
+            if let Some(consumer) = consumer.filter(|consumer| consumer.life_ms.latest <= now) {
+                consumer.life_ms = Span::at(now - seen.idle_ms);
+                consumer.gone_ms = consumer.life_ms;
+            }
         }
     }
 
@@ -143,7 +157,7 @@ impl Oracle {
             demand_by("a waiting get", soonest, deadline)?;
             let retention = if side == Side::Rear { 0 } else { self.settings.retention_ms };
             let oldest = model.entries.values().next().filter(|_| retention != 0);
-            demand_by("retention", wake.alarm_ms, oldest.map(|held| held.entry.put_ms.saturating_add(retention)))?;
+            demand_by("retention", wake.alarm_ms, oldest.map(|held| held.ripe_ms.saturating_add(retention)))?;
             for (name, group) in &model.groups {
                 self.check_group_wake(group, wake.alarm_ms).map_err(|why| format!("group {name}: {why}"))?;
             }

@@ -103,7 +103,7 @@ impl Oracle {
             let consumer = self.side_mut(side).groups.get_mut(&name).and_then(|group| group.consumers.get_mut(&user));
             let consumer = consumer.expect("just found");
             consumer.connection = None;
-            (consumer.life_ms, consumer.gone_ms, consumer.stored_ms) = (Span::at(now), Span::at(now), now);
+            (consumer.life_ms, consumer.gone_ms, consumer.stored_ms) = (Span::at(now), Span::at(now), Span::at(now));
             return Ok(());
         }
         Err(format!("{watcher:?} was closed and is not connected"))

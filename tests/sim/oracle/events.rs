@@ -262,8 +262,8 @@ impl Oracle {
         let connection = Connection { id, watch: watch.clone(), awake: true, skip_below, stopped: Sure::No };
         let now = Span::at(turn.now);
         let connection = Some(connection);
-        let stored_ms = group.consumers.get(user).map_or(turn.now, |known| known.stored_ms);
-        let consumer = Consumer { connection, life_ms: now, stored_ms, left_ms: turn.now, gone_ms: now };
+        let stored_ms = group.consumers.get(user).map_or(now, |known| known.stored_ms.or(turn.now));
+        let consumer = Consumer { connection, life_ms: now, stored_ms, left_ms: turn.now, gone_ms: now, lost: false };
         group.consumers.insert(user.clone(), consumer);
         Ok(())
     }
@@ -308,7 +308,8 @@ impl Oracle {
         let consumer = leaving.consumers.get_mut(&user).expect("its consumer");
         consumer.connection = None;
         consumer.gone_ms = Span::at(now);
-        consumer.stored_ms = now;
+        consumer.stored_ms = Span::at(now);
+        consumer.lost = false;
         consumer.life_ms = Span::at(now);
         let out: Vec<u64> = leaving.out(&user).map(|(index, _)| index).collect();
         for index in out {
@@ -356,6 +357,8 @@ impl Oracle {
         let group = self.side_mut(turn.side).groups.get_mut(&consumer.group);
         if let Some(consumer) = group.and_then(|group| group.consumers.get_mut(&consumer.user)) {
             consumer.life_ms = Span::at(turn.now);
+            consumer.gone_ms = consumer.gone_ms.or(turn.now);
+            consumer.stored_ms = consumer.stored_ms.or(turn.now);
         }
     }
 

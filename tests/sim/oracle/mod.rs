@@ -154,11 +154,14 @@ impl Oracle {
             _ => None,
         };
         let gone = |id: &(Side, ConsumerId)| turn.known.is_some_and(|known| !known.consumers.contains(id));
-        let back = |id: &(Side, ConsumerId)| attached == Some((id.0, &id.1));
+        let left = |id: &(Side, ConsumerId)| self.side(id.0).groups[&id.1.group].has_left_entries(&id.1.user);
+        let back = |id: &(Side, ConsumerId)| attached == Some((id.0, &id.1)) && !left(id);
         let gone_or_back: Vec<_> = fading.iter().filter(|id| gone(id) || back(id)).cloned().collect();
         let gone: Vec<_> = fading.iter().filter(|id| gone(id)).cloned().collect();
         let mut choices = vec![Choice { forgotten: gone.clone(), first: false, expire: true }];
-        if !fading.is_empty() {
+        if fading.iter().any(|id| back(id) && self.is_exact(id)) {
+            choices = vec![Choice { forgotten: gone_or_back, first: true, expire: true }];
+        } else if !fading.is_empty() {
             choices.push(Choice { forgotten: gone, first: true, expire: true });
             choices.push(Choice { forgotten: gone_or_back, first: true, expire: true });
         }

@@ -36,6 +36,8 @@ impl Span {
 pub struct Held {
     pub entry: Entry,
     pub tags: Tags,
+    /// When it was put, or an older one if the clock went backward since: the older one is looked at first.
+    pub ripe_ms: u64,
 }
 
 /// One side of the queue.
@@ -49,6 +51,8 @@ pub struct SideModel {
     pub ended: bool,
     pub groups: BTreeMap<String, Group>,
     pub waiters: Vec<Waiter>,
+    /// Latest time of a put so far.
+    pub ripe_ms: u64,
     /// Entries that the end of a group left without a reader; they go in this turn or a later one.
     pub sweepable: BTreeSet<u64>,
     /// Consumers whose connection was lost with the memory: the machine learns of it in its next turn of this side.
@@ -102,12 +106,14 @@ pub struct Consumer {
     pub connection: Option<Connection>,
     /// Its last sign of life. A crash takes away what was not stored of it.
     pub life_ms: Span,
-    /// The sign of life that a crash does not take away.
-    pub stored_ms: u64,
+    /// The signs of life one of which a crash does not take away.
+    pub stored_ms: Span,
     /// When it last had left entries that nobody holds.
     pub left_ms: u64,
     /// When its connection went, if it went: never before it was last seen connected.
     pub gone_ms: Span,
+    /// Its connection went with a memory, not with a `Detach`: that may be noted anew whenever the memory is lost.
+    pub lost: bool,
 }
 
 #[derive(Clone)]
@@ -181,6 +187,7 @@ impl SideModel {
             ended: false,
             groups: BTreeMap::new(),
             waiters: Vec::new(),
+            ripe_ms: 0,
             sweepable: BTreeSet::new(),
             lost: BTreeSet::new(),
         }
@@ -191,7 +198,8 @@ impl SideModel {
         self.next += 1;
         self.order.insert((Reverse(entry.lane.0), entry.index.0));
         let tags = entry.tags();
-        self.entries.insert(entry.index.0, Held { entry, tags });
+        self.ripe_ms = self.ripe_ms.max(entry.put_ms);
+        self.entries.insert(entry.index.0, Held { entry, tags, ripe_ms: self.ripe_ms });
     }
 
     /// Removes an entry for everybody.
@@ -237,6 +245,7 @@ impl SideModel {
             if let Some(consumer) = consumer.filter(|consumer| consumer.connection.is_none()) {
                 consumer.life_ms = consumer.life_ms.or(now);
                 consumer.gone_ms = consumer.gone_ms.or(now);
+                consumer.stored_ms = consumer.stored_ms.or(now);
             }
         }
     }
@@ -250,7 +259,10 @@ impl Group {
         for (user, consumer) in &mut self.consumers {
             let Some(connection) = &mut consumer.connection else {
                 // Commits without a connection are signs of life that need not be stored.
-                consumer.life_ms = consumer.life_ms.or(consumer.stored_ms);
+                consumer.life_ms = consumer.life_ms.or(consumer.stored_ms.earliest).or(consumer.stored_ms.latest);
+                if consumer.lost {
+                    lost_users.push(user.clone());
+                }
                 continue;
             };
             if survivors.contains(&connection.id) {
@@ -261,6 +273,7 @@ impl Group {
             } else {
                 // It was connected until the memory was lost.
                 lost_users.push(user.clone());
+                consumer.lost = true;
                 consumer.connection = None;
                 consumer.life_ms = consumer.life_ms.or(consumer.stored_ms).or(now);
                 consumer.gone_ms = Span::at(before).or(now);

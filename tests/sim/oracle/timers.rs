@@ -7,28 +7,22 @@ use edgequeue::queue::event::{ConsumerId, WatcherId};
 use edgequeue::queue::limits;
 use edgequeue::queue::step::CloseReason;
 use edgequeue::queue::store::Side;
-use std::collections::BTreeSet;
 
 const SIDES: [Side; 2] = [Side::Main, Side::Rear];
 
 impl Oracle {
-    pub fn expired(&self, side: Side, index: u64, now: u64) -> bool {
+    /// Entries of a side that are too old: those that must go, and those that may wait because one in front of them is
+    /// younger (the clock went backward) or because there are too many for one turn.
+    fn too_old(&self, side: Side, now: u64) -> (Vec<u64>, Vec<u64>) {
         // The rear keeps what it has.
         let retention = if side == Side::Rear { 0 } else { self.settings.retention_ms };
-        retention != 0 && self.side(side).entries[&index].entry.put_ms.saturating_add(retention) <= now
-    }
-
-    /// Entries of a side that are too old: those that must go, and those that may wait because one in front of them, in
-    /// the same lane, is younger (the clock went backward) or because there are too many for one turn.
-    fn too_old(&self, side: Side, now: u64) -> (Vec<u64>, Vec<u64>) {
-        let (mut blocked, mut must, mut may) = (BTreeSet::new(), Vec::new(), Vec::new());
+        let over = |since: u64| retention != 0 && since.saturating_add(retention) <= now;
+        let (mut must, mut may) = (Vec::new(), Vec::new());
         for (index, held) in &self.side(side).entries {
-            if !self.expired(side, *index, now) {
-                blocked.insert(held.entry.lane);
-            } else if blocked.contains(&held.entry.lane) {
-                may.push(*index);
-            } else {
+            if over(held.ripe_ms) {
                 must.push(*index);
+            } else if over(held.entry.put_ms) {
+                may.push(*index);
             }
         }
         if must.len() > limits::TURN_HOUSEKEEPING_MAX {
@@ -71,6 +65,12 @@ impl Oracle {
             }
         }
         fading
+    }
+
+    /// Whether it is known when a consumer was last heard of.
+    pub fn is_exact(&self, (side, id): &(Side, ConsumerId)) -> bool {
+        let consumer = self.side(*side).groups.get(&id.group).and_then(|group| group.consumers.get(&id.user));
+        consumer.is_some_and(|consumer| consumer.life_ms.earliest == consumer.life_ms.latest)
     }
 
     /// Forgets those that were forgotten; none may be kept for ever.
