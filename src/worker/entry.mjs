@@ -57,14 +57,27 @@ async function call(enter) {
   });
 }
 
+/** Hands a body on; ends when either side does. A reader whose instance died never comes back from its read. */
+async function feed(reader, writer) {
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return await writer.close();
+      await writer.write(value);
+    }
+  } catch (error) {
+    await Promise.allSettled([reader.cancel(error), writer.abort(error)]);
+  }
+}
+
 /** The instance feeds the body of an HTTP watch for as long as it lives; its clients must notice when it does not. */
 function endWithInstance(request, response) {
   if (!response.body || response.status !== 200 || !request.url.includes("_watch_")) return response;
   const { readable, writable } = new IdentityTransformStream();
-  const death = new AbortController();
-  const giveUp = (error) => death.abort(error);
-  live.add(giveUp);
-  response.body.pipeTo(writable, { signal: death.signal }).catch(() => {}).finally(() => live.delete(giveUp));
+  const writer = writable.getWriter();
+  const end = (error) => writer.abort(error).catch(() => {});
+  live.add(end);
+  feed(response.body.getReader(), writer).catch(() => {}).finally(() => live.delete(end));
   return new Response(readable, response);
 }
 

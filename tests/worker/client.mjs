@@ -200,7 +200,12 @@ export class Watcher {
       });
     });
     socket.on("message", (bytes, binary) => this.#inbox.push(binary ? decodeFrame(bytes) : { text: String(bytes) }));
-    this.closed = new Promise((resolve) => socket.once("close", (code, reason) => resolve({ code, reason: String(reason) })));
+    this.closed = new Promise((resolve) => {
+      const done = (code, reason) => resolve({ code, reason: String(reason) });
+      socket.once("close", done);
+      // The close frame itself: the connection may end seconds later.
+      socket.once("open", () => socket._receiver.once("conclude", done));
+    });
     socket.on("error", () => {});
   }
 
@@ -285,7 +290,7 @@ export async function raw(port, bytes, done = () => false) {
   await new Promise((resolve) => socket.once("connect", resolve));
   let seen = Buffer.alloc(0);
   const finished = new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer; so far: ${JSON.stringify(String(seen))}`)), PATIENCE_MS);
+    const timer = setTimeout(() => reject(new Error(`no answer; so far ${seen.length} bytes: ${JSON.stringify(String(seen.subarray(0, 300)))}`)), PATIENCE_MS);
     const end = () => { clearTimeout(timer); resolve(seen); };
     socket.on("data", (chunk) => { seen = Buffer.concat([seen, chunk]); if (done(seen)) end(); });
     socket.on("close", end);
