@@ -33,7 +33,7 @@ impl Oracle {
     /// Groups that were forgotten and begun again are told by what they committed.
     pub fn check_known(&self, turn: &Turn) -> Verdict {
         let Some(known) = turn.known else { return Ok(()) };
-        for side in [Side::Main, Side::Rear] {
+        for side in turn.sides().iter().copied() {
             for (name, group) in &self.side(side).groups {
                 let seen = known.delivered.get(&(side, name.clone()));
                 demand!(seen == Some(&group.delivered), "{side:?} group {name} delivered {seen:?} instead of {}", group.delivered);
@@ -70,7 +70,6 @@ impl Oracle {
             let consumer = group.and_then(|group| group.consumers.get_mut(&seen.id.user));
             if let Some(consumer) = consumer.filter(|consumer| consumer.life_ms.latest <= now) {
                 consumer.life_ms = Span::at(now - seen.idle_ms);
-                consumer.gone_ms = consumer.life_ms;
             }
         }
     }

@@ -268,10 +268,22 @@ impl Oracle {
         Ok(())
     }
 
+    /// After the end nobody may connect for whom nothing is left.
+    fn has_work_for(&self, side: Side, watch: &Watch) -> bool {
+        let model = self.side(side);
+        match (model.groups.get(&watch.consumer.group), watch.start) {
+            (Some(group), _) => model.unsettled(group).next().is_some(),
+            (None, Start::Newest) => false,
+            (None, Start::At(start)) => {
+                model.entries.range(start.0..).any(|(_, held)| watch.filter.matches_tags(&held.tags))
+            }
+        }
+    }
+
     fn attach_refusals(&self, side: Side, watch: &Watch) -> Vec<Refusal> {
         let model = self.side(side);
         let mut refusals = Vec::new();
-        if model.ended && model.entries.is_empty() {
+        if model.ended && !self.has_work_for(side, watch) {
             refusals.push(Refusal::Ended);
         }
         match model.groups.get(&watch.consumer.group) {

@@ -148,7 +148,7 @@ impl Oracle {
     pub fn accept(&mut self, turn: &Turn) -> Verdict {
         // What is known of forgotten consumers says that they were, not whether before or after the event; and of old
         // entries in disorder (the clock went backward) only that they are gone, not why.
-        let fading = self.fading(&[Side::Main, Side::Rear], turn.now);
+        let fading = self.fading(turn.sides(), turn.now);
         let attached = match turn.event {
             Event::Attach(ticket, _, watch) => Some((turn.side, &watch.consumer)).filter(|_| turn.attached(*ticket)),
             _ => None,
@@ -158,16 +158,16 @@ impl Oracle {
         let back = |id: &(Side, ConsumerId)| attached == Some((id.0, &id.1)) && !left(id);
         let gone_or_back: Vec<_> = fading.iter().filter(|id| gone(id) || back(id)).cloned().collect();
         let gone: Vec<_> = fading.iter().filter(|id| gone(id)).cloned().collect();
-        let mut choices = vec![Choice { forgotten: gone.clone(), first: false, expire: true }];
+        let mut choices = vec![Choice { forgotten: gone.clone(), first: true, expire: true }];
         if fading.iter().any(|id| back(id) && self.is_exact(id)) {
             choices = vec![Choice { forgotten: gone_or_back, first: true, expire: true }];
         } else if !fading.is_empty() {
-            choices.push(Choice { forgotten: gone, first: true, expire: true });
+            choices.push(Choice { forgotten: gone, first: false, expire: true });
             choices.push(Choice { forgotten: gone_or_back, first: true, expire: true });
         }
         if self.expires_in_disorder(turn) {
-            let others: Vec<_> = choices.iter().map(|choice| Choice { expire: false, ..choice.clone() }).collect();
-            choices.extend(others);
+            let without: Vec<_> = choices.iter().map(|choice| Choice { expire: false, ..choice.clone() }).collect();
+            choices.splice(0..0, without);
         }
         if let [choice] = choices.as_slice() {
             return self.follow(turn, choice);

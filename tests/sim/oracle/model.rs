@@ -275,7 +275,7 @@ impl Group {
                 lost_users.push(user.clone());
                 consumer.lost = true;
                 consumer.connection = None;
-                consumer.life_ms = consumer.life_ms.or(consumer.stored_ms).or(now);
+                consumer.life_ms = consumer.life_ms.or(consumer.stored_ms.earliest).or(before).or(now);
                 consumer.gone_ms = Span::at(before).or(now);
             }
         }

@@ -75,14 +75,17 @@ impl Oracle {
 
     /// Forgets those that were forgotten; none may be kept for ever.
     pub fn forget_consumers(&mut self, turn: &Turn, forgotten: &[(Side, ConsumerId)]) -> Verdict {
-        for (side, id) in self.fading(&SIDES, turn.now) {
+        let fading = self.fading(turn.sides(), turn.now);
+        let early = forgotten.iter().find(|id| !fading.contains(id));
+        demand!(early.is_none(), "{early:?} was forgotten before its time");
+        for (side, id) in fading {
             let group = self.side_mut(side).groups.get_mut(&id.group).expect("just listed");
             let consumer = &group.consumers[&id.user];
             let since = consumer.life_ms.latest.max(consumer.gone_ms.latest).saturating_add(limits::FORGET_MS);
             let over = since.max(consumer.left_ms).saturating_add(limits::LEAVING_MS) <= turn.now;
             let left = group.has_left_entries(&id.user);
             if !forgotten.contains(&(side, id.clone())) {
-                demand!(!over || left || !turn.sides().contains(&side), "{side:?} {id:?} is never forgotten");
+                demand!(!over || left, "{side:?} {id:?} is never forgotten");
                 continue;
             }
             demand!(!left, "{side:?} {id:?} was forgotten in spite of what it left");
