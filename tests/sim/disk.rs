@@ -78,7 +78,10 @@ pub fn listing(stores: &mut impl Stores, side: Side) -> Result<BTreeMap<u64, Ent
         let mut counted = 0;
         while let Some(entry) = store.next(lane, from)? {
             if entry.lane != lane || entry.index < from {
-                return Err(StoreError(format!("next({lane:?}, {from:?}) answered {:?} {:?}", entry.lane, entry.index)));
+                return Err(StoreError(format!(
+                    "next({lane:?}, {from:?}) answered {:?} {:?}",
+                    entry.lane, entry.index
+                )));
             }
             from = entry.index.next();
             counted += 1;

@@ -7,37 +7,96 @@ use edgequeue::queue::store::Side;
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
-    Put { side: Side, items: Vec<Item> },
-    Get { side: Side, start: Place, want: Want, count: u64, remove: bool, wait_ms: u64 },
+    Put {
+        side: Side,
+        items: Vec<Item>,
+    },
+    Get {
+        side: Side,
+        start: Place,
+        want: Want,
+        count: u64,
+        remove: bool,
+        wait_ms: u64,
+    },
     /// The client of one of the waiting gets leaves.
-    Abandon { pick: u64 },
-    Attach { who: Who, start: Place, window: u32, modes: Modes, color: Option<u8> },
+    Abandon {
+        pick: u64,
+    },
+    Attach {
+        who: Who,
+        start: Place,
+        window: u32,
+        modes: Modes,
+        color: Option<u8>,
+    },
     /// The connection dies; with `noticed` the queue hears of it at once.
-    Die { who: Who, noticed: bool },
+    Die {
+        who: Who,
+        noticed: bool,
+    },
     /// The queue hears of one of the connections that died unnoticed, or that it closed itself.
-    Notice { pick: u64 },
-    Commit { who: Who, what: Choice },
-    Reject { who: Who, what: Choice, code: &'static str, reason: &'static str },
-    Remove { side: Side, what: Choice },
-    Truncate { side: Side, at: Place },
-    End { side: Side, force: bool },
+    Notice {
+        pick: u64,
+    },
+    Commit {
+        who: Who,
+        what: Choice,
+    },
+    Reject {
+        who: Who,
+        what: Choice,
+        code: &'static str,
+        reason: &'static str,
+    },
+    Remove {
+        side: Side,
+        what: Choice,
+    },
+    Truncate {
+        side: Side,
+        at: Place,
+    },
+    End {
+        side: Side,
+        force: bool,
+    },
     Configure(Settings),
-    Stats { side: Side },
-    Count { side: Side, lane: Option<i64>, want: Want },
-    Search { who: Who, at: Place },
+    Stats {
+        side: Side,
+    },
+    Count {
+        side: Side,
+        lane: Option<i64>,
+        want: Want,
+    },
+    Search {
+        who: Who,
+        at: Place,
+    },
     /// The clock moves, possibly backward.
-    Pass { ms: i64 },
+    Pass {
+        ms: i64,
+    },
     Tick,
     /// Sleep until the machine wants to be woken, oversleep, tick.
-    Wake { late_ms: u64 },
+    Wake {
+        late_ms: u64,
+    },
     /// The next turns share one flush.
-    Hold { turns: u32 },
+    Hold {
+        turns: u32,
+    },
     /// The queue is dropped from memory; connections survive.
-    Evict { backward: bool },
+    Evict {
+        backward: bool,
+    },
     /// The process dies: what was not flushed and every connection is gone.
     Crash,
     /// A storage operation fails after so many more.
-    Fault { after: u32 },
+    Fault {
+        after: u32,
+    },
 }
 
 /// A consumer, by small numbers.

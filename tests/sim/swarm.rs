@@ -103,7 +103,8 @@ pub fn script(seed: u64) -> Script {
         let op = swarm.op();
         ops.push(op);
     }
-    let settings = if bulky { Settings { max_length: 1_000_000, max_payload_bytes: 1000, ..settings } } else { settings };
+    let settings =
+        if bulky { Settings { max_length: 1_000_000, max_payload_bytes: 1000, ..settings } } else { settings };
     Script { seed, settings, ops }
 }
 
@@ -156,8 +157,12 @@ impl Swarm {
         // Too many priorities at once are refused; a put that tries is rare and large.
         if self.random.below(400) == 0 {
             let first = self.random.below(40) as i64;
-            let items = (0..self.random.between(200, 260) as i64)
-                .map(|offset| Item { lane: first + offset, color: 0, bytes: 10, named: false });
+            let items = (0..self.random.between(200, 260) as i64).map(|offset| Item {
+                lane: first + offset,
+                color: 0,
+                bytes: 10,
+                named: false,
+            });
             return Op::Put { side: self.side(), items: items.collect() };
         }
         let count = if self.random.percent(50) { 1 } else { self.random.between(0, self.batch) };
@@ -185,10 +190,15 @@ impl Swarm {
     fn attach(&mut self) -> Op {
         let who = self.who();
         // A filter belongs to its group; a consumer that asks for another one is refused.
-        let group_color = if who.group.is_multiple_of(2) { None } else { Some((u64::from(who.group) % self.colors) as u8) };
+        let group_color =
+            if who.group.is_multiple_of(2) { None } else { Some((u64::from(who.group) % self.colors) as u8) };
         Op::Attach {
             who,
-            start: if self.random.percent(self.newest) { Place::Newest } else { self.random.pick(&[Place::Zero, Place::Zero, Place::Behind(3)]) },
+            start: if self.random.percent(self.newest) {
+                Place::Newest
+            } else {
+                self.random.pick(&[Place::Zero, Place::Zero, Place::Behind(3)])
+            },
             window: self.random.between(1, self.windows) as u32,
             modes: Modes {
                 auto_commit: self.random.percent(self.auto_commit),

@@ -7,7 +7,7 @@ use super::disk::{Disk, listing};
 use super::oracle::{Known, Oracle, Turn};
 use super::script::{Choice, Item, Op, Place, Script, Want, Who};
 use super::transcript::Transcript;
-use edgequeue::queue::entry::{Filter, Index, Lane, TAG_REQUEST_ID, Tags};
+use edgequeue::queue::entry::{Entry, Filter, Index, Lane, TAG_REQUEST_ID, Tags};
 use edgequeue::queue::event::{ConsumerId, Event, Get, NewEntry, Rejection, Start, Ticket, Watch, WatcherId};
 use edgequeue::queue::refusal::StoreError;
 use edgequeue::queue::step::{Effect, Reply};
@@ -142,7 +142,9 @@ impl<D: Disk> World<D> {
     fn event(&mut self, op: &Op) -> Option<(Side, Event)> {
         let ticket = Ticket(self.number());
         let event = match op {
-            Op::Put { side, items } => (*side, Event::Put(ticket, items.iter().map(|item| self.new_entry(item)).collect())),
+            Op::Put { side, items } => {
+                (*side, Event::Put(ticket, items.iter().map(|item| self.new_entry(item)).collect()))
+            }
             Op::Get { side, start, want, count, remove, wait_ms } => {
                 self.waiting.insert(ticket, *side);
                 let (filter, start) = (self.wanted(*side, *want), self.start(*side, *start));
@@ -169,7 +171,8 @@ impl<D: Disk> World<D> {
                 (who.side, Event::Attach(ticket, id, watch))
             }
             Op::Die { who, noticed } => {
-                let mut open = self.sockets.iter_mut().filter(|(_, socket)| socket.who == *who && socket.state == State::Open);
+                let mut open =
+                    self.sockets.iter_mut().filter(|(_, socket)| socket.who == *who && socket.state == State::Open);
                 let (id, socket) = open.next_back()?;
                 let id = *id;
                 socket.state = State::Dead;
@@ -186,7 +189,9 @@ impl<D: Disk> World<D> {
                 let who = self.sockets.remove(&id)?.who;
                 (who.side, Event::Detach(id))
             }
-            Op::Commit { who, what } => (who.side, Event::Commit(ticket, consumer(*who), self.choose(*who, *what, true))),
+            Op::Commit { who, what } => {
+                (who.side, Event::Commit(ticket, consumer(*who), self.choose(*who, *what, true)))
+            }
             Op::Reject { who, what, code, reason } => {
                 let rejection = Rejection { code: (*code).into(), reason: (*reason).into() };
                 (who.side, Event::Reject(ticket, consumer(*who), self.choose(*who, *what, false), rejection))
@@ -200,9 +205,13 @@ impl<D: Disk> World<D> {
             Op::Configure(settings) => (Side::Main, Event::Configure(ticket, settings.clone())),
             Op::Stats { side } => (*side, Event::Stats(ticket)),
             Op::Count { side, lane, want } => (*side, Event::Count(ticket, lane.map(Lane), self.wanted(*side, *want))),
-            Op::Search { who, at } => (who.side, Event::Search(ticket, consumer(*who), Index(self.place(who.side, *at)))),
+            Op::Search { who, at } => {
+                (who.side, Event::Search(ticket, consumer(*who), Index(self.place(who.side, *at))))
+            }
             Op::Tick => (Side::Main, Event::Tick),
-            Op::Pass { .. } | Op::Hold { .. } | Op::Fault { .. } | Op::Evict { .. } | Op::Crash | Op::Wake { .. } => return None,
+            Op::Pass { .. } | Op::Hold { .. } | Op::Fault { .. } | Op::Evict { .. } | Op::Crash | Op::Wake { .. } => {
+                return None;
+            }
         };
         Some(event)
     }
@@ -329,6 +338,11 @@ impl<D: Disk> World<D> {
         self.oracle.fading(&[Side::Main, Side::Rear], self.now)
     }
 
+    /// Whether it does not show what a turn does about consumers or entries whose time is over.
+    fn must_ask(&self) -> bool {
+        !self.fading().is_empty() || self.oracle.expires_in_disorder(&[Side::Main, Side::Rear], self.now)
+    }
+
     /// A turn of the machine. When it may have forgotten consumers it is asked which ones it knows: a first question on
     /// each side tells what the turn left, a second one what the first question left.
     fn machine_turns(&mut self, event: Option<(Side, Event)>) -> Result<Option<Vec<Taken>>, String> {
@@ -337,7 +351,7 @@ impl<D: Disk> World<D> {
             let Some(taken) = self.machine_turn(side, event)? else { return Ok(None) };
             turns.push(taken);
         }
-        if self.fading().is_empty() {
+        if !self.must_ask() {
             return Ok(Some(turns));
         }
         for side in [Side::Main, Side::Rear, Side::Main, Side::Rear] {
@@ -349,7 +363,9 @@ impl<D: Disk> World<D> {
             let mut after = Known::default();
             for side in [0, 1] {
                 let next = known.iter().skip(position + 1).find_map(|known| known[side].as_ref());
-                let Some(known) = next.or_else(|| known.iter().rev().find_map(|known| known[side].as_ref())) else { continue };
+                let Some(known) = next.or_else(|| known.iter().rev().find_map(|known| known[side].as_ref())) else {
+                    continue;
+                };
                 after.consumers.extend(known.consumers.iter().cloned());
                 after.delivered.extend(known.delivered.clone());
             }
@@ -371,15 +387,25 @@ impl<D: Disk> World<D> {
             return Ok(None);
         }
         let totals = [Side::Main, Side::Rear].map(|side| self.stores.borrow_mut().side(side).totals());
-        Ok(Some(Taken { side, event, effects, totals, known: None }))
+        let live = if self.must_ask() { Some(self.live()?) } else { None };
+        Ok(Some(Taken { side, event, effects, totals, live, known: None }))
+    }
+
+    /// Every live entry, as the stores in use see them.
+    fn live(&self) -> Result<[BTreeMap<u64, Entry>; 2], String> {
+        let list = |side: Side| self.disk.faults().paused(|| listing(&mut *self.stores.borrow_mut(), side));
+        let failed = |error: StoreError| error.to_string();
+        Ok([list(Side::Main).map_err(failed)?, list(Side::Rear).map_err(failed)?])
     }
 
     fn follow(&mut self, taken: &Taken) -> Result<(), String> {
         let (stores, faults) = (&self.stores, self.disk.faults());
-        let peek = |side: Side, index: u64| {
-            faults.paused(|| stores.borrow_mut().side(side).find(Index(index)).expect("nothing fails while looking"))
+        let peek = |side: Side, index: u64| match &taken.live {
+            Some(live) => live[side as usize].get(&index).cloned(),
+            None => faults
+                .paused(|| stores.borrow_mut().side(side).find(Index(index)).expect("nothing fails while looking")),
         };
-        let Taken { side, event, effects, totals, known } = taken;
+        let Taken { side, event, effects, totals, known, .. } = taken;
         self.oracle.accept(&Turn {
             now: self.now,
             side: *side,
@@ -539,6 +565,8 @@ struct Taken {
     event: Event,
     effects: Vec<Effect>,
     totals: [Totals; 2],
+    /// The live entries after it, where other turns followed at once.
+    live: Option<[BTreeMap<u64, Entry>; 2]>,
     /// Who is known after it, where that was asked.
     known: Option<Known>,
 }

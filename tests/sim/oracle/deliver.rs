@@ -175,7 +175,8 @@ fn check_push(model: &SideModel, name: &str, user: &str, delivery: &Delivery, no
     if let Some(back) = came_back.filter(|back| group.may_take(&back.user, index, now) == Sure::Yes) {
         demand!(back.user == user, "{} held it last and has room", back.user);
     } else if let Some(free) = group.free(user) {
-        let rivals = group.consumers.keys().filter(|rival| *rival != user && group.may_take(rival, index, now) == Sure::Yes);
+        let rivals =
+            group.consumers.keys().filter(|rival| *rival != user && group.may_take(rival, index, now) == Sure::Yes);
         let freer = rivals.filter_map(|rival| Some((rival, group.free(rival)?))).find(|(_, rival)| *rival > free);
         demand!(freer.is_none(), "{freer:?} has more free places than {free}");
     }

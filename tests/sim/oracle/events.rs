@@ -161,7 +161,9 @@ impl Oracle {
         let matching = model.entries.iter().filter(|(_, held)| get.filter.matches_tags(&held.tags));
         let count = get.count as usize;
         let mut found: Vec<u64> = match get.start {
-            Start::At(start) => matching.map(|(index, _)| *index).filter(|index| *index >= start.0).take(count).collect(),
+            Start::At(start) => {
+                matching.map(|(index, _)| *index).filter(|index| *index >= start.0).take(count).collect()
+            }
             Start::Newest => {
                 let newest: Vec<u64> = matching.rev().map(|(index, _)| *index).take(count).collect();
                 newest.into_iter().rev().collect()
@@ -186,7 +188,8 @@ impl Oracle {
             let Effect::Reply(ticket, reply) = effect else { continue };
             let is_it = |waiter: &Waiter| waiter.ticket == *ticket;
             let sides = [Side::Main, Side::Rear];
-            let place = sides.into_iter().find_map(|side| Some((side, self.side(side).waiters.iter().position(is_it)?)));
+            let place =
+                sides.into_iter().find_map(|side| Some((side, self.side(side).waiters.iter().position(is_it)?)));
             let Some((side, place)) = place else { continue };
             self.turn.replies.insert(*ticket);
             let waiter = self.side_mut(side).waiters.remove(place);
@@ -196,7 +199,10 @@ impl Oracle {
             demand!(full || due || ended, "{ticket:?} was answered too early with {reply:?}");
             self.hand_out(side, &waiter.get, &found, reply)?;
             let before = latest.insert(side, *ticket).filter(|_| full && !due && !ended);
-            demand!(before.is_none_or(|before| before < *ticket), "{ticket:?} was answered after the younger {before:?}");
+            demand!(
+                before.is_none_or(|before| before < *ticket),
+                "{ticket:?} was answered after the younger {before:?}"
+            );
         }
         self.check_waiters(turn)
     }

@@ -165,7 +165,7 @@ impl Oracle {
             choices.push(Choice { forgotten: gone, first: false, expire: true });
             choices.push(Choice { forgotten: gone_or_back, first: true, expire: true });
         }
-        if self.expires_in_disorder(turn) {
+        if self.expires_in_disorder(turn.sides(), turn.now) {
             let without: Vec<_> = choices.iter().map(|choice| Choice { expire: false, ..choice.clone() }).collect();
             choices.splice(0..0, without);
         }

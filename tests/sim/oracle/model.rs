@@ -218,7 +218,8 @@ impl SideModel {
     /// Group and user of a connection.
     pub fn watcher(&self, id: WatcherId) -> Option<(&str, &str)> {
         self.groups.iter().find_map(|(name, group)| {
-            let is_it = |consumer: &Consumer| consumer.connection.as_ref().is_some_and(|connection| connection.id == id);
+            let is_it =
+                |consumer: &Consumer| consumer.connection.as_ref().is_some_and(|connection| connection.id == id);
             group.consumers.iter().find(|(_, consumer)| is_it(consumer)).map(|(user, _)| (name.as_str(), user.as_str()))
         })
     }

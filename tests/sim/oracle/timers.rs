@@ -32,9 +32,8 @@ impl Oracle {
     }
 
     /// Whether the age of entries leaves a choice.
-    pub fn expires_in_disorder(&self, turn: &Turn) -> bool {
-        let may = turn.sides().iter().flat_map(|side| self.too_old(*side, turn.now).1);
-        may.count() > 0
+    pub fn expires_in_disorder(&self, sides: &[Side], now: u64) -> bool {
+        sides.iter().any(|side| !self.too_old(*side, now).1.is_empty())
     }
 
     /// Old entries go before anything else happens.
@@ -101,7 +100,8 @@ impl Oracle {
     pub fn note_leftovers(&mut self, now: u64) {
         for side in SIDES {
             for group in self.side_mut(side).groups.values_mut() {
-                let users: Vec<String> = group.consumers.keys().filter(|user| group.has_left_entries(user)).cloned().collect();
+                let users: Vec<String> =
+                    group.consumers.keys().filter(|user| group.has_left_entries(user)).cloned().collect();
                 for user in users {
                     let consumer = group.consumers.get_mut(&user).expect("just listed");
                     consumer.left_ms = consumer.left_ms.max(now);
