@@ -91,6 +91,8 @@ pub enum Op {
     Evict {
         backward: bool,
     },
+    /// The program fails between the next flush and its effects: nobody sees them, connections survive as they were.
+    Tear,
     /// The process dies: what was not flushed and every connection is gone.
     Crash,
     /// A storage operation fails after so many more.

@@ -9,7 +9,7 @@ use edgequeue::queue::limits;
 use edgequeue::queue::store::Side;
 
 /// Kinds of steps, with how often they happen when a seed does not say otherwise.
-const KINDS: [(Kind, u64); 22] = [
+const KINDS: [(Kind, u64); 23] = [
     (Kind::Put, 30),
     (Kind::Get, 8),
     (Kind::Abandon, 2),
@@ -32,6 +32,7 @@ const KINDS: [(Kind, u64); 22] = [
     (Kind::Evict, 4),
     (Kind::Crash, 2),
     (Kind::Fault, 3),
+    (Kind::Tear, 2),
 ];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -58,6 +59,7 @@ enum Kind {
     Evict,
     Crash,
     Fault,
+    Tear,
 }
 
 /// What one seed is about.
@@ -149,6 +151,7 @@ impl Swarm {
             Kind::Hold => Op::Hold { turns: self.random.between(2, 6) as u32 },
             Kind::Evict => Op::Evict { backward: self.random.percent(50) },
             Kind::Crash => Op::Crash,
+            Kind::Tear => Op::Tear,
             Kind::Fault => Op::Fault { after: self.random.below(40) as u32 },
         }
     }

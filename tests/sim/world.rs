@@ -40,6 +40,8 @@ pub struct World<D: Disk> {
     now: u64,
     batch: Vec<Effect>,
     hold: u32,
+    /// The effects of the next flush are lost.
+    torn: bool,
     again: bool,
     sockets: BTreeMap<WatcherId, Socket>,
     clients: BTreeMap<Who, Client>,
@@ -88,6 +90,7 @@ impl<D: Disk> World<D> {
             now,
             batch: Vec::new(),
             hold: 0,
+            torn: false,
             again: false,
             sockets: BTreeMap::new(),
             clients: BTreeMap::new(),
@@ -112,6 +115,7 @@ impl<D: Disk> World<D> {
         match op {
             Op::Pass { ms } => self.clock = self.clock.saturating_add_signed(*ms),
             Op::Hold { turns } => self.hold = *turns,
+            Op::Tear => self.torn = true,
             Op::Fault { after } => self.disk.faults().arm(*after),
             Op::Evict { backward } => {
                 self.flush(script)?;
@@ -209,7 +213,13 @@ impl<D: Disk> World<D> {
                 (who.side, Event::Search(ticket, consumer(*who), Index(self.place(who.side, *at))))
             }
             Op::Tick => (Side::Main, Event::Tick),
-            Op::Pass { .. } | Op::Hold { .. } | Op::Fault { .. } | Op::Evict { .. } | Op::Crash | Op::Wake { .. } => {
+            Op::Pass { .. }
+            | Op::Hold { .. }
+            | Op::Tear
+            | Op::Fault { .. }
+            | Op::Evict { .. }
+            | Op::Crash
+            | Op::Wake { .. } => {
                 return None;
             }
         };
@@ -454,6 +464,9 @@ impl<D: Disk> World<D> {
         for side in [Side::Main, Side::Rear] {
             let listing = listing(&mut durable, side).map_err(|error| error.to_string())?;
             self.oracle.check_listing(side, &listing)?;
+        }
+        if std::mem::take(&mut self.torn) {
+            return self.reopen(script, true);
         }
         for effect in std::mem::take(&mut self.batch) {
             self.carry_out(effect);

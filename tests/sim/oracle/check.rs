@@ -142,6 +142,7 @@ impl Oracle {
                 *kept_side == side && watch.consumer.group == name && watch.consumer.user == user,
                 "remembered as {watch:?}"
             );
+            self.check_watch(side, watch)?;
             let kept: BTreeMap<u64, &Lease> = leases.iter().map(|lease| (lease.index.0, lease)).collect();
             for (index, lease) in group.out(user) {
                 let seen = kept.get(&index).ok_or_else(|| format!("{name}/{user} does not remember #{index}"))?;
@@ -158,6 +159,23 @@ impl Oracle {
             demand!(bytes <= 16 * 1024, "{name}/{user} remembers {bytes} bytes");
             return Ok(());
         }
+        Ok(())
+    }
+
+    /// What a connection asked for is remembered too; a window of 0 says that it was stopped.
+    fn check_watch(&self, side: Side, watch: &Watch) -> Verdict {
+        let ConsumerId { group: name, user } = &watch.consumer;
+        let group = &self.side(side).groups[name];
+        let connection = group.connection(user).expect("looked up by its connection");
+        let window = if connection.stopped { 0 } else { connection.window() as u32 };
+        let asked = &connection.watch;
+        let expected = Watch {
+            start: Start::At(Index(connection.skip_below)),
+            window,
+            filter: group.filter.clone(),
+            ..asked.clone()
+        };
+        demand!(*watch == expected, "{name}/{user} is remembered as {watch:?} instead of {expected:?}");
         Ok(())
     }
 
@@ -188,7 +206,8 @@ impl Oracle {
         demand_by("an idle entry", alarm, oldest.filter(|_| idle != 0).map(|since| since.saturating_add(idle)))?;
         for (user, consumer) in group.consumers.iter().filter(|(_, consumer)| consumer.connection.is_some()) {
             let oldest = group.out(user).map(|(_, lease)| lease.since_ms).min().filter(|_| silence != 0);
-            let due = oldest.map(|oldest| oldest.max(consumer.life_ms.latest).saturating_add(silence));
+            let due =
+                oldest.map(|oldest| oldest.max(consumer.life_ms.latest).max(consumer.signs_ms).saturating_add(silence));
             demand_by(&format!("the silence of {user}"), alarm, due)?;
         }
         let waiting = group.returns.iter().filter(|(index, _)| !group.leases.contains_key(index));
@@ -265,8 +284,10 @@ fn check_consumer(group: &Group, seen: &ConsumerStats, now: u64) -> Verdict {
         }
         other => (0, 0, other.is_some()),
     };
+    // A stopped connection gets nothing any more; what its window was is not remembered when it is resumed.
+    let stopped = consumer.connection.as_ref().is_some_and(|connection| connection.stopped);
     demand!(
-        tolerated("stopped-window") || u64::from(seen.window) == window && u64::from(seen.slots) == slots,
+        stopped || u64::from(seen.window) == window && u64::from(seen.slots) == slots,
         "window {} slots {} instead of {window}, {slots}",
         seen.window,
         seen.slots

@@ -1,6 +1,6 @@
 //! Which pushes are legal, and which are owed.
 
-use super::model::{Connection, Group, Leased, Return, SideModel, Span, Sure};
+use super::model::{Group, Leased, Return, SideModel, Span, Sure};
 use super::{Oracle, Verdict, demand};
 use edgequeue::queue::event::WatcherId;
 use edgequeue::queue::limits;
@@ -11,16 +11,8 @@ impl Group {
     /// Whether a consumer could get one more entry, however large.
     fn has_room(&self, user: &str) -> Sure {
         let Some(connection) = self.connection(user) else { return Sure::No };
-        let taking = match connection.stopped {
-            Sure::Yes => Sure::No,
-            Sure::Maybe => Sure::Maybe,
-            Sure::No => Sure::Yes,
-        };
-        if !connection.awake || taking == Sure::No {
-            return Sure::No;
-        }
-        if connection.watch.auto_commit {
-            return taking;
+        if connection.stopped || connection.watch.auto_commit {
+            return if connection.stopped { Sure::No } else { Sure::Yes };
         }
         let (mut out, mut out_bytes) = (0, 0);
         for (_, lease) in self.out(user) {
@@ -28,7 +20,7 @@ impl Group {
             out_bytes += lease.bytes;
         }
         let fits = out < connection.window() && out_bytes < limits::WINDOW_BYTES_MAX as u64;
-        if fits { taking } else { Sure::No }
+        if fits { Sure::Yes } else { Sure::No }
     }
 
     /// Whether a consumer could get this entry, leaving aside who refused it.
@@ -56,7 +48,7 @@ impl Group {
     /// Free places, for comparing watchers; `None` when the consumer cannot be compared.
     fn free(&self, user: &str) -> Option<usize> {
         let connection = self.connection(user)?;
-        let comparable = !connection.watch.auto_commit && connection.stopped == Sure::No;
+        let comparable = !connection.watch.auto_commit && !connection.stopped;
         comparable.then(|| connection.window().saturating_sub(self.out(user).count()))
     }
 }
@@ -128,10 +120,6 @@ impl Oracle {
 
 fn complete(model: &SideModel, group: &Group, now: u64) -> Verdict {
     let connected = |consumer: &super::model::Consumer| consumer.connection.is_some();
-    let asleep = |connection: &Connection| !connection.awake;
-    if group.consumers.values().filter_map(|consumer| consumer.connection.as_ref()).any(asleep) {
-        return Ok(());
-    }
     let open: Vec<&String> = group.consumers.iter().filter(|(_, one)| connected(one)).map(|(user, _)| user).collect();
     if open.is_empty() {
         return Ok(());

@@ -1,6 +1,6 @@
 //! What each event means, before anything is pushed for it.
 
-use super::model::{Connection, Consumer, Return, Span, Sure, Waiter};
+use super::model::{Connection, Consumer, Leased, Return, SideModel, Span, Sure, Waiter};
 use super::settle::everybody_is_done;
 use super::{Oracle, Turn, Verdict, demand};
 use edgequeue::queue::config::Settings;
@@ -12,6 +12,7 @@ use edgequeue::queue::limits;
 use edgequeue::queue::refusal::Refusal;
 use edgequeue::queue::step::{CloseReason, Delivery, Effect, Receipt, Reply};
 use edgequeue::queue::store::Side;
+use edgequeue::queue::watcher::Lease;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
 
@@ -28,7 +29,7 @@ impl Oracle {
                 Ok(())
             }
             Event::Attach(ticket, watcher, watch) => self.on_attach(turn, *ticket, *watcher, watch),
-            Event::Resume(watcher, watch, _) => self.on_resume(turn, *watcher, watch),
+            Event::Resume(watcher, watch, leases) => self.on_resume(turn, *watcher, watch, leases),
             Event::Detach(watcher) => {
                 for side in [Side::Main, Side::Rear] {
                     self.disconnect(side, *watcher, turn.now, 0);
@@ -264,12 +265,20 @@ impl Oracle {
             group.filter = watch.filter.clone();
             group.start = begin;
         }
-        let skip_below = if watch.start == Start::Newest { next } else { 0 };
-        let connection = Connection { id, watch: watch.clone(), awake: true, skip_below, stopped: Sure::No };
+        let skip_below = if watch.start == Start::Newest && !is_new { next } else { 0 };
+        let connection = Connection { id, watch: watch.clone(), skip_below, stopped: false };
         let now = Span::at(turn.now);
         let connection = Some(connection);
         let stored_ms = group.consumers.get(user).map_or(now, |known| known.stored_ms.or(turn.now));
-        let consumer = Consumer { connection, life_ms: now, stored_ms, left_ms: turn.now, gone_ms: now, lost: false };
+        let consumer = Consumer {
+            connection,
+            life_ms: now,
+            stored_ms,
+            left_ms: turn.now,
+            gone_ms: now,
+            lost: false,
+            signs_ms: turn.now,
+        };
         group.consumers.insert(user.clone(), consumer);
         Ok(())
     }
@@ -304,15 +313,30 @@ impl Oracle {
         refusals
     }
 
-    /// Its last sign of life is not among what a connection remembers, but it lived when it was last pushed something.
-    fn on_resume(&mut self, turn: &Turn, id: WatcherId, watch: &Watch) -> Verdict {
+    /// A connection is what it remembers. That may be older than what is stored: leases of entries that are settled, gone
+    /// or out elsewhere are no longer leases. Its last sign of life is not remembered, but it lived at its last push.
+    fn on_resume(&mut self, turn: &Turn, id: WatcherId, watch: &Watch, leases: &[Lease]) -> Verdict {
+        let Start::At(Index(skip_below)) = watch.start else { return Err("resumed without a place".into()) };
+        let model = self.side_mut(turn.side);
+        let SideModel { groups, entries, .. } = model;
         let ConsumerId { group, user } = &watch.consumer;
-        let group = self.side_mut(turn.side).groups.get_mut(group).ok_or("resumed in an unknown group")?;
-        let pushed = group.out(user).map(|(_, lease)| lease.since_ms).max().unwrap_or(turn.now);
+        let group = groups.get_mut(group).ok_or("resumed in an unknown group")?;
         let consumer = group.consumers.get_mut(user).ok_or("an unknown consumer was resumed")?;
+        demand!(consumer.connection.is_none(), "{user} was resumed twice");
+        let pushed = leases.iter().map(|lease| lease.since_ms).max().unwrap_or(turn.now);
         consumer.life_ms = consumer.life_ms.or(pushed).or(turn.now);
-        let connection = consumer.connection.as_mut().filter(|connection| connection.id == id);
-        connection.ok_or("a connection was resumed that the oracle does not know")?.awake = true;
+        consumer.signs_ms = pushed.max(turn.now);
+        let stopped = watch.window == 0;
+        let watch = Watch { window: watch.window.max(1), ..watch.clone() };
+        consumer.connection = Some(Connection { id, watch, skip_below, stopped });
+        for Lease { index: Index(index), since_ms, bytes, .. } in leases {
+            let needed = entries.get(index).is_some_and(|held| group.matches(held)) && !group.done(*index);
+            if needed && !group.leases.contains_key(index) {
+                let (user, bytes) = (user.clone(), u64::from(*bytes));
+                group.leases.insert(*index, Leased { user, since_ms: *since_ms, bytes });
+                group.touched.insert(*index, Sure::Yes);
+            }
+        }
         Ok(())
     }
 
@@ -366,7 +390,7 @@ impl Oracle {
         let group = self.side_mut(turn.side).groups.get_mut(&consumer.group);
         let consumer = group.and_then(|group| group.consumers.get_mut(&consumer.user));
         if let Some(connection) = consumer.and_then(|consumer| consumer.connection.as_mut()).filter(|_| shutdown) {
-            connection.stopped = Sure::Yes;
+            connection.stopped = true;
         }
     }
 

@@ -112,6 +112,8 @@ pub struct Consumer {
     pub left_ms: u64,
     /// When its connection went, if it went: never before it was last seen connected.
     pub gone_ms: Span,
+    /// Latest sign of life by which the machine may have set its alarm; the clock may have gone backward since.
+    pub signs_ms: u64,
     /// Its connection went with a memory, not with a `Detach`: that may be noted anew whenever the memory is lost.
     pub lost: bool,
 }
@@ -120,10 +122,9 @@ pub struct Consumer {
 pub struct Connection {
     pub id: WatcherId,
     pub watch: Watch,
-    /// The machine knows of it; false between an eviction and its `Resume`.
-    pub awake: bool,
     pub skip_below: u64,
-    pub stopped: Sure,
+    /// It said that it is about to leave.
+    pub stopped: bool,
 }
 
 impl Connection {
@@ -258,7 +259,7 @@ impl Group {
     fn lose_memory(&mut self, survivors: &BTreeSet<WatcherId>, before: u64, now: u64) -> Vec<String> {
         let mut lost_users = Vec::new();
         for (user, consumer) in &mut self.consumers {
-            let Some(connection) = &mut consumer.connection else {
+            let Some(connection) = consumer.connection.take() else {
                 // Commits without a connection are signs of life that need not be stored.
                 consumer.life_ms = consumer.life_ms.or(consumer.stored_ms.earliest).or(consumer.stored_ms.latest);
                 if consumer.lost {
@@ -266,30 +267,18 @@ impl Group {
                 }
                 continue;
             };
-            if survivors.contains(&connection.id) {
-                connection.awake = false;
-                if connection.watch.auto_commit {
-                    connection.stopped = connection.stopped.min(Sure::Maybe);
-                }
-            } else {
+            if !survivors.contains(&connection.id) {
                 // It was connected until the memory was lost.
                 lost_users.push(user.clone());
                 consumer.lost = true;
-                consumer.connection = None;
                 consumer.life_ms = consumer.life_ms.or(consumer.stored_ms.earliest).or(before).or(now);
                 consumer.gone_ms = Span::at(before).or(now);
             }
         }
-        let Self { leases, consumers, touched, returns, .. } = self;
-        let lost: Vec<u64> = leases
-            .iter()
-            .filter(|(_, lease)| consumers[&lease.user].connection.is_none())
-            .map(|(index, _)| *index)
-            .collect();
-        for index in lost {
-            leases.remove(&index);
-            if !returns.contains_key(&index) {
-                touched.insert(index, Sure::Maybe);
+        // What is out is known again when its holder comes back.
+        for (index, _) in std::mem::take(&mut self.leases) {
+            if !self.returns.contains_key(&index) {
+                self.touched.insert(index, Sure::Maybe);
             }
         }
         lost_users
