@@ -30,6 +30,16 @@ pub enum Op {
         modes: Modes,
         color: Option<u8>,
     },
+    /// A connection that is there asks again, which changes its window.
+    Resize {
+        who: Who,
+        window: u32,
+    },
+    /// A connection was heard of so long ago.
+    Alive {
+        who: Who,
+        ago_ms: u64,
+    },
     /// The connection dies; with `noticed` the queue hears of it at once.
     Die {
         who: Who,

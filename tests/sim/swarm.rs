@@ -9,7 +9,7 @@ use edgequeue::queue::limits;
 use edgequeue::queue::store::Side;
 
 /// Kinds of steps, with how often they happen when a seed does not say otherwise.
-const KINDS: [(Kind, u64); 23] = [
+const KINDS: [(Kind, u64); 25] = [
     (Kind::Put, 30),
     (Kind::Get, 8),
     (Kind::Abandon, 2),
@@ -33,6 +33,8 @@ const KINDS: [(Kind, u64); 23] = [
     (Kind::Crash, 2),
     (Kind::Fault, 3),
     (Kind::Tear, 2),
+    (Kind::Resize, 3),
+    (Kind::Alive, 2),
 ];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -60,6 +62,8 @@ enum Kind {
     Crash,
     Fault,
     Tear,
+    Resize,
+    Alive,
 }
 
 /// What one seed is about.
@@ -152,6 +156,8 @@ impl Swarm {
             Kind::Evict => Op::Evict { backward: self.random.percent(50) },
             Kind::Crash => Op::Crash,
             Kind::Tear => Op::Tear,
+            Kind::Resize => Op::Resize { who: self.who(), window: self.window() },
+            Kind::Alive => Op::Alive { who: self.who(), ago_ms: self.random.pick(&[0, 1_000, 30_000]) },
             Kind::Fault => Op::Fault { after: self.random.below(40) as u32 },
         }
     }
@@ -202,7 +208,7 @@ impl Swarm {
             } else {
                 self.random.pick(&[Place::Zero, Place::Zero, Place::Behind(3)])
             },
-            window: self.random.between(1, self.windows) as u32,
+            window: self.window(),
             modes: Modes {
                 auto_commit: self.random.percent(self.auto_commit),
                 index_only: self.random.percent(20),
@@ -210,6 +216,10 @@ impl Swarm {
             },
             color: if self.random.percent(3) { Some(0) } else { group_color },
         }
+    }
+
+    fn window(&mut self) -> u32 {
+        if self.random.percent(3) { 0 } else { self.random.between(1, self.windows) as u32 }
     }
 
     fn reject(&mut self) -> Op {

@@ -4,7 +4,7 @@
 //! what was not flushed, in the machine and in the oracle alike.
 
 use super::disk::{Disk, listing};
-use super::oracle::{Known, Oracle, Turn};
+use super::oracle::{Attachment, Known, Oracle, Turn};
 use super::script::{Choice, Item, Op, Place, Script, Want, Who};
 use super::transcript::Transcript;
 use edgequeue::queue::entry::{Entry, Filter, Index, Lane, TAG_REQUEST_ID, Tags};
@@ -12,7 +12,7 @@ use edgequeue::queue::event::{ConsumerId, Event, Get, NewEntry, Rejection, Start
 use edgequeue::queue::refusal::StoreError;
 use edgequeue::queue::step::{Effect, Reply};
 use edgequeue::queue::store::{Side, Store, Stores, Totals};
-use edgequeue::queue::watcher::Lease;
+use edgequeue::queue::watcher::Remembered;
 use edgequeue::queue::{Queue, Wake};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,7 +55,8 @@ struct Socket {
     who: Who,
     state: State,
     endless: bool,
-    memory: Option<(Side, Watch, Vec<Lease>)>,
+    watch: Watch,
+    memory: Option<Attachment>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -87,7 +88,7 @@ impl<D: Disk> World<D> {
             saved: oracle.clone(),
             oracle,
             clock: now,
-            now,
+            now: 0,
             batch: Vec::new(),
             hold: 0,
             torn: false,
@@ -162,8 +163,6 @@ impl<D: Disk> World<D> {
             }
             Op::Attach { who, start, window, modes, color } => {
                 let id = WatcherId(self.number());
-                let endless = modes.endless;
-                self.sockets.insert(id, Socket { who: *who, state: State::Asking, endless, memory: None });
                 let watch = Watch {
                     consumer: consumer(*who),
                     start: self.start(who.side, *start),
@@ -172,13 +171,21 @@ impl<D: Disk> World<D> {
                     index_only: modes.index_only,
                     filter: filter(*color),
                 };
+                let (state, endless) = (State::Asking, modes.endless);
+                self.sockets.insert(id, Socket { who: *who, state, endless, watch: watch.clone(), memory: None });
                 (who.side, Event::Attach(ticket, id, watch))
             }
+            Op::Resize { who, window } => {
+                let (id, socket) = self.open_socket(*who)?;
+                socket.watch.window = *window;
+                (who.side, Event::Attach(ticket, id, socket.watch.clone()))
+            }
+            Op::Alive { who, ago_ms } => {
+                let at_ms = self.clock.saturating_sub(*ago_ms);
+                (who.side, Event::Alive(vec![(self.open_socket(*who)?.0, at_ms)]))
+            }
             Op::Die { who, noticed } => {
-                let mut open =
-                    self.sockets.iter_mut().filter(|(_, socket)| socket.who == *who && socket.state == State::Open);
-                let (id, socket) = open.next_back()?;
-                let id = *id;
+                let (id, socket) = self.open_socket(*who)?;
                 socket.state = State::Dead;
                 if !noticed {
                     return None;
@@ -224,6 +231,12 @@ impl<D: Disk> World<D> {
             }
         };
         Some(event)
+    }
+
+    /// The newest connection of a consumer that is not known to be dead.
+    fn open_socket(&mut self, who: Who) -> Option<(WatcherId, &mut Socket)> {
+        let mut open = self.sockets.iter_mut().filter(|(_, socket)| socket.who == who && socket.state == State::Open);
+        open.next_back().map(|(id, socket)| (*id, socket))
     }
 
     fn wanted(&self, side: Side, want: Want) -> Filter {
@@ -390,8 +403,7 @@ impl<D: Disk> World<D> {
         let mut effects = Vec::new();
         self.turns += 1;
         self.now = self.now.max(self.clock);
-        let told = if tolerated("clock") { self.now } else { self.clock };
-        let result = self.queue.turn(told, side, event.clone(), &mut *self.stores.borrow_mut(), &mut effects);
+        let result = self.queue.turn(self.clock, side, event.clone(), &mut *self.stores.borrow_mut(), &mut effects);
         self.transcript.turn(self.now, side, &event, &effects);
         if self.expect_fault(hits, &result)? {
             return Ok(None);
@@ -484,9 +496,6 @@ impl<D: Disk> World<D> {
                     Reply::Attached => {
                         if let Some(socket) = self.sockets.get_mut(&id) {
                             socket.state = State::Open;
-                            if tolerated("auto-remember") {
-                                socket.memory = self.queue.attachment(id);
-                            }
                         }
                     }
                     Reply::Refused(_) => {
@@ -536,10 +545,10 @@ impl<D: Disk> World<D> {
         self.batch.clear();
         self.hold = 0;
         self.again = false;
-        self.now = self.clock;
+        self.now = 0;
         self.waiting.clear();
         self.sockets.retain(|_, socket| socket.state != State::Asking && !socket.endless);
-        self.transcript.note(|| format!("    {} opened again", self.now));
+        self.transcript.note(|| format!("    {} opened again", self.clock));
         let hits = self.disk.faults().hits();
         let opened = self.disk.open().and_then(|mut stores| {
             let queue = Queue::open(script.settings.clone(), &mut stores)?;
@@ -551,21 +560,21 @@ impl<D: Disk> World<D> {
         let (stores, queue) = opened.map_err(|error| error.to_string())?;
         (self.stores, self.queue) = (RefCell::new(stores), queue);
         self.oracle = self.saved.clone();
-        let alive: Vec<(WatcherId, (Side, Watch, Vec<Lease>))> =
+        let alive: Vec<(WatcherId, Attachment)> =
             self.sockets.iter().filter_map(|(id, socket)| Some((*id, socket.memory.clone()?))).collect();
         let survivors: BTreeSet<WatcherId> = alive.iter().map(|(id, _)| *id).collect();
-        self.oracle.lose_memory(&survivors, self.now);
+        self.oracle.lose_memory(&survivors, self.clock);
         let ordered: Vec<_> = if backward { alive.into_iter().rev().collect() } else { alive };
-        for (id, (side, watch, leases)) in ordered {
-            if !self.resume(side, id, watch, leases)? {
+        for (id, (side, remembered)) in ordered {
+            if !self.resume(side, id, remembered)? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn resume(&mut self, side: Side, id: WatcherId, watch: Watch, leases: Vec<Lease>) -> Result<bool, String> {
-        let Some(mut taken) = self.machine_turn(side, Event::Resume(id, watch, leases))? else { return Ok(false) };
+    fn resume(&mut self, side: Side, id: WatcherId, remembered: Remembered) -> Result<bool, String> {
+        let Some(mut taken) = self.machine_turn(side, Event::Resume(id, remembered))? else { return Ok(false) };
         self.follow(&taken).map_err(|why| format!("{why}\n      in {side:?} while resuming {id:?}"))?;
         self.batch.append(&mut taken.effects);
         Ok(true)

@@ -12,11 +12,11 @@ use edgequeue::queue::refusal::Refusal;
 use edgequeue::queue::stats::{ConsumerStats, ConsumerStatus, Position, Stats};
 use edgequeue::queue::step::Reply;
 use edgequeue::queue::store::Side;
-use edgequeue::queue::watcher::Lease;
+use edgequeue::queue::watcher::{Lease, Remembered};
 use std::collections::BTreeMap;
 
 /// What a connection remembers.
-pub type Attachment = (Side, Watch, Vec<Lease>);
+pub type Attachment = (Side, Remembered);
 
 impl Oracle {
     /// Length, bytes and next index of both sides.
@@ -137,12 +137,20 @@ impl Oracle {
             let model = self.side(side);
             let Some((name, user)) = model.watcher(watcher) else { continue };
             let group = &model.groups[name];
-            let (kept_side, watch, leases) = kept.ok_or_else(|| format!("{name}/{user} remembers nothing"))?;
+            let (kept_side, remembered) = kept.ok_or_else(|| format!("{name}/{user} remembers nothing"))?;
+            let Remembered { watch, leases, sign_ms, stopped } = remembered;
             demand!(
                 *kept_side == side && watch.consumer.group == name && watch.consumer.user == user,
                 "remembered as {watch:?}"
             );
             self.check_watch(side, watch)?;
+            let consumer = &group.consumers[user];
+            let connection = consumer.connection.as_ref().expect("looked up by its connection");
+            demand!(*stopped == connection.stopped, "{name}/{user} remembers that it was stopped: {stopped}");
+            // Signs of life between events are not worth remembering each time.
+            let life = consumer.life_ms;
+            let signs = if fresh { life.earliest..=life.latest } else { 0..=life.latest };
+            demand!(signs.contains(sign_ms), "{name}/{user} remembers a sign of life at {sign_ms}, not {life:?}");
             let kept: BTreeMap<u64, &Lease> = leases.iter().map(|lease| (lease.index.0, lease)).collect();
             for (index, lease) in group.out(user) {
                 let seen = kept.get(&index).ok_or_else(|| format!("{name}/{user} does not remember #{index}"))?;
@@ -162,16 +170,15 @@ impl Oracle {
         Ok(())
     }
 
-    /// What a connection asked for is remembered too; a window of 0 says that it was stopped.
+    /// What a connection asked for is remembered too.
     fn check_watch(&self, side: Side, watch: &Watch) -> Verdict {
         let ConsumerId { group: name, user } = &watch.consumer;
         let group = &self.side(side).groups[name];
         let connection = group.connection(user).expect("looked up by its connection");
-        let window = if connection.stopped { 0 } else { connection.window() as u32 };
         let asked = &connection.watch;
         let expected = Watch {
             start: Start::At(Index(connection.skip_below)),
-            window,
+            window: connection.window() as u32,
             filter: group.filter.clone(),
             ..asked.clone()
         };
@@ -284,10 +291,8 @@ fn check_consumer(group: &Group, seen: &ConsumerStats, now: u64) -> Verdict {
         }
         other => (0, 0, other.is_some()),
     };
-    // A stopped connection gets nothing any more; what its window was is not remembered when it is resumed.
-    let stopped = consumer.connection.as_ref().is_some_and(|connection| connection.stopped);
     demand!(
-        stopped || u64::from(seen.window) == window && u64::from(seen.slots) == slots,
+        u64::from(seen.window) == window && u64::from(seen.slots) == slots,
         "window {} slots {} instead of {window}, {slots}",
         seen.window,
         seen.slots

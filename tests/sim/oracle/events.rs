@@ -12,7 +12,7 @@ use edgequeue::queue::limits;
 use edgequeue::queue::refusal::Refusal;
 use edgequeue::queue::step::{CloseReason, Delivery, Effect, Receipt, Reply};
 use edgequeue::queue::store::Side;
-use edgequeue::queue::watcher::Lease;
+use edgequeue::queue::watcher::{Lease, Remembered};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
 
@@ -29,7 +29,11 @@ impl Oracle {
                 Ok(())
             }
             Event::Attach(ticket, watcher, watch) => self.on_attach(turn, *ticket, *watcher, watch),
-            Event::Resume(watcher, watch, leases) => self.on_resume(turn, *watcher, watch, leases),
+            Event::Resume(watcher, remembered) => self.on_resume(turn, *watcher, remembered),
+            Event::Alive(signs) => {
+                signs.iter().for_each(|(id, at_ms)| self.heard_of(*id, *at_ms, turn.now));
+                Ok(())
+            }
             Event::Detach(watcher) => {
                 for side in [Side::Main, Side::Rear] {
                     self.disconnect(side, *watcher, turn.now, 0);
@@ -240,6 +244,10 @@ impl Oracle {
     fn on_attach(&mut self, turn: &Turn, ticket: Ticket, id: WatcherId, watch: &Watch) -> Verdict {
         self.turn.replies.insert(ticket);
         let reply = turn.must_reply(ticket)?;
+        if self.resize(turn, id, watch.window) || watch.window == 0 {
+            demand!(*reply == Reply::Attached, "a watch without effect was answered with {reply:?}");
+            return Ok(());
+        }
         let refusals = self.attach_refusals(turn.side, watch);
         if let Reply::Refused(refusal) = reply {
             let known = refusals.iter().any(|known| discriminant(known) == discriminant(refusal));
@@ -283,6 +291,30 @@ impl Oracle {
         Ok(())
     }
 
+    /// Of a connection that watches already only the window changes.
+    fn resize(&mut self, turn: &Turn, id: WatcherId, window: u32) -> bool {
+        let consumers = self.side_mut(turn.side).groups.values_mut().flat_map(|group| group.consumers.values_mut());
+        let mut connections = consumers.filter_map(|consumer| consumer.connection.as_mut());
+        let Some(connection) = connections.find(|connection| connection.id == id) else { return false };
+        connection.watch.window = window;
+        connection.stopped &= window == 0;
+        self.heard_of(id, turn.now, turn.now);
+        true
+    }
+
+    /// A connection gave a sign of life.
+    fn heard_of(&mut self, id: WatcherId, at_ms: u64, now: u64) {
+        for side in [Side::Main, Side::Rear] {
+            for consumer in self.side_mut(side).groups.values_mut().flat_map(|group| group.consumers.values_mut()) {
+                if consumer.connection.as_ref().is_some_and(|connection| connection.id == id) {
+                    let latest = |moment: u64| moment.max(at_ms.min(now));
+                    let Span { earliest, latest: last } = consumer.life_ms;
+                    consumer.life_ms = Span { earliest: latest(earliest), latest: latest(last) };
+                }
+            }
+        }
+    }
+
     /// After the end nobody may connect for whom nothing is left.
     fn has_work_for(&self, side: Side, watch: &Watch) -> bool {
         let model = self.side(side);
@@ -314,21 +346,18 @@ impl Oracle {
     }
 
     /// A connection is what it remembers. That may be older than what is stored: leases of entries that are settled, gone
-    /// or out elsewhere are no longer leases. Its last sign of life is not remembered, but it lived at its last push.
-    fn on_resume(&mut self, turn: &Turn, id: WatcherId, watch: &Watch, leases: &[Lease]) -> Verdict {
+    /// or out elsewhere are no longer leases.
+    fn on_resume(&mut self, turn: &Turn, id: WatcherId, remembered: &Remembered) -> Verdict {
+        let Remembered { watch, leases, sign_ms, stopped } = remembered;
         let Start::At(Index(skip_below)) = watch.start else { return Err("resumed without a place".into()) };
-        let model = self.side_mut(turn.side);
-        let SideModel { groups, entries, .. } = model;
+        let SideModel { groups, entries, .. } = self.side_mut(turn.side);
         let ConsumerId { group, user } = &watch.consumer;
         let group = groups.get_mut(group).ok_or("resumed in an unknown group")?;
         let consumer = group.consumers.get_mut(user).ok_or("an unknown consumer was resumed")?;
         demand!(consumer.connection.is_none(), "{user} was resumed twice");
-        let pushed = leases.iter().map(|lease| lease.since_ms).max().unwrap_or(turn.now);
-        consumer.life_ms = consumer.life_ms.or(pushed).or(turn.now);
-        consumer.signs_ms = pushed.max(turn.now);
-        let stopped = watch.window == 0;
-        let watch = Watch { window: watch.window.max(1), ..watch.clone() };
-        consumer.connection = Some(Connection { id, watch, skip_below, stopped });
+        consumer.life_ms = Span::at(*sign_ms);
+        consumer.signs_ms = turn.now.max(*sign_ms);
+        consumer.connection = Some(Connection { id, watch: watch.clone(), skip_below, stopped: *stopped });
         for Lease { index: Index(index), since_ms, bytes, .. } in leases {
             let needed = entries.get(index).is_some_and(|held| group.matches(held)) && !group.done(*index);
             if needed && !group.leases.contains_key(index) {

@@ -10,6 +10,7 @@ mod model;
 mod settle;
 mod timers;
 
+pub use check::Attachment;
 pub use model::SideModel;
 
 use edgequeue::queue::config::Settings;
@@ -95,7 +96,7 @@ impl Turn<'_> {
     pub fn sides(&self) -> &'static [Side] {
         match (self.event, self.side) {
             (Event::Resume(..), _) => &[],
-            (Event::Tick | Event::Configure(..), _) => &[Side::Main, Side::Rear],
+            (Event::Tick | Event::Configure(..) | Event::Alive(_), _) => &[Side::Main, Side::Rear],
             (_, Side::Main) => &[Side::Main],
             (_, Side::Rear) => &[Side::Rear],
         }
@@ -150,7 +151,9 @@ impl Oracle {
         // entries in disorder (the clock went backward) only that they are gone, not why.
         let fading = self.fading(turn.sides(), turn.now);
         let attached = match turn.event {
-            Event::Attach(ticket, _, watch) => Some((turn.side, &watch.consumer)).filter(|_| turn.attached(*ticket)),
+            Event::Attach(ticket, _, watch) if watch.window > 0 => {
+                Some((turn.side, &watch.consumer)).filter(|_| turn.attached(*ticket))
+            }
             _ => None,
         };
         let gone = |id: &(Side, ConsumerId)| turn.known.is_some_and(|known| !known.consumers.contains(id));
