@@ -11,8 +11,11 @@ impl Group {
     /// Whether a consumer could get one more entry, however large.
     fn has_room(&self, user: &str) -> Sure {
         let Some(connection) = self.connection(user) else { return Sure::No };
-        if connection.stopped || connection.watch.auto_commit {
-            return if connection.stopped { Sure::No } else { Sure::Yes };
+        if connection.stopped || connection.window() == 0 {
+            return Sure::No;
+        }
+        if connection.watch.auto_commit {
+            return Sure::Yes;
         }
         let (mut out, mut out_bytes) = (0, 0);
         for (_, lease) in self.out(user) {

@@ -452,23 +452,14 @@ impl Oracle {
     /// Follows which of the entries that may be swept are gone. Those that a get of this turn returns were still there
     /// when it was answered.
     pub fn resolve_swept(&mut self, turn: &Turn, answered: bool) {
-        let returned: BTreeSet<u64> = turn.effects.iter().flat_map(returned).collect();
         for side in [Side::Main, Side::Rear] {
             for index in self.side(side).sweepable.clone() {
-                let later = !answered && returned.contains(&index);
+                let later = !answered && turn.handed_out(index);
                 if !later && everybody_is_done(self.side(side), index) && (turn.peek)(side, index).is_none() {
                     self.side_mut(side).remove(index);
                 }
             }
         }
-    }
-}
-
-/// Indexes in the answer to a get.
-fn returned(effect: &Effect) -> Vec<u64> {
-    match effect {
-        Effect::Reply(_, Reply::Entries(found)) => found.iter().map(|delivery| delivery.entry.index.0).collect(),
-        _ => Vec::new(),
     }
 }
 

@@ -84,6 +84,15 @@ impl Turn<'_> {
         self.reply(ticket) == Some(&Reply::Attached)
     }
 
+    /// Whether the turn shows an entry with this index, on whichever side.
+    pub fn handed_out(&self, index: u64) -> bool {
+        self.effects.iter().any(|effect| match effect {
+            Effect::Reply(_, Reply::Entries(found)) => found.iter().any(|delivery| delivery.entry.index.0 == index),
+            Effect::Push(_, delivery) => delivery.entry.index.0 == index,
+            _ => false,
+        })
+    }
+
     pub fn again(&self) -> bool {
         self.effects.contains(&Effect::Again)
     }

@@ -42,7 +42,7 @@ impl Oracle {
             let (must, mut may) = self.too_old(*side, turn.now);
             let many = may.len() > limits::TURN_HOUSEKEEPING_MAX;
             demand!(!many || turn.again(), "too many entries are too old for one turn, and no other is asked for");
-            may.retain(|index| with_choice && (turn.peek)(*side, *index).is_none());
+            may.retain(|index| with_choice && (turn.peek)(*side, *index).is_none() && !turn.handed_out(*index));
             must.into_iter().chain(may).for_each(|index| self.side_mut(*side).remove(index));
         }
         Ok(())
