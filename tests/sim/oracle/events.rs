@@ -1,6 +1,6 @@
 //! What each event means, before anything is pushed for it.
 
-use super::model::{Connection, Consumer, Leased, Return, SideModel, Span, Sure, Waiter};
+use super::model::{Connection, Consumer, Group, Leased, Return, SideModel, Span, Sure, Waiter};
 use super::settle::everybody_is_done;
 use super::{Oracle, Turn, Verdict, demand};
 use edgequeue::queue::config::Settings;
@@ -57,7 +57,7 @@ impl Oracle {
                 self.expect_done(turn, *ticket)
             }
             Event::End(ticket, force) => {
-                self.on_end(turn, *force);
+                self.on_end(turn, *force)?;
                 self.expect_done(turn, *ticket)
             }
             Event::Configure(ticket, _) => self.expect_done(turn, *ticket),
@@ -209,11 +209,11 @@ impl Oracle {
                 "{ticket:?} was answered after the younger {before:?}"
             );
         }
-        self.check_waiters(turn)
+        Ok(())
     }
 
     /// Nobody waits who need not.
-    fn check_waiters(&self, turn: &Turn) -> Verdict {
+    pub fn check_waiters(&self, turn: &Turn) -> Verdict {
         for side in [Side::Main, Side::Rear] {
             for waiter in &self.side(side).waiters {
                 let found = self.found(side, &waiter.get);
@@ -278,15 +278,7 @@ impl Oracle {
         let now = Span::at(turn.now);
         let connection = Some(connection);
         let stored_ms = group.consumers.get(user).map_or(now, |known| known.stored_ms.or(turn.now));
-        let consumer = Consumer {
-            connection,
-            life_ms: now,
-            stored_ms,
-            left_ms: turn.now,
-            gone_ms: now,
-            lost: false,
-            signs_ms: turn.now,
-        };
+        let consumer = Consumer { connection, stored_ms, ..Consumer::new(turn.now) };
         group.consumers.insert(user.clone(), consumer);
         Ok(())
     }
@@ -352,8 +344,12 @@ impl Oracle {
         let Start::At(Index(skip_below)) = watch.start else { return Err("resumed without a place".into()) };
         let SideModel { groups, entries, .. } = self.side_mut(turn.side);
         let ConsumerId { group, user } = &watch.consumer;
-        let group = groups.get_mut(group).ok_or("resumed in an unknown group")?;
-        let consumer = group.consumers.get_mut(user).ok_or("an unknown consumer was resumed")?;
+        // After a long batch whose effects were lost its group may be forgotten.
+        let group = groups.entry(group.clone()).or_insert_with(|| {
+            let (filter, start) = (watch.filter.clone(), skip_below);
+            Group { filter, start, ..Group::default() }
+        });
+        let consumer = group.consumers.entry(user.clone()).or_insert_with(|| Consumer::new(turn.now));
         demand!(consumer.connection.is_none(), "{user} was resumed twice");
         consumer.life_ms = Span::at(*sign_ms);
         consumer.signs_ms = turn.now.max(*sign_ms);
@@ -433,13 +429,13 @@ impl Oracle {
         }
     }
 
-    fn on_end(&mut self, turn: &Turn, force: bool) {
+    fn on_end(&mut self, turn: &Turn, force: bool) -> Verdict {
         let model = self.side_mut(turn.side);
         model.ended = true;
-        if !force {
-            return;
-        }
         let next = model.next;
+        if !force {
+            return self.answer_waiters(turn);
+        }
         let connections = model.groups.values().flat_map(|group| group.consumers.values());
         let open: Vec<WatcherId> = connections.filter_map(|consumer| Some(consumer.connection.as_ref()?.id)).collect();
         self.remove_below(turn.side, next);
@@ -447,6 +443,7 @@ impl Oracle {
             self.turn.closes.insert(id, CloseReason::Ended);
             self.disconnect(turn.side, id, turn.now, 0);
         }
+        self.answer_waiters(turn)
     }
 
     /// Follows which of the entries that may be swept are gone. Those that a get of this turn returns were still there

@@ -55,9 +55,11 @@ pub struct Known {
 
 /// One way in which a turn may have gone where it cannot be seen directly.
 #[derive(Clone)]
-struct Choice {
+pub struct Choice {
     /// Consumers that were forgotten.
     forgotten: Vec<(Side, ConsumerId)>,
+    /// One more that was, unless it had left something, and that the event brought back.
+    back: Option<(Side, ConsumerId)>,
     /// They were forgotten before the event, not after it.
     first: bool,
     /// Old entries in disorder that are gone went because of their age.
@@ -165,17 +167,15 @@ impl Oracle {
             }
             _ => None,
         };
-        let gone = |id: &(Side, ConsumerId)| turn.known.is_some_and(|known| !known.consumers.contains(id));
-        let left = |id: &(Side, ConsumerId)| self.side(id.0).groups[&id.1.group].has_left_entries(&id.1.user);
-        let back = |id: &(Side, ConsumerId)| attached == Some((id.0, &id.1)) && !left(id);
-        let gone_or_back: Vec<_> = fading.iter().filter(|id| gone(id) || back(id)).cloned().collect();
-        let gone: Vec<_> = fading.iter().filter(|id| gone(id)).cloned().collect();
-        let mut choices = vec![Choice { forgotten: gone.clone(), first: true, expire: true }];
-        if fading.iter().any(|id| back(id) && self.is_exact(id)) {
-            choices = vec![Choice { forgotten: gone_or_back, first: true, expire: true }];
+        let gone = |id: &&(Side, ConsumerId)| turn.known.is_some_and(|known| !known.consumers.contains(*id));
+        let forgotten: Vec<_> = fading.iter().filter(gone).cloned().collect();
+        let back = fading.iter().find(|id| attached == Some((id.0, &id.1))).cloned();
+        let mut choices = vec![Choice { forgotten, back: None, first: true, expire: true }];
+        if back.as_ref().is_some_and(|id| self.is_exact(id)) {
+            choices[0].back = back;
         } else if !fading.is_empty() {
-            choices.push(Choice { forgotten: gone, first: false, expire: true });
-            choices.push(Choice { forgotten: gone_or_back, first: true, expire: true });
+            choices.push(Choice { first: false, ..choices[0].clone() });
+            choices.push(Choice { back, ..choices[0].clone() });
         }
         if self.expires_in_disorder(turn.sides(), turn.now) {
             let without: Vec<_> = choices.iter().map(|choice| Choice { expire: false, ..choice.clone() }).collect();
@@ -210,11 +210,11 @@ impl Oracle {
         }
         self.expire(turn, choice.expire)?;
         if choice.first {
-            self.forget_consumers(turn, &choice.forgotten)?;
+            self.forget_consumers(turn, choice)?;
         }
         self.happen(turn)?;
         if !choice.first {
-            self.forget_consumers(turn, &choice.forgotten)?;
+            self.forget_consumers(turn, choice)?;
         }
         for side in turn.sides() {
             self.lapse(*side, turn)?;
@@ -223,6 +223,7 @@ impl Oracle {
         self.bury(turn)?;
         self.resolve_swept(turn, false);
         self.answer_waiters(turn)?;
+        self.check_waiters(turn)?;
         self.walk(turn)?;
         self.resolve_swept(turn, true);
         self.check_totals(turn)?;

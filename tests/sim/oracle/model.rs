@@ -118,6 +118,22 @@ pub struct Consumer {
     pub lost: bool,
 }
 
+impl Consumer {
+    /// One that was heard of now.
+    pub fn new(now: u64) -> Self {
+        let moment = Span::at(now);
+        Self {
+            connection: None,
+            life_ms: moment,
+            stored_ms: moment,
+            left_ms: now,
+            gone_ms: moment,
+            signs_ms: now,
+            lost: false,
+        }
+    }
+}
+
 #[derive(Clone)]
 pub struct Connection {
     pub id: WatcherId,

@@ -2,7 +2,7 @@
 
 use super::super::world::tolerated;
 use super::model::Return;
-use super::{Oracle, Turn, Verdict, demand};
+use super::{Choice, Oracle, Turn, Verdict, demand};
 use edgequeue::queue::event::{ConsumerId, WatcherId};
 use edgequeue::queue::limits;
 use edgequeue::queue::step::CloseReason;
@@ -69,11 +69,13 @@ impl Oracle {
     /// Whether it is known when a consumer was last heard of.
     pub fn is_exact(&self, (side, id): &(Side, ConsumerId)) -> bool {
         let consumer = self.side(*side).groups.get(&id.group).and_then(|group| group.consumers.get(&id.user));
-        consumer.is_some_and(|consumer| consumer.life_ms.earliest == consumer.life_ms.latest)
+        let noted = !self.side(*side).lost.contains(&(id.group.clone(), id.user.clone()));
+        noted && consumer.is_some_and(|consumer| consumer.life_ms.earliest == consumer.life_ms.latest)
     }
 
     /// Forgets those that were forgotten; none may be kept for ever.
-    pub fn forget_consumers(&mut self, turn: &Turn, forgotten: &[(Side, ConsumerId)]) -> Verdict {
+    pub fn forget_consumers(&mut self, turn: &Turn, choice: &Choice) -> Verdict {
+        let forgotten = &choice.forgotten;
         let fading = self.fading(turn.sides(), turn.now);
         let early = forgotten.iter().find(|id| !fading.contains(id));
         demand!(early.is_none(), "{early:?} was forgotten before its time");
@@ -83,7 +85,8 @@ impl Oracle {
             let since = consumer.life_ms.latest.max(consumer.gone_ms.latest).saturating_add(limits::FORGET_MS);
             let over = since.max(consumer.left_ms).saturating_add(limits::LEAVING_MS) <= turn.now;
             let left = group.has_left_entries(&id.user);
-            if !forgotten.contains(&(side, id.clone())) {
+            let comes_back = !left && choice.back == Some((side, id.clone()));
+            if !comes_back && !forgotten.contains(&(side, id.clone())) {
                 demand!(!over || left, "{side:?} {id:?} is never forgotten");
                 continue;
             }
