@@ -19,11 +19,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// More ticks than any amount of work in a script needs.
 const AGAIN_MAX: u32 = 200;
-/// Known weaknesses that are looked over, so that others can be found: SIM_TOLERATE=name,name.
-pub fn tolerated(weakness: &str) -> bool {
-    std::env::var("SIM_TOLERATE").is_ok_and(|names| names.split(',').any(|name| name == weakness))
-}
-
 /// Memory of one client: indexes it saw.
 const SEEN_MAX: usize = 2_000;
 
