@@ -92,7 +92,8 @@ fn swarm<D: Disk>() {
             None => return println!("seed {seed} passes"),
         }
     }
-    let (seeds, seconds) = (number("SIM_SEEDS"), number("SIM_SECONDS").unwrap_or(if cfg!(debug_assertions) { 5 } else { 45 }));
+    let (seeds, seconds) =
+        (number("SIM_SEEDS"), number("SIM_SECONDS").unwrap_or(if cfg!(debug_assertions) { 5 } else { 45 }));
     let first = number("SIM_FIRST").unwrap_or(1);
     let begun = Instant::now();
     let (mut turns, mut seed) = (0, first);

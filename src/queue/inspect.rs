@@ -100,10 +100,12 @@ impl Stream {
                 ahead += if lane == entry.lane { store.count(lane, Index(0), below)? } else { length };
                 continue;
             };
-            ahead += group.returned_before(lane, below);
             if lane == entry.lane && group.open.contains_key(&entry.index) {
+                ahead += group.returned_before(lane, below);
                 continue;
             }
+            // What came back goes out before anything fresh of its lane.
+            ahead += group.returned_before(lane, Index(u64::MAX));
             let fresh: Vec<_> = match group.fresh.get(&lane) {
                 Some(fresh) => fresh.pairs().collect(),
                 None => Vec::from([(group.start, u64::MAX)]),
