@@ -113,10 +113,10 @@ export const floor = (dir, options = {}) => worker(dir, {
 });
 
 /** The service as it is built. With `probe` the memory of its instance can be asked for, see probe.mjs. */
-export function ours(dir, { probe = false, built = at("build", "worker"), ...options } = {}) {
+export function ours(dir, { probe = false, built = at("build", "worker"), entry = at("src", "worker", "entry.mjs"), ...options } = {}) {
   const generated = readdirSync(built, { recursive: true }).map(String).filter((name) => /\.(js|wasm)$/.test(name));
   const modules = [
-    ["src/worker/entry.mjs", "esModule", at("src", "worker", "entry.mjs")],
+    ["src/worker/entry.mjs", "esModule", entry],
     ...generated.map((name) => [`build/worker/${name}`, name.endsWith(".wasm") ? "wasm" : "esModule", path.join(built, name)]),
   ];
   if (probe) {
