@@ -33,7 +33,7 @@ fn main() -> Result<()> {
         .context("cannot generate the bindings")?;
     let script = out.join(format!("{NAME}.js"));
     patch(&script, "import source wasmModule from", "import wasmModule from")?;
-    patch(&script, "queueMicrotask(getObject(arg0));", "Promise.resolve().then(getObject(arg0));")
+    patch(&script, " queueMicrotask(", " Promise.resolve().then(")
 }
 
 /// Replaces what the generator wrote and the platform does not like:
