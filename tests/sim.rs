@@ -1,6 +1,6 @@
 //! The simulator: many seeded scripts against the machine, with a naive second queue saying what may come of each turn.
 //!
-//! `cargo test --release --test sim -- --nocapture` plays seeds for SIM_SECONDS (45). SIM_SEEDS=N plays exactly N, SIM_FIRST
+//! `cargo test --test sim -- --nocapture` plays seeds for SIM_SECONDS (45; 5 without `--release`). SIM_SEEDS=N plays exactly N, SIM_FIRST
 //! is the first seed, SIM_SEED=x plays one and prints it, SIM_STORE=plain replaces the segment store by plain maps.
 //! SIM_SURVEY=1 goes on after failures and lists their kinds.
 
@@ -92,7 +92,7 @@ fn swarm<D: Disk>() {
             None => return println!("seed {seed} passes"),
         }
     }
-    let (seeds, seconds) = (number("SIM_SEEDS"), number("SIM_SECONDS").unwrap_or(45));
+    let (seeds, seconds) = (number("SIM_SEEDS"), number("SIM_SECONDS").unwrap_or(if cfg!(debug_assertions) { 5 } else { 45 }));
     let first = number("SIM_FIRST").unwrap_or(1);
     let begun = Instant::now();
     let (mut turns, mut seed) = (0, first);

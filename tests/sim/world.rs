@@ -19,11 +19,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// More ticks than any amount of work in a script needs.
 const AGAIN_MAX: u32 = 200;
-/// Known weaknesses that are looked over, so that others can be found: SIM_TOLERATE=name,name.
-pub fn tolerated(weakness: &str) -> bool {
-    std::env::var("SIM_TOLERATE").is_ok_and(|names| names.split(',').any(|name| name == weakness))
-}
-
 /// Memory of one client: indexes it saw.
 const SEEN_MAX: usize = 2_000;
 
@@ -491,7 +486,7 @@ impl<D: Disk> World<D> {
             Effect::Reply(ticket, reply) => {
                 self.waiting.remove(&ticket);
                 // The ticket of an attach is the number before its socket's.
-                let id = WatcherId(ticket.0 + 1);
+                let id = WatcherId(ticket.0.wrapping_add(1));
                 match reply {
                     Reply::Attached => {
                         if let Some(socket) = self.sockets.get_mut(&id) {

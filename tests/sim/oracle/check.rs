@@ -1,6 +1,5 @@
 //! What the machine says about itself, and what it leaves behind, against the oracle.
 
-use super::super::world::tolerated;
 use super::model::{Group, Held, SideModel, Span, Sure};
 use super::{Oracle, Turn, Verdict, demand};
 use edgequeue::queue::Wake;
@@ -262,9 +261,7 @@ fn check_search(model: &SideModel, asked: &ConsumerId, index: Index, reply: &Rep
         // For a group with a filter the machine may count what the filter leaves out; after a crash it may take what
         // came back for new.
         let vague = !group.filter.is_any() || group.touched.values().any(|sure| *sure == Sure::Maybe);
-        if tolerated("search")
-            || vague && position.ahead >= expected.ahead.min(1) && position.ahead <= model.entries.len() as u64
-        {
+        if vague && position.ahead >= expected.ahead.min(1) && position.ahead <= model.entries.len() as u64 {
             expected.ahead = position.ahead;
         }
     } else {

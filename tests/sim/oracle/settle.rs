@@ -1,6 +1,5 @@
 //! What ends an entry: for one group, for everybody, or in the rear.
 
-use super::super::world::tolerated;
 use super::model::{Group, Return, Sure};
 use super::{Oracle, SideModel};
 use edgequeue::queue::config::DeadPolicy;
@@ -59,6 +58,6 @@ impl Oracle {
 pub fn everybody_is_done(model: &SideModel, index: u64) -> bool {
     let held = &model.entries[&index];
     let matching: Vec<_> = model.groups.values().filter(|group| group.matches(held)).collect();
-    let had = |group: &&Group| tolerated("sweep") || group.settled.contains(&index);
+    let had = |group: &&Group| group.settled.contains(&index);
     matching.iter().any(had) && matching.iter().all(|group| group.done(index))
 }

@@ -1,6 +1,5 @@
 //! What time does, on any turn of a side: retention, forgetting, idle entries, silent connections.
 
-use super::super::world::tolerated;
 use super::model::Return;
 use super::{Choice, Oracle, Turn, Verdict, demand};
 use edgequeue::queue::event::{ConsumerId, WatcherId};
@@ -54,8 +53,7 @@ impl Oracle {
         for side in sides {
             for (name, group) in &self.side(*side).groups {
                 for (user, consumer) in &group.consumers {
-                    let gone = if tolerated("forget") { 0 } else { consumer.gone_ms.earliest };
-                    let since = consumer.life_ms.earliest.max(gone);
+                    let since = consumer.life_ms.earliest.max(consumer.gone_ms.earliest);
                     let due = since.saturating_add(limits::FORGET_MS) <= now;
                     if consumer.connection.is_none() && due {
                         fading.push((*side, ConsumerId { group: name.clone(), user: user.clone() }));
