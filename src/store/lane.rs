@@ -474,6 +474,11 @@ impl LaneLog {
         stays
     }
 
+    /// How many segments wait to be written.
+    pub fn rows_to_write(&self) -> usize {
+        self.dirty.len()
+    }
+
     /// Carries out deletes and writes; says how many rows were written and deleted.
     pub fn write(
         &mut self,

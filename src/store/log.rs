@@ -254,6 +254,14 @@ impl Log {
         Ok(answer)
     }
 
+    /// The most rows a flush can write now; removals can delete any number.
+    pub fn rows_to_write(&self) -> usize {
+        if self.ledger_dirty {
+            return usize::MAX;
+        }
+        self.records.len() + self.lanes.values().map(LaneLog::rows_to_write).sum::<usize>()
+    }
+
     /// Writes what changed: each segment once, the ledger at most once.
     pub fn flush(&mut self, rows: &mut impl Rows) -> Result<Flushed, StoreError> {
         let mut flushed = Flushed::default();

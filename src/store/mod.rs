@@ -95,6 +95,12 @@ impl<R: Rows> SegmentStore<R> {
         Ok(flushed)
     }
 
+    /// The most rows the next flush can write. One statement is a transaction by itself.
+    pub fn rows_to_write(&self) -> usize {
+        let rows = self.main.rows_to_write().saturating_add(self.rear.rows_to_write());
+        rows + usize::from(!self.has_schema && rows > 0)
+    }
+
     /// The rows as they are stored; what is not flushed is missing.
     pub fn rows(&self) -> &R {
         &self.rows

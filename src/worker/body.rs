@@ -35,7 +35,8 @@ pub async fn read(request: &mut Request, max: u64) -> Result<Vec<u8>, Answer> {
     if length > max { Err(too_large(max)) } else { Ok(body) }
 }
 
-fn too_large(max: u64) -> Answer {
+/// 413.
+pub fn too_large(max: u64) -> Answer {
     Answer::text(413, format!("the body is larger than the {max} bytes allowed here; send a smaller one"))
 }
 

@@ -21,6 +21,7 @@ use super::{
     departure::Departure,
     faults::Faults,
     inbox::Inbox,
+    respond::{Caller, failed},
     rows::Database,
     session::{self, Debt, Outbox, Terms},
     sockets::Sockets,
@@ -35,7 +36,7 @@ use crate::queue::{
 };
 use crate::store::{SegmentStore, sql::SqlRows};
 use crate::wire::{
-    Answer, Transport,
+    Answer, Form, Transport, answer,
     settings::{self, Patch},
 };
 
@@ -57,8 +58,12 @@ type Store = SegmentStore<SqlRows<Database>>;
 type Batch = Vec<(Side, Event)>;
 
 /// Who is owed an answer.
-enum Owed {
+pub(super) enum Owed {
+    /// A request that is answered as soon as there is a reply.
+    Caller(Caller, Form),
+    /// A request that wants to know the outcome.
     Request(oneshot::Sender<Outcome>),
+    /// A request on a socket.
     Session(Debt),
 }
 
@@ -123,16 +128,11 @@ impl Desk {
         &self.faults
     }
 
-    /// Asks the queue something. The ticket lets a waiting request be given up.
-    pub fn ask(
-        self: &Rc<Self>,
-        side: Side,
-        event: impl FnOnce(Ticket) -> Event,
-    ) -> (Ticket, oneshot::Receiver<Outcome>) {
-        let (answer, outcome) = oneshot::channel();
-        let ticket = self.ticket(Owed::Request(answer));
+    /// Asks the queue something.
+    pub(super) fn ask(self: &Rc<Self>, side: Side, owed: Owed, event: impl FnOnce(Ticket) -> Event) -> Ticket {
+        let ticket = self.ticket(owed);
         self.tell(side, event(ticket));
-        (ticket, outcome)
+        ticket
     }
 
     /// Asks for what a session is to be told about; the ticket is used up by `event` or not.
@@ -151,12 +151,10 @@ impl Desk {
     }
 
     /// Changes settings. The change is made to the settings of the turn, so that no other change is lost.
-    pub fn configure(self: &Rc<Self>, patch: Patch) -> oneshot::Receiver<Outcome> {
-        let (answer, outcome) = oneshot::channel();
-        let ticket = self.ticket(Owed::Request(answer));
+    pub(super) fn configure(self: &Rc<Self>, owed: Owed, patch: Patch) {
+        let ticket = self.ticket(owed);
         self.papers.borrow_mut().patches.insert(ticket, patch);
         self.tell(Side::Main, Event::Configure(ticket, self.defaults.clone()));
-        outcome
     }
 
     /// The client of a waiting request is gone: nothing is removed for it any more.
@@ -213,7 +211,9 @@ impl Desk {
             papers.alarm_known = true;
         }
         self.tell(Side::Main, Event::Tick);
-        match self.ask(Side::Main, Event::Stats).1.await {
+        let (answer, outcome) = oneshot::channel();
+        self.ask(Side::Main, Owed::Request(answer), Event::Stats);
+        match outcome.await {
             Ok(Outcome::Failed(error)) => Err(StoreError(error)),
             _ => Ok(()),
         }
@@ -296,7 +296,11 @@ impl Desk {
             queue.turn(now_ms, side, event, store, &mut effects)?;
         }
         self.faults.strike();
-        let flushed = self.storage.transaction(|| store.flush())?;
+        let flushed = match store.rows_to_write() {
+            // One statement needs no transaction around it.
+            0 | 1 if !self.faults.tears() => store.flush()?,
+            _ => self.storage.transaction(|| store.flush())?,
+        };
         Ok((effects, !flushed.is_empty()))
     }
 
@@ -362,10 +366,14 @@ impl Desk {
             let mut papers = self.papers.borrow_mut();
             (papers.asking.remove(&ticket), papers.owed.remove(&ticket))
         };
-        let answer = match owed? {
-            Owed::Request(answer) => answer,
+        let asked = match owed? {
+            Owed::Request(asked) => asked,
             Owed::Session(debt) => {
                 outbox.answer(debt.watcher, &session::answered(&debt, reply));
+                return None;
+            }
+            Owed::Caller(caller, form) => {
+                caller.answer(&answer(&form, reply));
                 return None;
             }
         };
@@ -387,7 +395,7 @@ impl Desk {
             (reply, _) => (Outcome::Reply(reply), None),
         };
         // Who asked may be gone by now.
-        let _ = answer.send(outcome);
+        let _ = asked.send(outcome);
         began
     }
 
@@ -400,14 +408,15 @@ impl Desk {
         let waiting: BTreeSet<Ticket> = papers.inbox.tickets().collect();
         papers.asking.retain(|ticket, _| waiting.contains(ticket));
         papers.patches.retain(|ticket, _| waiting.contains(ticket));
-        let failed: Vec<Owed> =
+        let lost: Vec<Owed> =
             papers.owed.extract_if(|ticket, _| !waiting.contains(ticket)).map(|(_, owed)| owed).collect();
         let pause = RETRY_PAUSE * 2_u32.pow(papers.failures.min(RETRY_DOUBLINGS_MAX));
         papers.failures += 1;
         drop(papers);
         let mut outbox = Outbox::default();
-        for owed in failed {
+        for owed in lost {
             match owed {
+                Owed::Caller(caller, _) => caller.answer(&failed(error)),
                 Owed::Request(answer) => {
                     let _ = answer.send(Outcome::Failed(error.to_string()));
                 }
@@ -456,11 +465,21 @@ impl Desk {
     }
 }
 
-/// Random bits.
+/// Random bits are fetched for so many puts at once: each fetch is a call out of the instance.
+const RANDOM_STOCK: usize = 64;
+
+/// Random bits, never given out twice.
 pub fn random() -> Result<u128, Answer> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Answer::text(503, format!("no random bits: {error}; try again")))?;
-    Ok(u128::from_ne_bytes(bytes))
+    thread_local!(static STOCK: RefCell<Vec<u128>> = const { RefCell::new(Vec::new()) });
+    STOCK.with_borrow_mut(|stock| {
+        if stock.is_empty() {
+            let mut bytes = [[0; 16]; RANDOM_STOCK];
+            getrandom::fill(bytes.as_flattened_mut())
+                .map_err(|error| Answer::text(503, format!("no random bits: {error}; try again")))?;
+            stock.extend(bytes.map(u128::from_ne_bytes));
+        }
+        Ok(stock.pop().unwrap_or_default())
+    })
 }
 
 /// Unix milliseconds.

@@ -5,7 +5,7 @@
 // object is opened again from its storage by the next event that reaches it: the same way as after sleep.
 import * as rust from "../../build/worker/edgequeue.js";
 
-/** How to give up on each call that is inside the instance now, and on each endless body it feeds. */
+/** Each call that is inside the instance now, and each endless body it feeds; `giveUp` ends one with an error. */
 const live = new Set();
 /** Counts instances; an object made by an older one is made anew. */
 let generation = 0;
@@ -27,7 +27,7 @@ function died() {
     rust.__wbg_reset_state();
     const lost = [...live];
     live.clear();
-    for (const giveUp of lost) giveUp(new InstanceDied());
+    for (const one of lost) one.giveUp(new InstanceDied());
     console.error(`edgequeue: a fault ended instance ${generation}; ${lost.length} call(s) inside it failed, a new one took over`);
   });
 }
@@ -38,21 +38,65 @@ const trapped = (error) => error instanceof WebAssembly.RuntimeError && died();
 addEventListener("error", (event) => trapped(event.error));
 addEventListener("unhandledrejection", (event) => trapped(event.reason));
 
-/** Runs `enter`, a call into the instance, so that it ends even if the instance does not. */
-async function call(enter) {
-  // A call that arrives between a death and its burial waits for the new instance.
-  if (dying) await null;
-  return new Promise((resolve, reject) => {
-    live.add(reject);
-    const leave = (settle) => (outcome) => {
-      live.delete(reject);
-      settle(outcome);
-    };
+/** A call into the instance. It is settled by the instance, or given up when that dies. */
+class Call {
+  constructor(resolve, reject) {
+    this.resolve = resolve;
+    this.reject = reject;
+    live.add(this);
+  }
+
+  done(outcome) {
+    live.delete(this);
+    this.resolve(outcome);
+  }
+
+  giveUp(error) {
+    live.delete(this);
+    this.reject(error);
+  }
+
+  /** Called by the instance: an answer with a short text. It comes with its headers in one, as each text costs a call. */
+  text(status, answer) {
     try {
-      enter().then(leave(resolve), leave(reject));
+      const end = answer.indexOf("\n\n");
+      this.done(new Response(answer.slice(end + 2), { status, headers: named(answer.slice(0, end)) }));
+    } catch (error) {
+      this.giveUp(error);
+    }
+  }
+
+  /** Called by the instance: an answer with bytes, which are the instance's own and must be copied, or with none. */
+  bytes(status, headers, body) {
+    try {
+      this.done(new Response(body?.slice(), { status, headers: named(headers) }));
+    } catch (error) {
+      this.giveUp(error);
+    }
+  }
+}
+
+/** Headers from lines. */
+function named(lines) {
+  const headers = {};
+  for (const line of lines.split("\n")) {
+    const colon = line.indexOf(": ");
+    if (colon > 0) headers[line.slice(0, colon)] = line.slice(colon + 2);
+  }
+  return headers;
+}
+
+/** Runs `enter` with a call that it settles. A call that arrives between a death and its burial waits for the new instance. */
+function call(enter) {
+  if (dying) return Promise.resolve().then(() => call(enter));
+  return new Promise((resolve, reject) => {
+    const one = new Call(resolve, reject);
+    try {
+      enter(one);
     } catch (error) {
       trapped(error);
-      if (!dying) leave(reject)(error);
+      // A dying instance takes all calls with it.
+      if (!dying) one.giveUp(error);
     }
   });
 }
@@ -72,12 +116,12 @@ async function feed(reader, writer) {
 
 /** The instance feeds the body of an HTTP watch for as long as it lives; its clients must notice when it does not. */
 function endWithInstance(request, response) {
-  if (!response.body || response.status !== 200 || !request.url.includes("_watch_")) return response;
+  if (request.method !== "GET" || response.status !== 200 || !request.url.includes("_watch_") || !response.body) return response;
   const { readable, writable } = new IdentityTransformStream();
   const writer = writable.getWriter();
-  const end = (error) => writer.abort(error).catch(() => {});
-  live.add(end);
-  feed(response.body.getReader(), writer).catch(() => {}).finally(() => live.delete(end));
+  const watched = { giveUp: (error) => writer.abort(error).catch(() => {}) };
+  live.add(watched);
+  feed(response.body.getReader(), writer).catch(() => {}).finally(() => live.delete(watched));
   return new Response(readable, response);
 }
 
@@ -97,6 +141,19 @@ async function discard(request) {
     left -= value.byteLength;
   }
 }
+
+/** A body up to this many bytes is read before the instance is called; longer ones it reads itself, within its limits. */
+const SHORT_BODY_BYTES_MAX = 256 * 1024;
+
+/** The body of a request that says that it has a short one, or the promise of it; `undefined` for other requests. */
+function shortBody(request) {
+  const length = request.headers.get("Content-Length");
+  if (length === null || !(Number(length) <= SHORT_BODY_BYTES_MAX)) return undefined;
+  // The connection may break in the middle; then the instance finds out and says so.
+  return length === "0" ? NOTHING : request.arrayBuffer().then((body) => new Uint8Array(body), () => undefined);
+}
+
+const NOTHING = new Uint8Array();
 
 function refuse(error) {
   if (!(error instanceof InstanceDied)) console.error("edgequeue:", error);
@@ -134,21 +191,37 @@ export class QueueObject {
     this.#env = env;
   }
 
+  /** The object in the living instance. */
+  #living() {
+    if (this.#generation !== generation) {
+      this.#object = new rust.QueueObject(this.#state, this.#env);
+      this.#generation = generation;
+    }
+    return this.#object;
+  }
+
+  /** Calls a method that returns a promise. */
   #call(enter) {
-    return call(() => {
-      if (this.#generation !== generation) {
-        this.#object = new rust.QueueObject(this.#state, this.#env);
-        this.#generation = generation;
-      }
-      return enter(this.#object);
+    return call((one) => {
+      enter(this.#living()).then((outcome) => one.done(outcome), (error) => one.giveUp(error));
     });
   }
 
-  fetch(request) {
-    return this.#call((object) => object.fetch(request)).then(async (response) => {
+  async fetch(request) {
+    try {
+      let body = shortBody(request);
+      if (body instanceof Promise) body = await body;
+      let quick = true;
+      const response = await call((one) => {
+        const object = this.#living();
+        quick = object.quick(one, request, body);
+        if (!quick) object.fetch(request).then((response) => one.done(response), (error) => one.giveUp(error));
+      });
       if (response.status >= 400) await discard(request);
-      return endWithInstance(request, response);
-    }).catch(refuse);
+      return quick ? response : endWithInstance(request, response);
+    } catch (error) {
+      return refuse(error);
+    }
   }
 
   /** A failed alarm is thrown on: the platform then tries it again. */
@@ -158,7 +231,15 @@ export class QueueObject {
 
   // Nobody waits for the outcome of a socket event, and the socket itself is still good.
   webSocketMessage(socket, message) {
-    return this.#call((object) => object.webSocketMessage(socket, message)).catch(refuse).then(() => {});
+    if (dying || typeof message === "string") {
+      return this.#call((object) => object.webSocketMessage(socket, message)).catch(refuse).then(() => {});
+    }
+    try {
+      this.#living().message(socket, new Uint8Array(message));
+    } catch (error) {
+      trapped(error);
+      refuse(error);
+    }
   }
 
   webSocketClose(socket, code, reason, clean) {

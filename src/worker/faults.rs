@@ -9,7 +9,7 @@
 
 use std::{cell::Cell, rc::Rc};
 
-use worker::{Env, Request};
+use worker::Env;
 
 use super::storage::Meter;
 use crate::queue::refusal::StoreError;
@@ -49,8 +49,13 @@ impl Faults {
         Tear(self.0.as_ref().map(|allowed| allowed.tear.clone()))
     }
 
+    /// Whether the next flush fails in its middle.
+    pub fn tears(&self) -> bool {
+        self.0.as_ref().is_some_and(|allowed| allowed.tear.get())
+    }
+
     /// Takes note of the fault a request asks for. A text is the request's answer.
-    pub fn ask(&self, request: &Request) -> Result<Option<String>, String> {
+    pub fn ask(&self, request: &web_sys::Request) -> Result<Option<String>, String> {
         let Some(allowed) = &self.0 else { return Ok(None) };
         match request.headers().get(HEADER).ok().flatten().as_deref() {
             None => {}

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
+use wasm_bindgen::prelude::*;
 use worker::{
     DurableObject, Env, Error, Request, Response, Result, State, WebSocket, WebSocketIncomingMessage, durable_object,
 };
@@ -12,8 +13,8 @@ use worker::{
 use super::{
     body,
     departure::Departure,
-    desk::{Desk, Outcome, now_ms, random},
-    respond::respond,
+    desk::{Desk, Outcome, Owed, now_ms, random},
+    respond::{Caller, failed, respond},
     session::{Terms, too_fast},
     sockets::Socket,
 };
@@ -28,9 +29,6 @@ use crate::wire::{Answer, Call, Head, Operation, Transport, address, answer, rej
 /// Largest form or settings body, in bytes.
 const FORM_BYTES_MAX: u64 = 64 * 1024;
 
-/// A ticket and what will come of it.
-type Asked = (Ticket, oneshot::Receiver<Outcome>);
-
 #[durable_object]
 pub struct QueueObject {
     state: State,
@@ -43,6 +41,7 @@ impl DurableObject for QueueObject {
         Self { state, env, desk: std::cell::OnceCell::new() }
     }
 
+    /// What [`QueueObject::quick`] leaves.
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         match self.serve(&mut request).await {
             Ok(response) => Ok(response),
@@ -75,71 +74,142 @@ impl DurableObject for QueueObject {
     }
 }
 
+/// The ways in that are used most. They leave nothing behind in the instance but what is owed, where a future would cost
+/// several crossings.
+#[wasm_bindgen]
+impl QueueObject {
+    /// Answers a request with what the queue says next; false for a request that needs more than that. `body` is the
+    /// body where it is short and known to be complete: then the answer is never false.
+    pub fn quick(&self, caller: &Caller, request: &web_sys::Request, body: Option<Vec<u8>>) -> bool {
+        let asked = parse(request).and_then(|call| {
+            if let Some(report) = self.desk().faults().ask(request).map_err(Answer::bad)? {
+                return Err(Answer::text(200, report));
+            }
+            let Some(max) = body_max(&call.operation) else {
+                return if waits(&call.operation) { Ok(false) } else { self.ask(call, Vec::new(), caller) };
+            };
+            match body {
+                Some(body) if body.len() as u64 > max => Err(body::too_large(max)),
+                Some(body) => self.ask(call, body, caller),
+                None => Ok(false),
+            }
+        });
+        asked.unwrap_or_else(|refused| {
+            caller.answer(&refused);
+            true
+        })
+    }
+
+    /// A binary message on a socket.
+    pub fn message(&self, socket: web_sys::WebSocket, message: Vec<u8>) {
+        self.desk().message(&Socket::of(&socket.into()), WebSocketIncomingMessage::Binary(message));
+    }
+}
+
+/// The longest body of an operation, in bytes; `None` for those that have none.
+fn body_max(operation: &Operation) -> Option<u64> {
+    match operation {
+        Operation::Put { .. } => Some(limits::PAYLOAD_BYTES_CEILING),
+        Operation::Batch { .. } => Some(limits::BATCH_BYTES_MAX as u64),
+        Operation::Reject { .. } | Operation::Configure => Some(FORM_BYTES_MAX),
+        _ => None,
+    }
+}
+
+/// Whether a request stays open and somebody must look whether its client does.
+fn waits(operation: &Operation) -> bool {
+    match operation {
+        Operation::Get { get, .. } => get.wait_ms > 0,
+        Operation::Watch { .. } => true,
+        _ => false,
+    }
+}
+
 impl QueueObject {
     fn desk(&self) -> &Rc<Desk> {
         self.desk.get_or_init(|| Desk::new(&self.state, &self.env))
     }
 
-    /// One request from its bytes to its response.
-    async fn serve(&self, request: &mut Request) -> std::result::Result<Response, Answer> {
-        let call = parse(request)?;
-        if let Some(report) = self.desk().faults().ask(request).map_err(Answer::bad)? {
-            return respond(Answer::text(200, report)).map_err(failed);
-        }
-        let form = call.form();
-        let Call { side, consumer, operation, address } = call;
-        let desk = self.desk();
-        let asked = match operation {
-            Operation::Put { lane, tags } => {
-                let data = Bytes::from(body::read(request, limits::PAYLOAD_BYTES_CEILING).await?);
-                self.put(side, vec![NewEntry { lane, tags, data, random: random()? }])?
-            }
-            Operation::Batch { batch, .. } => {
-                let body = body::read(request, limits::BATCH_BYTES_MAX as u64).await?;
-                self.put(side, batch.read(body.into(), random()?)?)?
-            }
-            Operation::Get { get, .. } if get.wait_ms > 0 => {
-                let reply = self.wait(side, get, Departure::of(request)).await?;
-                return respond(answer(&form, reply)).map_err(failed);
-            }
-            Operation::Get { get, .. } => desk.ask(side, |ticket| Event::Get(ticket, get)),
-            Operation::Attributes { .. } | Operation::Settings => desk.ask(side, Event::Stats),
-            Operation::Count { lane, filter } => desk.ask(side, |ticket| Event::Count(ticket, lane, filter)),
-            Operation::Search { index } => desk.ask(side, |ticket| Event::Search(ticket, consumer, index)),
-            Operation::Watch { watch, transport } => {
-                let gone = (transport == Transport::Stream).then(|| Departure::of(request));
-                let terms = Terms { side, sink: address.sink, watch };
-                return match desk.watch(terms, transport, gone).await {
-                    Ok(Outcome::Watching(response)) => Ok(response),
-                    outcome => Err(answer(&form, reply(outcome)?)),
-                };
-            }
-            Operation::Commit { indexes } => desk.ask(side, |ticket| Event::Commit(ticket, consumer, indexes)),
-            Operation::Reject { indexes } => {
-                let rejection = rejection::parse(&body::read(request, FORM_BYTES_MAX).await?)?;
-                desk.ask(side, |ticket| Event::Reject(ticket, consumer, indexes, rejection))
-            }
-            Operation::Remove { indexes } => desk.ask(side, |ticket| Event::Remove(ticket, indexes)),
-            Operation::Truncate { below } => desk.ask(side, |ticket| Event::Truncate(ticket, below)),
-            Operation::End { force } => desk.ask(side, |ticket| Event::End(ticket, force)),
-            Operation::Configure => {
-                let patch = Patch::parse(&body::read(request, FORM_BYTES_MAX).await?)?;
-                return respond(answer(&form, reply(desk.configure(patch).await)?)).map_err(failed);
-            }
-        };
-        respond(answer(&form, reply(asked.1.await)?)).map_err(failed)
+    /// Asks the queue what a call is about.
+    fn ask(&self, call: Call, body: Vec<u8>, caller: &Caller) -> std::result::Result<bool, Answer> {
+        let owed = Owed::Caller(caller.clone(), call.form());
+        self.errand(call, body.into(), owed)?;
+        Ok(true)
     }
 
-    fn put(&self, side: Side, entries: Vec<NewEntry>) -> std::result::Result<Asked, Answer> {
-        if !self.desk().has_room(entries.iter().map(|entry| entry.data.len()).sum()) {
-            return Err(too_fast());
+    /// A call becomes an event.
+    fn errand(&self, call: Call, body: Bytes, owed: Owed) -> std::result::Result<(), Answer> {
+        let desk = self.desk();
+        let Call { side, consumer, operation, .. } = call;
+        let put = |entries: Vec<NewEntry>| match desk.has_room(entries.iter().map(|entry| entry.data.len()).sum()) {
+            true => Ok(entries),
+            false => Err(too_fast()),
+        };
+        let event: Box<dyn FnOnce(Ticket) -> Event> = match operation {
+            Operation::Put { lane, tags } => {
+                let entries = put(vec![NewEntry { lane, tags, data: body, random: random()? }])?;
+                Box::new(|ticket| Event::Put(ticket, entries))
+            }
+            Operation::Batch { batch, .. } => {
+                let entries = put(batch.read(body, random()?)?)?;
+                Box::new(|ticket| Event::Put(ticket, entries))
+            }
+            Operation::Get { get, .. } => Box::new(|ticket| Event::Get(ticket, get)),
+            Operation::Attributes { .. } | Operation::Settings => Box::new(Event::Stats),
+            Operation::Count { lane, filter } => Box::new(move |ticket| Event::Count(ticket, lane, filter)),
+            Operation::Search { index } => Box::new(move |ticket| Event::Search(ticket, consumer, index)),
+            Operation::Commit { indexes } => Box::new(|ticket| Event::Commit(ticket, consumer, indexes)),
+            Operation::Reject { indexes } => {
+                let rejection = rejection::parse(&body)?;
+                Box::new(|ticket| Event::Reject(ticket, consumer, indexes, rejection))
+            }
+            Operation::Remove { indexes } => Box::new(|ticket| Event::Remove(ticket, indexes)),
+            Operation::Truncate { below } => Box::new(move |ticket| Event::Truncate(ticket, below)),
+            Operation::End { force } => Box::new(move |ticket| Event::End(ticket, force)),
+            Operation::Configure => {
+                desk.configure(owed, Patch::parse(&body)?);
+                return Ok(());
+            }
+            Operation::Watch { .. } => return Err(failed("a watch is not asked for like this")),
+        };
+        desk.ask(side, owed, event);
+        Ok(())
+    }
+
+    /// One request from its bytes to its response, where that takes waiting in between.
+    async fn serve(&self, request: &mut Request) -> std::result::Result<Response, Answer> {
+        let call = parse(request.inner())?;
+        let desk = self.desk();
+        let form = call.form();
+        match call {
+            Call { side, operation: Operation::Get { get, .. }, .. } if get.wait_ms > 0 => {
+                let reply = self.wait(side, get, Departure::of(request)).await?;
+                respond(answer(&form, reply)).map_err(failed)
+            }
+            Call { side, operation: Operation::Watch { watch, transport }, address, .. } => {
+                let gone = (transport == Transport::Stream).then(|| Departure::of(request));
+                let terms = Terms { side, sink: address.sink, watch };
+                match desk.watch(terms, transport, gone).await {
+                    Ok(Outcome::Watching(response)) => Ok(response),
+                    outcome => Err(answer(&form, reply(outcome)?)),
+                }
+            }
+            call => {
+                let body = match body_max(&call.operation) {
+                    Some(max) => body::read(request, max).await?,
+                    None => Vec::new(),
+                };
+                let (asked, outcome) = oneshot::channel();
+                self.errand(call, body.into(), Owed::Request(asked))?;
+                respond(answer(&form, reply(outcome.await)?)).map_err(failed)
+            }
         }
-        Ok(self.desk().ask(side, |ticket| Event::Put(ticket, entries)))
     }
 
     /// A get that waits. If its client goes away, nothing is removed for it.
     async fn wait(&self, side: Side, get: Get, gone: Departure) -> std::result::Result<Reply, Answer> {
-        let (ticket, outcome) = self.desk().ask(side, |ticket| Event::Get(ticket, get));
+        let (asked, outcome) = oneshot::channel();
+        let ticket = self.desk().ask(side, Owed::Request(asked), |ticket| Event::Get(ticket, get));
         match select(outcome, gone).await {
             Either::Left((outcome, _)) => reply(outcome),
             Either::Right(_) => {
@@ -150,8 +220,7 @@ impl QueueObject {
     }
 }
 
-fn parse(request: &Request) -> std::result::Result<Call, Answer> {
-    let request = request.inner();
+fn parse(request: &web_sys::Request) -> std::result::Result<Call, Answer> {
     let (url, method, headers) = (request.url(), request.method(), request.headers());
     let (path, query) = address::path_and_query(&url);
     let header = |name: &str| headers.get(name).ok().flatten();
@@ -165,11 +234,4 @@ fn reply(outcome: std::result::Result<Outcome, oneshot::Canceled>) -> std::resul
         Ok(Outcome::Watching(_)) => Err(failed("a watch was answered to a request that is none")),
         Err(oneshot::Canceled) => Err(failed("the queue was closed before it could answer")),
     }
-}
-
-/// 503: our side failed; nothing of the request was kept.
-fn failed(error: impl std::fmt::Display) -> Answer {
-    let mut answer = Answer::text(503, format!("the request failed and nothing of it was kept: {error}; try again"));
-    answer.headers.push(("Retry-After", "1".into()));
-    answer
 }

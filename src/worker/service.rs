@@ -4,6 +4,8 @@
 //! It is synchronous on purpose: it returns the object's promise itself instead of awaiting it. When a client goes away
 //! the platform drops the Worker's side of the request without a word, and a future waiting here would never be freed.
 
+use std::{cell::OnceCell, rc::Rc};
+
 use js_sys::Promise;
 use wasm_bindgen::{JsCast, prelude::*};
 use worker::Env;
@@ -16,6 +18,7 @@ const TOKEN: &str = "EDGEQUEUE_TOKEN";
 
 #[wasm_bindgen]
 extern "C" {
+    #[derive(Clone)]
     type Namespace;
     #[wasm_bindgen(method, catch, js_name = getByName)]
     fn by_name(this: &Namespace, name: &str) -> Result<Fetcher, JsValue>;
@@ -29,12 +32,33 @@ extern "C" {
 /// Answers a request: with a response, or with the promise of one.
 #[wasm_bindgen]
 pub fn fetch(request: web_sys::Request, env: Env) -> Result<JsValue, JsValue> {
-    let fetcher: Fetcher = match route(&request, &env) {
-        Ok(Route::Queue(name)) => env.durable_object("QUEUES")?.as_ref().unchecked_ref::<Namespace>().by_name(&name)?,
+    let bindings = Bindings::of(&env)?;
+    let fetcher: Fetcher = match route(&request, bindings.token.as_deref()) {
+        Ok(Route::Queue(name)) => bindings.queues.by_name(&name)?,
         Ok(Route::Page) => js_sys::Reflect::get(env.as_ref(), &"ASSETS".into())?.unchecked_into(),
         Err(refused) => return Ok(web_sys::Response::from(respond(refused)?).into()),
     };
     Ok(fetcher.fetch(&request)?.into())
+}
+
+/// What every request needs of the deployment. It does not change while an instance lives, and asking costs calls.
+struct Bindings {
+    queues: Namespace,
+    token: Option<String>,
+}
+
+impl Bindings {
+    fn of(env: &Env) -> Result<Rc<Self>, JsValue> {
+        thread_local!(static KNOWN: OnceCell<Rc<Bindings>> = const { OnceCell::new() });
+        KNOWN.with(|known| {
+            if let Some(bindings) = known.get() {
+                return Ok(bindings.clone());
+            }
+            let queues = env.durable_object("QUEUES")?.as_ref().unchecked_ref::<Namespace>().clone();
+            let token = env.secret(TOKEN).ok().map(|secret| secret.to_string());
+            Ok(known.get_or_init(|| Rc::new(Self { queues, token })).clone())
+        })
+    }
 }
 
 /// Where a request goes.
@@ -45,7 +69,7 @@ enum Route {
     Page,
 }
 
-fn route(request: &web_sys::Request, env: &Env) -> Result<Route, Answer> {
+fn route(request: &web_sys::Request, token: Option<&str>) -> Result<Route, Answer> {
     let (url, method, headers) = (request.url(), request.method(), request.headers());
     let (path, query) = address::path_and_query(&url);
     let header = |name: &str| headers.get(name).ok().flatten();
@@ -54,7 +78,6 @@ fn route(request: &web_sys::Request, env: &Env) -> Result<Route, Answer> {
     if matches!(head.method, "GET" | "HEAD") && !address::is_api(&head) {
         return Ok(Route::Page);
     }
-    let token = env.secret(TOKEN).ok().map(|secret| secret.to_string());
-    auth::check(token.as_deref(), header("Authorization").as_deref())?;
+    auth::check(token, header("Authorization").as_deref())?;
     Ok(Route::Queue(Address::parse(path)?.queue_name()))
 }

@@ -99,7 +99,7 @@ async function planWaiting(servers) {
   const made = {};
   const restart = async (name) => {
     if (made[name]) await stop(made[name]);
-    made[name] = servers[name] = await ours(path.join(temporary, name), { probe: true });
+    made[name] = servers[name] = await ours(path.join(temporary, name), { metered: true });
   };
   const ask = async (name, suffix = "", method = "GET") => {
     const answer = await fetch(`${made[name].url}${path_}${suffix}`, { method, headers: { Authorization: TOKEN }, body: method === "POST" ? "x" : undefined });
@@ -134,7 +134,8 @@ async function planWaiting(servers) {
   row("waiting-memory", { what: `wasm memory after that, ${label}`, unit: "MB", base: "empty", goal: 1.1, lowerIsBetter: true },
     both((name) => async () => {
       for (const program of ["http", "session-flow"]) await load(program, { address: made[name].address, path: path_, token: TOKEN, connections: 64, bytes });
-      return Number(await (await fetch(`${made[name].url}/bench/memory`)).text()) / 2 ** 20;
+      const headers = { Authorization: TOKEN, "X-Edgequeue-Fault": "rows" };
+      return (await (await fetch(`${made[name].url}${path_}?_attrs_=true`, { headers })).json()).memory_bytes / 2 ** 20;
     }));
 }
 

@@ -112,24 +112,19 @@ export const floor = (dir, options = {}) => worker(dir, {
   ...options,
 });
 
-/** The service as it is built. With `probe` the memory of its instance can be asked for, see probe.mjs. */
-export function ours(dir, { probe = false, built = at("build", "worker"), ...options } = {}) {
+/** The service as it is built. With `metered` it tells how much memory its instance has. */
+export function ours(dir, { metered = false, built = at("build", "worker"), entry = at("src", "worker", "entry.mjs"), ...options } = {}) {
   const generated = readdirSync(built, { recursive: true }).map(String).filter((name) => /\.(js|wasm)$/.test(name));
   const modules = [
-    ["src/worker/entry.mjs", "esModule", at("src", "worker", "entry.mjs")],
+    ["src/worker/entry.mjs", "esModule", entry],
     ...generated.map((name) => [`build/worker/${name}`, name.endsWith(".wasm") ? "wasm" : "esModule", path.join(built, name)]),
   ];
-  if (probe) {
-    const script = readFileSync(path.join(built, "edgequeue.js"), "utf8");
-    mkdirSync(dir, { recursive: true });
-    writeFileSync(path.join(dir, "probed.js"), `${script}\nexport const __bench_memory = () => wasm.memory.buffer.byteLength;\n`);
-    modules.find(([name]) => name === "build/worker/edgequeue.js")[2] = path.join(dir, "probed.js");
-    modules.unshift(["tests/bench/probe.mjs", "esModule", at("tests", "bench", "probe.mjs")]);
-  }
+  const texts = { EDGEQUEUE_TOKEN: TOKEN, ...(metered ? { EDGEQUEUE_FAULTS: "allow" } : {}) };
+  const bindings = Object.entries(texts).map(([name, text]) => `(name = "${name}", text = "${text}")`);
   return worker(dir, {
     modules,
     className: "QueueObject",
-    bindings: `(name = "QUEUES", durableObjectNamespace = "QueueObject"), (name = "EDGEQUEUE_TOKEN", text = "${TOKEN}")`,
+    bindings: [`(name = "QUEUES", durableObjectNamespace = "QueueObject")`, ...bindings].join(", "),
     ...options,
   });
 }
