@@ -3,13 +3,13 @@
 use super::entry::Index;
 use super::event::{ConsumerId, Start, Ticket, Watch, WatcherId};
 use super::group::{Consumer, Group, Holder, Open};
-use super::limits;
 use super::refusal::{Refusal, StoreError};
 use super::settle::GiveBack;
 use super::step::{CloseReason, Effect, Reply};
 use super::store::Store;
 use super::stream::{Stream, Turn};
 use super::watcher::{Lease, Watcher};
+use super::{limits, record};
 use alloc::{string::ToString, vec::Vec};
 use core::cmp::Reverse;
 
@@ -23,8 +23,12 @@ impl Stream {
         watch: Watch,
     ) -> Result<(), StoreError> {
         self.forget_consumers(turn);
-        if let Some(refusal) = self.attach_refusal(turn, &watch) {
+        if let Some(refusal) = self.attach_refusal(&watch) {
             turn.refuse(ticket, refusal);
+            return Ok(());
+        }
+        if self.ended && !self.has_work_for(turn, &watch)? {
+            turn.refuse(ticket, Refusal::Ended);
             return Ok(());
         }
         let next_index = turn.store.totals().next_index.0;
@@ -43,12 +47,18 @@ impl Stream {
         Ok(())
     }
 
-    /// Why a watch cannot be.
-    fn attach_refusal<S: Store>(&mut self, turn: &mut Turn<'_, S>, watch: &Watch) -> Option<Refusal> {
-        let filter_bytes: usize = watch.filter.0.iter().map(|(key, value)| key.len() + value.len()).sum();
-        if self.ended && turn.store.totals().length == 0 {
-            return Some(Refusal::Ended);
+    /// Whether anything is left for a watch. After the end nobody else shall connect, be closed and connect again.
+    fn has_work_for<S: Store>(&mut self, turn: &mut Turn<'_, S>, watch: &Watch) -> Result<bool, StoreError> {
+        match (self.groups.get_mut(&watch.consumer.group), watch.start) {
+            (Some(group), _) => Ok(!group.open.is_empty() || group.has_fresh(turn.store)?),
+            (None, Start::Newest) => Ok(false),
+            (None, Start::At(start)) => Group::starting_at(start.0, watch.filter.clone()).has_fresh(turn.store),
         }
+    }
+
+    /// Why a watch cannot be.
+    fn attach_refusal(&mut self, watch: &Watch) -> Option<Refusal> {
+        let filter_bytes: usize = watch.filter.0.iter().map(|(key, value)| key.len() + value.len()).sum();
         if filter_bytes > limits::FILTER_BYTES_MAX {
             let max = limits::FILTER_BYTES_MAX;
             let text = alloc::format!("the tags to watch for have {filter_bytes} bytes, at most {max} are allowed");
@@ -138,7 +148,10 @@ impl Stream {
         });
         let seat = Consumer { last_ms: sign_ms, watcher: Some(id), auto_commit };
         let before = group.consumers.insert(consumer.user.clone(), seat);
-        self.changed.consumers |= before.is_none_or(|before| before.auto_commit != auto_commit);
+        self.changed.consumers |= before.is_none_or(|before| {
+            let stored_as_gone = before.watcher.is_none() && before.last_ms != record::CONNECTED_MS;
+            before.auto_commit != auto_commit || stored_as_gone
+        });
         self.changed.watchers.insert(id);
         self.watchers.insert(
             id,
@@ -180,6 +193,18 @@ impl Stream {
             self.timers.consumer_gone(turn.now_ms);
         }
         Ok(())
+    }
+
+    /// After opening: consumers that were connected and did not come back are gone from now on.
+    pub(super) fn miss<S: Store>(&mut self, turn: &Turn<'_, S>) {
+        if !core::mem::take(&mut self.opened) {
+            return;
+        }
+        let seats = self.groups.values_mut().flat_map(|group| group.consumers.values_mut());
+        for seat in seats.filter(|seat| seat.watcher.is_none() && seat.last_ms == record::CONNECTED_MS) {
+            seat.last_ms = turn.now_ms;
+            self.changed.consumers = true;
+        }
     }
 
     /// The live connection of a consumer.

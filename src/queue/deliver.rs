@@ -191,6 +191,16 @@ impl Stream {
 }
 
 impl Group {
+    /// Whether something waits that it was never given. Looks at everything it has not passed over yet.
+    pub(super) fn has_fresh<S: Store>(&mut self, store: &mut S) -> Result<bool, StoreError> {
+        for (lane, _) in store.lanes() {
+            if self.next_fresh(store, lane, 0, usize::MAX)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The first entry of a lane at `from` or after that the group was never given and wants, with the number of entries
     /// that were looked at. `Some((None, n))` when `looks` ran out, `None` when there is no such entry.
     /// What the group does not want is passed over for good.

@@ -152,6 +152,7 @@ impl Queue {
             if resuming {
                 return stream.accept(&mut turn, event);
             }
+            stream.miss(&turn);
             stream.expire(&mut turn)?;
             stream.accept(&mut turn, event)?;
             stream.settle_down(&mut turn)?;

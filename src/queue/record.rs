@@ -188,13 +188,16 @@ fn load_group(record: GroupRecord) -> Group {
     group
 }
 
+/// Stored as the last sign of life of a consumer that was connected: when it went, nobody saw.
+pub(super) const CONNECTED_MS: u64 = 0;
+
 /// The consumers of a stream as bytes.
 pub(super) fn save_consumers(stream: &Stream) -> Bytes {
     let consumers = stream.groups.iter().flat_map(|(name, group)| {
         group.consumers.iter().map(|(user, consumer)| ConsumerRecord {
             group: name.clone(),
             user: user.clone(),
-            last_ms: consumer.last_ms,
+            last_ms: if consumer.watcher.is_some() { CONNECTED_MS } else { consumer.last_ms },
             auto_commit: consumer.auto_commit,
         })
     });

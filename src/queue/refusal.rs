@@ -46,7 +46,7 @@ pub enum Refusal {
         advice: &'static str,
     },
     /// The stream was ended (410).
-    #[error("the queue was ended: it takes no new entries and no new watchers once it is empty")]
+    #[error("the queue was ended: it takes no new entries, and no watchers for which nothing is left")]
     Ended,
     /// The group exists with another filter (400).
     #[error("group {group} watches with other tags; all consumers of a group must use the same tags")]

@@ -98,11 +98,7 @@ impl Stream {
             if group.consumers.values().all(|consumer| consumer.watcher.is_none()) || !group.open.is_empty() {
                 continue;
             }
-            let mut left = false;
-            for (lane, _) in turn.store.lanes() {
-                left = left || group.next_fresh(turn.store, lane, 0, usize::MAX)?.is_some();
-            }
-            if !left {
+            if !group.has_fresh(turn.store)? {
                 finished.extend(group.consumers.values().filter_map(|consumer| consumer.watcher));
             }
         }

@@ -104,7 +104,10 @@ impl Stream {
             Some(holder) => {
                 if let Some(watcher) = self.watchers.get_mut(&holder.watcher) {
                     watcher.drop_lease(index, holder.bytes);
-                    self.changed.watchers.insert(holder.watcher);
+                    // With auto commit nothing stays out, so there is nothing new to remember.
+                    if !watcher.auto_commit {
+                        self.changed.watchers.insert(holder.watcher);
+                    }
                 }
             }
             None => {

@@ -36,6 +36,8 @@ pub(super) struct Stream {
     pub dead: Vec<DeadLetter>,
     /// What this turn changed beside entries.
     pub changed: Changed,
+    /// Just opened: connections that did not come back by the first turn are gone.
+    pub opened: bool,
     /// Counts deliveries, for fairness.
     pub wheel: u64,
 }
@@ -90,6 +92,7 @@ impl Stream {
             record::load_consumers(&mut stream, &consumers)?;
         }
         stream.timers.reset(&stream.groups, settings);
+        stream.opened = true;
         Ok(stream)
     }
 
@@ -145,7 +148,7 @@ impl Stream {
             turn.store.apply(Write::Save(Record::Consumers, record::save_consumers(self)))?;
         }
         for id in changed.watchers {
-            if self.watchers.get(&id).is_some_and(|watcher| !watcher.auto_commit) {
+            if self.watchers.contains_key(&id) {
                 turn.effects.push(Effect::Remember(id));
             }
         }

@@ -83,9 +83,6 @@ impl Stream {
     /// Looks after everything that is due.
     pub(super) fn housekeeping<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
         let now_ms = turn.now_ms;
-        if due(&mut self.timers.forget_ms, now_ms) {
-            self.forget_consumers(turn);
-        }
         if due(&mut self.timers.idle_ms, now_ms) {
             self.return_idle(turn)?;
         }
@@ -104,8 +101,11 @@ impl Stream {
         Ok(())
     }
 
-    /// Removes entries that are too old, before anything else can read them.
+    /// Removes entries that are too old and consumers that are gone too long, before anybody can be told of them.
     pub(super) fn expire<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
+        if due(&mut self.timers.forget_ms, turn.now_ms) {
+            self.forget_consumers(turn);
+        }
         let retention_ms = turn.settings.retention_ms;
         if !due(&mut self.timers.expire_ms, turn.now_ms) || retention_ms == 0 {
             return Ok(());

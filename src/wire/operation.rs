@@ -208,16 +208,18 @@ fn remove(query: &Query) -> Result<Operation, Answer> {
 
 /// All indexes named by `_index_` and `_indexes_`, each once, in order of appearance.
 fn indexes(query: &Query, missing: &str) -> Result<Vec<Index>, Answer> {
-    let texts = query.all("_index_").chain(query.all("_indexes_").flat_map(|list| list.split(',')));
+    let single = query.all("_index_").map(|text| ("_index_", text));
+    let listed =
+        query.all("_indexes_").flat_map(|list| list.split(',')).map(|text| ("every number in _indexes_", text));
     let mut indexes = Vec::new();
-    for text in texts {
+    for (what, text) in single.chain(listed) {
         if indexes.len() >= limits::INDEXES_MAX {
             return Err(Answer::bad(format!(
                 "a request may name at most {} indexes; send several requests",
                 limits::INDEXES_MAX
             )));
         }
-        let index = scalar::unsigned(text).map_err(|wrong| Answer::bad(format!("an index {wrong}")))?;
+        let index = scalar::unsigned(text).map_err(|wrong| Answer::bad(format!("{what} {wrong}")))?;
         indexes.push(Index(index));
     }
     if indexes.is_empty() {

@@ -89,9 +89,10 @@ impl Attachment {
         record
     }
 
-    /// From the bytes kept with a socket; `None` for bytes that are not ours.
+    /// From the bytes kept with a socket; `None` for bytes that are not ours, and for the empty ones of a socket that is
+    /// being closed.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let record = Record::decode(bytes).ok()?;
+        let record = Record::decode(bytes).ok().filter(|record| record.watcher != 0)?;
         let (mut index, mut lane, mut since) = (0_u64, 0_i64, 0_i64);
         let steps = record.index_steps.iter().zip(&record.lane_steps).zip(&record.since_steps).zip(&record.bytes);
         let leases = steps.map(|(((index_step, lane_step), since_step), bytes)| {

@@ -5,19 +5,22 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     rc::Rc,
     time::Duration,
 };
 
 use bytes::Bytes;
 use futures_channel::{mpsc, oneshot};
+use futures_util::future::{Either, select};
 use wasm_bindgen_futures::spawn_local;
 use worker::{Delay, Env, Response, State};
 
 use super::{
     alarm::Alarm,
     attachment::Attachment,
+    departure::Departure,
+    faults::Faults,
     rows::Database,
     sockets::{Socket, Sockets},
     storage::Storage,
@@ -31,10 +34,17 @@ use crate::queue::{
     store::Side,
 };
 use crate::store::{SegmentStore, sql::SqlRows};
-use crate::wire::{Transport, frame, settings};
+use crate::wire::{
+    Transport, frame,
+    settings::{self, Patch},
+};
 
 /// Events of one flush; more wait for the next one.
 const BATCH_EVENTS_MAX: usize = 1_000;
+
+/// After a failed flush the queue is opened again this much later, if no event came before; doubled with each failure.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+const RETRY_DOUBLINGS_MAX: u32 = 6;
 
 /// How a request ends.
 pub enum Outcome {
@@ -52,7 +62,20 @@ type Batch = Vec<(Side, Event)>;
 /// Where frames go.
 enum Connection {
     Socket(Socket),
-    Stream(mpsc::UnboundedSender<worker::Result<Vec<u8>>>),
+    Stream {
+        frames: mpsc::UnboundedSender<worker::Result<Vec<u8>>>,
+        /// Dropped with the connection: nobody needs to look out for its client any more.
+        _open: oneshot::Sender<()>,
+    },
+}
+
+/// A watch that is asked for and not yet accepted.
+struct Asking {
+    id: WatcherId,
+    side: Side,
+    transport: Transport,
+    /// Tells when the client of an endless body is gone; sockets tell it themselves.
+    gone: Option<Departure>,
 }
 
 /// One object's desk.
@@ -61,6 +84,7 @@ pub struct Desk {
     sockets: Sockets,
     alarm: Alarm,
     defaults: Settings,
+    faults: Faults,
     papers: RefCell<Papers>,
 }
 
@@ -75,12 +99,15 @@ struct Papers {
     tickets: u64,
     watchers: u64,
     owed: HashMap<Ticket, oneshot::Sender<Outcome>>,
-    /// Watches that are asked for and not yet accepted.
-    asking: HashMap<Ticket, (WatcherId, Transport)>,
+    asking: HashMap<Ticket, Asking>,
+    /// Changes of settings whose turn has not come.
+    patches: HashMap<Ticket, Patch>,
     connections: BTreeMap<WatcherId, Connection>,
     /// When the next timer and alarm go off, Unix milliseconds.
     timer_ms: Option<u64>,
     alarm_ms: Option<u64>,
+    /// Flushes that failed in a row.
+    failures: u32,
     /// Whether `alarm_ms` is known: an alarm may have been set before the object slept.
     alarm_known: bool,
 }
@@ -94,13 +121,20 @@ impl Desk {
             worker::console_error!("edgequeue: {wrong}; the standard settings are used");
             Settings::standard()
         });
+        let faults = Faults::of(env);
         Rc::new(Self {
-            storage: Storage::of(state),
+            storage: Storage::of(state, faults.meter()),
             sockets: Sockets::of(state),
             alarm: Alarm::of(state),
             defaults,
+            faults,
             papers: RefCell::default(),
         })
+    }
+
+    /// Faults that tests ask for.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     /// Asks the queue something. The ticket lets a waiting request be given up.
@@ -115,8 +149,29 @@ impl Desk {
         (ticket, outcome)
     }
 
-    /// Asks for a watch.
-    pub fn watch(self: &Rc<Self>, side: Side, watch: Watch, transport: Transport) -> oneshot::Receiver<Outcome> {
+    /// Changes settings. The change is made to the settings of the turn, so that no other change is lost.
+    pub fn configure(self: &Rc<Self>, patch: Patch) -> oneshot::Receiver<Outcome> {
+        let (answer, outcome) = oneshot::channel();
+        let ticket = self.ticket(answer);
+        self.papers.borrow_mut().patches.insert(ticket, patch);
+        self.tell(Side::Main, Event::Configure(ticket, self.defaults.clone()));
+        outcome
+    }
+
+    /// The client of a waiting request is gone: nothing is removed for it any more.
+    pub fn abandon(self: &Rc<Self>, side: Side, ticket: Ticket) {
+        self.papers.borrow_mut().owed.remove(&ticket);
+        self.tell(side, Event::Abandon(ticket));
+    }
+
+    /// Asks for a watch. `gone` tells when the client of an endless body has left.
+    pub fn watch(
+        self: &Rc<Self>,
+        side: Side,
+        watch: Watch,
+        transport: Transport,
+        gone: Option<Departure>,
+    ) -> oneshot::Receiver<Outcome> {
         let (answer, outcome) = oneshot::channel();
         let ticket = self.ticket(answer);
         let id = {
@@ -124,7 +179,7 @@ impl Desk {
             // Later connections have higher numbers, also after a restart.
             papers.watchers = (papers.watchers + 1).max(now_ms() << 10);
             let id = WatcherId(papers.watchers);
-            papers.asking.insert(ticket, (id, transport));
+            papers.asking.insert(ticket, Asking { id, side, transport, gone });
             id
         };
         self.tell(side, Event::Attach(ticket, id, watch));
@@ -141,14 +196,18 @@ impl Desk {
         }
     }
 
-    /// The alarm went off.
-    pub fn alarm_rang(self: &Rc<Self>) {
+    /// The alarm went off. Ends when what was due is done; an alarm whose work failed must come again.
+    pub async fn alarm_rang(self: &Rc<Self>) -> Result<(), StoreError> {
         {
             let mut papers = self.papers.borrow_mut();
             papers.alarm_ms = None;
             papers.alarm_known = true;
         }
         self.tell(Side::Main, Event::Tick);
+        match self.ask(Side::Main, Event::Stats).1.await {
+            Ok(Outcome::Failed(error)) => Err(StoreError(error)),
+            _ => Ok(()),
+        }
     }
 
     /// A socket was closed by its client or broke.
@@ -193,6 +252,7 @@ impl Desk {
             };
             match outcome {
                 Ok(effects) => {
+                    self.papers.borrow_mut().failures = 0;
                     if self.carry_out(effects) {
                         // Between two helpings of a long delivery the platform gets to send and to listen.
                         Delay::from(Duration::ZERO).await;
@@ -208,7 +268,7 @@ impl Desk {
 
     /// Takes the turns of a batch and writes them in one transaction. Says whether anything was written.
     fn turns(&self, batch: Batch) -> Result<(Vec<Effect>, bool), StoreError> {
-        let mut papers = self.papers.borrow_mut();
+        let papers = &mut *self.papers.borrow_mut();
         let now_ms = now_ms();
         let mut effects = Vec::new();
         if papers.queue.is_none() {
@@ -216,9 +276,22 @@ impl Desk {
             papers.queue = Some(opened);
         }
         let Some((queue, store)) = papers.queue.as_mut() else { return Ok((effects, false)) };
-        for (side, event) in batch {
+        for (side, mut event) in batch {
+            match &mut event {
+                // After a sleep it was found among the open ones again.
+                Event::Detach(id) => {
+                    papers.connections.remove(id);
+                }
+                Event::Configure(ticket, settings) => {
+                    if let Some(patch) = papers.patches.remove(ticket) {
+                        *settings = patch.apply(queue.settings());
+                    }
+                }
+                _ => {}
+            }
             queue.turn(now_ms, side, event, store, &mut effects)?;
         }
+        self.faults.strike();
         let flushed = self.storage.transaction(|| store.flush())?;
         Ok((effects, !flushed.is_empty()))
     }
@@ -230,8 +303,9 @@ impl Desk {
         connections: &mut BTreeMap<WatcherId, Connection>,
         effects: &mut Vec<Effect>,
     ) -> Result<(Queue, Store), StoreError> {
-        let mut store =
-            self.storage.transaction(|| SegmentStore::open(SqlRows::open(Database(self.storage.sql().clone()))?))?;
+        let mut store = self
+            .storage
+            .transaction(|| SegmentStore::open(SqlRows::open(Database::of(&self.storage, &self.faults))?))?;
         let mut queue = Queue::open(self.defaults.clone(), &mut store)?;
         // Endless bodies cannot be resumed: dropping them ends them, and their clients come again.
         connections.clear();
@@ -262,29 +336,40 @@ impl Desk {
         again
     }
 
-    fn reply(&self, ticket: Ticket, reply: Reply) {
-        let mut papers = self.papers.borrow_mut();
-        let asking = papers.asking.remove(&ticket);
-        let Some(answer) = papers.owed.remove(&ticket) else { return };
+    fn reply(self: &Rc<Self>, ticket: Ticket, reply: Reply) {
+        let (asking, answer) = {
+            let mut papers = self.papers.borrow_mut();
+            (papers.asking.remove(&ticket), papers.owed.remove(&ticket))
+        };
+        let Some(answer) = answer else { return };
         let outcome = match (reply, asking) {
-            (Reply::Attached, Some((id, transport))) => match self.connect(transport) {
-                Ok((connection, response)) => {
-                    papers.connections.insert(id, connection);
-                    Outcome::Watching(response)
+            (Reply::Attached, Some(Asking { id, side, transport, gone })) => {
+                match self.connect(id, side, transport, gone) {
+                    Ok((connection, response)) => {
+                        self.papers.borrow_mut().connections.insert(id, connection);
+                        // The machine mentions only those that hold something; every socket must be known after a sleep.
+                        self.remember(id);
+                        Outcome::Watching(response)
+                    }
+                    Err(error) => {
+                        self.papers.borrow_mut().inbox.push((side, Event::Detach(id)));
+                        Outcome::Failed(error)
+                    }
                 }
-                Err(error) => {
-                    papers.inbox.push((Side::Main, Event::Detach(id)));
-                    papers.inbox.push((Side::Rear, Event::Detach(id)));
-                    Outcome::Failed(error)
-                }
-            },
+            }
             (reply, _) => Outcome::Reply(reply),
         };
         // Who asked may be gone by now.
         let _ = answer.send(outcome);
     }
 
-    fn connect(&self, transport: Transport) -> Result<(Connection, Response), String> {
+    fn connect(
+        self: &Rc<Self>,
+        id: WatcherId,
+        side: Side,
+        transport: Transport,
+        gone: Option<Departure>,
+    ) -> Result<(Connection, Response), String> {
         match transport {
             Transport::Socket => {
                 let (socket, response) = self.sockets.accept().map_err(|error| error.to_string())?;
@@ -292,8 +377,17 @@ impl Desk {
             }
             Transport::Stream => {
                 let (frames, body) = mpsc::unbounded();
-                let response = Response::from_stream(body).map_err(|error| error.to_string())?;
-                Ok((Connection::Stream(frames), response))
+                let response = endless(body).map_err(|error| error.to_string())?;
+                let (open, closed) = oneshot::channel();
+                if let Some(gone) = gone {
+                    let desk = self.clone();
+                    spawn_local(async move {
+                        if let Either::Left(_) = select(gone, closed).await {
+                            desk.gone(side, id);
+                        }
+                    });
+                }
+                Ok((Connection::Stream { frames, _open: open }, response))
             }
         }
     }
@@ -303,7 +397,9 @@ impl Desk {
         let frame: Bytes = delivery.frame();
         let sent = match papers.connections.get(&id) {
             Some(Connection::Socket(socket)) => socket.send(&frame).is_ok(),
-            Some(Connection::Stream(frames)) => frames.unbounded_send(Ok(frame::delimited(&frame).to_vec())).is_ok(),
+            Some(Connection::Stream { frames, .. }) => {
+                frames.unbounded_send(Ok(frame::delimited(&frame).to_vec())).is_ok()
+            }
             None => false,
         };
         if !sent {
@@ -338,14 +434,13 @@ impl Desk {
 
     /// The storage failed: nothing since the last flush happened, and the next event opens the queue again. Requests of
     /// the failed turns are told so; waiting ones too, as nobody remembers them any more.
-    fn fail(&self, error: &StoreError) {
+    fn fail(self: &Rc<Self>, error: &StoreError) {
         worker::console_error!("edgequeue: {error}; the queue is opened again with the next request");
         let mut papers = self.papers.borrow_mut();
         papers.queue = None;
-        papers.asking.clear();
-        let inbox = std::mem::take(&mut papers.inbox);
-        let waiting: Vec<Ticket> = inbox.iter().filter_map(|(_, event)| event.ticket()).collect();
-        papers.inbox = inbox;
+        let waiting: HashSet<Ticket> = papers.inbox.iter().filter_map(|(_, event)| event.ticket()).collect();
+        papers.asking.retain(|ticket, _| waiting.contains(ticket));
+        papers.patches.retain(|ticket, _| waiting.contains(ticket));
         let (kept, failed) =
             std::mem::take(&mut papers.owed).into_iter().partition(|(ticket, _)| waiting.contains(ticket));
         papers.owed = kept;
@@ -353,6 +448,14 @@ impl Desk {
         for answer in failed.into_values() {
             let _ = answer.send(Outcome::Failed(error.to_string()));
         }
+        // Watchers may wait for what the failed turns were about, and nobody else may come.
+        let pause = RETRY_PAUSE * 2_u32.pow(papers.failures.min(RETRY_DOUBLINGS_MAX));
+        papers.failures += 1;
+        let desk = self.clone();
+        spawn_local(async move {
+            Delay::from(pause).await;
+            desk.tell(Side::Main, Event::Tick);
+        });
     }
 
     /// A timer for requests that wait; it lives as long as they do.
@@ -386,6 +489,13 @@ impl Desk {
             papers.alarm_ms = Some(at_ms);
         }
     }
+}
+
+/// An answer without an end. It has a type because proxies compress, and thereby hold back, what has none.
+fn endless(body: mpsc::UnboundedReceiver<worker::Result<Vec<u8>>>) -> worker::Result<Response> {
+    let mut response = Response::from_stream(body)?;
+    response.headers_mut().set("Content-Type", "application/octet-stream")?;
+    Ok(response)
 }
 
 /// Unix milliseconds.

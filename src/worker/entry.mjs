@@ -5,7 +5,7 @@
 // object is opened again from its storage by the next event that reaches it: the same way as after sleep.
 import * as rust from "../../build/worker/edgequeue.js";
 
-/** How to give up on each call that is inside the instance now. */
+/** How to give up on each call that is inside the instance now, and on each endless body it feeds. */
 const live = new Set();
 /** Counts instances; an object made by an older one is made anew. */
 let generation = 0;
@@ -57,6 +57,47 @@ async function call(enter) {
   });
 }
 
+/** Hands a body on; ends when either side does. A reader whose instance died never comes back from its read. */
+async function feed(reader, writer) {
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return await writer.close();
+      await writer.write(value);
+    }
+  } catch (error) {
+    await Promise.allSettled([reader.cancel(error), writer.abort(error)]);
+  }
+}
+
+/** The instance feeds the body of an HTTP watch for as long as it lives; its clients must notice when it does not. */
+function endWithInstance(request, response) {
+  if (!response.body || response.status !== 200 || !request.url.includes("_watch_")) return response;
+  const { readable, writable } = new IdentityTransformStream();
+  const writer = writable.getWriter();
+  const end = (error) => writer.abort(error).catch(() => {});
+  live.add(end);
+  feed(response.body.getReader(), writer).catch(() => {}).finally(() => live.delete(end));
+  return new Response(readable, response);
+}
+
+/** What is read of a body that nobody wants, in bytes. */
+const DISCARD_BYTES_MAX = 16 * 1024 * 1024;
+
+/**
+ * Reads what a refused request still sends. An answer in the middle of a body makes proxies and clients that are still
+ * sending report a broken connection instead of it.
+ */
+async function discard(request) {
+  if (!request.body || request.bodyUsed) return;
+  const reader = request.body.getReader();
+  for (let left = DISCARD_BYTES_MAX; left > 0;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    left -= value.byteLength;
+  }
+}
+
 function refuse(error) {
   if (!(error instanceof InstanceDied)) console.error("edgequeue:", error);
   // The platform marks what came from an object that is busy or just moving.
@@ -71,7 +112,9 @@ export default {
   async fetch(request, env) {
     try {
       if (dying) await null;
-      return await rust.fetch(request, env);
+      const answer = await rust.fetch(request, env);
+      if (answer.status >= 400) await discard(request);
+      return answer;
     } catch (error) {
       trapped(error);
       return refuse(error);
@@ -102,7 +145,10 @@ export class QueueObject {
   }
 
   fetch(request) {
-    return this.#call((object) => object.fetch(request)).catch(refuse);
+    return this.#call((object) => object.fetch(request)).then(async (response) => {
+      if (response.status >= 400) await discard(request);
+      return endWithInstance(request, response);
+    }).catch(refuse);
   }
 
   /** A failed alarm is thrown on: the platform then tries it again. */

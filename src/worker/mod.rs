@@ -7,6 +7,7 @@
 //!   responses (`respond`);
 //! - `desk`: collects events, takes the machine's turns, makes them durable, carries the effects out;
 //! - `attachment`: what a socket remembers while the object sleeps;
+//! - `faults`: faults and measurements for tests, in deployments that allow them;
 //! - `rows`, `storage`, `alarm`, `sockets`, `departure`: what the platform offers an object, as safe Rust with errors as
 //!   values.
 //!
@@ -18,6 +19,7 @@ mod attachment;
 mod body;
 mod departure;
 mod desk;
+mod faults;
 mod object;
 mod respond;
 mod rows;

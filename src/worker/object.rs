@@ -18,12 +18,11 @@ use super::{
 };
 use crate::queue::{
     Event, Reply,
-    config::Settings,
     event::{Get, NewEntry},
     limits,
     store::Side,
 };
-use crate::wire::{Answer, Call, Head, Operation, address, answer, rejection, request, settings::Patch};
+use crate::wire::{Answer, Call, Head, Operation, Transport, address, answer, rejection, request, settings::Patch};
 
 /// Largest form or settings body, in bytes.
 const FORM_BYTES_MAX: u64 = 64 * 1024;
@@ -48,7 +47,8 @@ impl DurableObject for QueueObject {
     }
 
     async fn alarm(&self) -> Result<Response> {
-        self.desk().alarm_rang();
+        // An error makes the platform call again.
+        self.desk().alarm_rang().await.map_err(|error| Error::RustError(error.to_string()))?;
         Response::empty()
     }
 
@@ -79,6 +79,9 @@ impl QueueObject {
     /// One request from its bytes to its response.
     async fn serve(&self, request: &mut Request) -> std::result::Result<Response, Answer> {
         let call = parse(request)?;
+        if let Some(report) = self.desk().faults().ask(request).map_err(Answer::bad)? {
+            return respond(Answer::text(200, report)).map_err(failed);
+        }
         let form = call.form();
         let Call { side, consumer, operation, .. } = call;
         let desk = self.desk();
@@ -97,7 +100,8 @@ impl QueueObject {
             Operation::Count { lane, filter } => desk.ask(side, |ticket| Event::Count(ticket, lane, filter)),
             Operation::Search { index } => desk.ask(side, |ticket| Event::Search(ticket, consumer, index)),
             Operation::Watch { watch, transport } => {
-                return match desk.watch(side, watch, transport).await {
+                let gone = (transport == Transport::Stream).then(|| Departure::of(request));
+                return match desk.watch(side, watch, transport, gone).await {
                     Ok(Outcome::Watching(response)) => Ok(response),
                     outcome => Err(answer(&form, reply(outcome)?)),
                 };
@@ -112,8 +116,7 @@ impl QueueObject {
             Operation::End { force } => desk.ask(side, |ticket| Event::End(ticket, force)),
             Operation::Configure => {
                 let patch = Patch::parse(&body::read(request, FORM_BYTES_MAX).await?)?;
-                let settings = patch.apply(&self.settings().await?);
-                desk.ask(side, |ticket| Event::Configure(ticket, settings))
+                return respond(answer(&form, reply(desk.configure(patch).await)?)).map_err(failed);
             }
         };
         respond(answer(&form, reply(asked.1.await)?)).map_err(failed)
@@ -125,17 +128,9 @@ impl QueueObject {
         match select(outcome, gone).await {
             Either::Left((outcome, _)) => reply(outcome),
             Either::Right(_) => {
-                self.desk().tell(side, Event::Abandon(ticket));
+                self.desk().abandon(side, ticket);
                 Ok(Reply::Entries(Vec::new()))
             }
-        }
-    }
-
-    /// The settings of the queue; its rear twin differs in some by design.
-    async fn settings(&self) -> std::result::Result<Settings, Answer> {
-        match reply(self.desk().ask(Side::Main, Event::Stats).1.await)? {
-            Reply::Stats(stats) => Ok(stats.settings),
-            _ => Err(failed("the settings could not be read")),
         }
     }
 }

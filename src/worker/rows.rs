@@ -4,12 +4,24 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::storage::{Param, Sql, SqlError, Value};
+use super::{
+    faults::{Faults, Tear},
+    storage::{Param, Sql, SqlError, Storage, Value},
+};
 use crate::queue::refusal::StoreError;
 use crate::store::sql::{self, SqlValue};
 
 /// The database of an object.
-pub struct Database(pub Rc<Sql>);
+pub struct Database {
+    sql: Rc<Sql>,
+    tear: Tear,
+}
+
+impl Database {
+    pub fn of(storage: &Storage, faults: &Faults) -> Self {
+        Self { sql: storage.sql().clone(), tear: faults.tear() }
+    }
+}
 
 impl sql::Sql for Database {
     fn exec(&mut self, statement: &'static str, params: &[SqlValue]) -> Result<Vec<Vec<SqlValue>>, StoreError> {
@@ -21,7 +33,8 @@ impl sql::Sql for Database {
                 SqlValue::Blob(blob) => Param::Blob(blob),
             })
             .collect();
-        let rows = self.0.exec(statement, &params)?;
+        let rows = self.sql.exec(statement, &params)?;
+        self.tear.after(statement)?;
         rows.into_iter().map(|row| row.into_iter().map(value).collect()).collect()
     }
 }

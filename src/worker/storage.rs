@@ -3,7 +3,11 @@
 //! The bindings are our own because the `worker` crate has no `transactionSync`, packs parameters into an array per
 //! call, and imports the cursor's methods without `catch`: an error there would hang the request for ever.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+};
 
 use js_sys::{Array, ArrayBuffer, JsString, Uint8Array};
 use wasm_bindgen::{JsCast, prelude::*};
@@ -47,6 +51,10 @@ extern "C" {
     type RawCursor;
     #[wasm_bindgen(method, catch)]
     fn raw(this: &RawCursor) -> Result<RawRows, JsValue>;
+    #[wasm_bindgen(method, getter, js_name = rowsWritten)]
+    fn rows_written(this: &RawCursor) -> f64;
+    #[wasm_bindgen(method, getter, js_name = rowsRead)]
+    fn rows_read(this: &RawCursor) -> f64;
 
     /// The iterator over rows as arrays.
     type RawRows;
@@ -97,9 +105,10 @@ pub struct Storage {
 }
 
 impl Storage {
-    pub fn of(state: &State) -> Self {
+    /// With a meter, the rows that statements read and write are counted.
+    pub fn of(state: &State, meter: Option<Rc<Meter>>) -> Self {
         let raw: RawStorage = JsValue::from(state.storage().as_raw()).unchecked_into();
-        let sql = Rc::new(Sql { raw: raw.sql(), queries: RefCell::default() });
+        let sql = Rc::new(Sql { raw: raw.sql(), queries: RefCell::default(), meter });
         Self { raw, sql }
     }
 
@@ -135,9 +144,17 @@ impl Storage {
     }
 }
 
+/// What statements did, as the platform counts it for the bill.
+#[derive(Debug, Default)]
+pub struct Meter {
+    pub rows_written: Cell<u64>,
+    pub rows_read: Cell<u64>,
+}
+
 /// Statements on this object's database.
 pub struct Sql {
     raw: RawSql,
+    meter: Option<Rc<Meter>>,
     /// Statement texts as they are known on the other side: a text crosses once, and the same string finds its
     /// prepared statement.
     queries: RefCell<HashMap<String, JsString>>,
@@ -149,7 +166,12 @@ const QUERIES_KEPT_MAX: usize = 128;
 impl Sql {
     /// Runs a statement and returns its rows.
     pub fn exec(&self, query: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Value>>, SqlError> {
-        let rows = self.cursor(query, params)?.raw()?.to_array()?;
+        let cursor = self.cursor(query, params)?;
+        let rows = cursor.raw()?.to_array()?;
+        if let Some(meter) = &self.meter {
+            meter.rows_written.set(meter.rows_written.get() + cursor.rows_written() as u64);
+            meter.rows_read.set(meter.rows_read.get() + cursor.rows_read() as u64);
+        }
         rows.iter().map(|row| Array::from(&row).iter().map(value).collect()).collect()
     }
 

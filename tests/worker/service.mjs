@@ -1,8 +1,10 @@
-// One running service for tests: `wrangler dev` on a free port, with a state directory and an inspector of its own.
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+// One running service for tests, on a free port and with a state directory of its own: `wrangler dev`, or the same worker
+// in workerd alone, without the proxy that `wrangler dev` puts in front of it.
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { answers, end, freePort, sleep, wranglerDev } from "../../src/bundle/tools.mjs";
+import { answers, at, end, freePort, nodeForWrangler, output, sleep, wranglerDev } from "../../src/bundle/tools.mjs";
 
 const READY_MS_MAX = 60_000;
 export const TOKEN = "test-token";
@@ -15,25 +17,25 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(name, () => pro
 
 /**
  * Starts a service and waits until it answers. Without `persistDir` its state is in a temporary directory that goes
- * away with `stop()`. `vars` are added to the Worker's variables.
+ * away with `stop()`. `vars` are added to the Worker's variables; `direct` leaves wrangler out.
  */
-export async function start({ persistDir, vars = {}, port } = {}) {
-  const service = new Service(persistDir, vars, port);
+export async function start({ persistDir, vars = {}, port, direct = false } = {}) {
+  const service = new (direct ? DirectService : Service)(persistDir, vars, port);
   await service.up();
   return service;
 }
 
 class Service {
   token = TOKEN;
+  /** How long it may take to end by itself. */
+  patience_ms = 3000;
   #temporary = null;
-  #persistDir;
-  #vars;
   #output = "";
 
   constructor(persistDir, vars, port) {
     if (!persistDir) this.#temporary = mkdtempSync(path.join(os.tmpdir(), "edgequeue-test-"));
-    this.#persistDir = persistDir ?? this.#temporary;
-    this.#vars = { EDGEQUEUE_TOKEN: this.token, ...vars };
+    this.persistDir = persistDir ?? this.#temporary;
+    this.vars = { EDGEQUEUE_TOKEN: this.token, ...vars };
     this.port = port;
   }
 
@@ -48,9 +50,7 @@ class Service {
 
   async up() {
     this.port ??= await freePort();
-    this.child = wranglerDev({
-      port: this.port, inspectorPort: await freePort(), persistDir: this.#persistDir, vars: this.#vars, stdio: ["ignore", "pipe", "pipe"],
-    });
+    this.child = await this.launch();
     running.add(this);
     for (const stream of [this.child.stdout, this.child.stderr]) stream.on("data", (text) => { this.#output += text; });
     if (!(await answers(`${this.url}/api/`, this.child, READY_MS_MAX))) {
@@ -59,9 +59,20 @@ class Service {
     }
   }
 
+  async launch() {
+    return wranglerDev({
+      port: this.port, inspectorPort: await freePort(), persistDir: this.persistDir, vars: this.vars, stdio: ["ignore", "pipe", "pipe"],
+    });
+  }
+
+  /** The names of the files in which objects keep their state; one for each object that ever stored something. */
+  stateFiles() {
+    return readdirSync(this.persistDir, { recursive: true }).filter((name) => /[0-9a-f]{64}\.sqlite$/.test(name));
+  }
+
   /** Ends the service; the state stays only if the caller gave the directory. */
   async stop() {
-    await this.#down(() => end(this.child));
+    await this.#down(() => end(this.child, this.patience_ms));
     if (this.#temporary) rmSync(this.#temporary, { recursive: true, force: true });
   }
 
@@ -81,7 +92,7 @@ class Service {
 
   /** Starts again on the same port with the same state, after `kill9()` or, if it still runs, a quiet end. */
   async restart() {
-    if (running.has(this)) await this.#down(() => end(this.child));
+    if (running.has(this)) await this.#down(() => end(this.child, this.patience_ms));
     await this.up();
   }
 
@@ -102,6 +113,60 @@ class Service {
     await act();
     await Promise.race([gone, sleep(5000)]);
     running.delete(this);
+  }
+}
+
+/** The bundled worker, made once for each test process. */
+let bundle = null;
+
+class DirectService extends Service {
+  // Alone it waits for every open request.
+  patience_ms = 200;
+
+  async launch() {
+    if (!bundle) {
+      bundle = mkdtempSync(path.join(os.tmpdir(), "edgequeue-bundle-"));
+      process.on("exit", () => rmSync(bundle, { recursive: true, force: true }));
+      const wrangler = at("node_modules", "wrangler", "bin", "wrangler.js");
+      if (output(nodeForWrangler(), [wrangler, "deploy", "--dry-run", "--config", at("wrangler.toml"), "--outdir", bundle]) === null) {
+        throw new Error("wrangler could not bundle the worker");
+      }
+    }
+    const state = path.join(this.persistDir, "objects");
+    mkdirSync(state, { recursive: true });
+    // Beside the modules, which it names relative to itself.
+    const config = path.join(bundle, `${this.port}.capnp`);
+    writeFileSync(config, this.#config(state));
+    const flags = { stdio: ["ignore", "pipe", "pipe"], detached: process.platform !== "win32" };
+    const { default: workerd } = await import("workerd");
+    return spawn(workerd.default ?? workerd, ["serve", "--experimental", config], flags);
+  }
+
+  /** What wrangler.toml says, in workerd's own language. */
+  #config(state) {
+    const toml = readFileSync(at("wrangler.toml"), "utf8");
+    const line = (name) => toml.match(new RegExp(`^${name} = (.*)$`, "m"))[1];
+    const text = JSON.stringify;
+    const modules = readdirSync(bundle).filter((name) => /\.(js|wasm)$/.test(name)).sort((a, b) => Number(b.endsWith(".js")) - Number(a.endsWith(".js")));
+    const vars = { ...Object.fromEntries([...toml.matchAll(/^(EDGEQUEUE_\w+) = "(.*)"$/gm)].map(([, name, value]) => [name, value])), ...this.vars };
+    return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [(name = "main", worker = .main), (name = "page", worker = .page), (name = "disk", disk = (path = ${text(state)}, writable = true))],
+  sockets = [(name = "http", address = "127.0.0.1:${this.port}", http = (), service = "main")]
+);
+const main :Workerd.Worker = (
+  modules = [${modules.map((name) => `(name = ${text(name.endsWith(".wasm") ? `./${name}` : name)}, ${name.endsWith(".wasm") ? "wasm" : "esModule"} = embed ${text(name)})`).join(", ")}],
+  compatibilityDate = ${line("compatibility_date")},
+  compatibilityFlags = ${line("compatibility_flags")},
+  durableObjectNamespaces = [(className = "QueueObject", uniqueKey = "queues", enableSql = true)],
+  durableObjectStorage = (localDisk = "disk"),
+  bindings = [
+    (name = "QUEUES", durableObjectNamespace = "QueueObject"), (name = "ASSETS", service = "page"),
+    ${Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`).join(", ")}
+  ]
+);
+const page :Workerd.Worker = (serviceWorkerScript = "addEventListener('fetch', (event) => event.respondWith(new Response('page')))", compatibilityDate = ${line("compatibility_date")});
+`;
   }
 }
 

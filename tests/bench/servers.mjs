@@ -1,0 +1,172 @@
+// What the bench measures, as processes of its own: workerd without any proxy in front, and the peers. Each gets a
+// directory under the bench's temporary one, listens on the loopback interface only, and is ended by its pid.
+import { spawn, spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import net from "node:net";
+import path from "node:path";
+import { at, answers, freePort, nodeForWrangler, sleep } from "../../src/bundle/tools.mjs";
+
+export const TOKEN = "bench-token";
+
+const running = new Set();
+const killAll = () => running.forEach((child) => child.kill("SIGKILL"));
+process.on("exit", killAll);
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(name, () => process.exit(1));
+
+function start(program, args, options = {}) {
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
+  running.add(child);
+  child.output = "";
+  for (const stream of [child.stdout, child.stderr]) stream?.on("data", (text) => { child.output = (child.output + text).slice(-4000); });
+  child.once("exit", () => running.delete(child));
+  child.once("error", () => running.delete(child));
+  return child;
+}
+
+/** Ends a server without asking: what it acknowledged is on the disk. */
+export async function stop(server) {
+  const { child } = server;
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGKILL");
+  await Promise.race([gone, sleep(5000)]);
+}
+
+async function listens(child, port, patience_ms = 10_000) {
+  const until = Date.now() + patience_ms;
+  while (Date.now() < until && child.exitCode === null) {
+    const open = await new Promise((resolve) => {
+      const probe = net.connect(port, "127.0.0.1", () => { probe.destroy(); resolve(true); });
+      probe.once("error", () => resolve(false));
+    });
+    if (open) return;
+    await sleep(20);
+  }
+  throw new Error(`nothing listens on port ${port}:\n${child.output}`);
+}
+
+/** Peak and present memory of a process, in MB. */
+export function memory(server) {
+  const status = readFileSync(`/proc/${server.child.pid}/status`, "utf8");
+  const of = (name) => Number(status.match(new RegExp(`${name}:\\s+(\\d+) kB`))?.[1] ?? 0) / 1024;
+  return { now: of("VmRSS"), peak: of("VmHWM") };
+}
+
+const workerdBinary = () => createRequire(import.meta.url)(at("node_modules", "workerd")).default;
+
+/** The compatibility date and flags of the deployment. */
+function compatibility() {
+  const text = readFileSync(at("wrangler.toml"), "utf8");
+  const date = text.match(/^compatibility_date = "(.*)"/m)[1];
+  const flags = text.match(/^compatibility_flags = (\[.*\])/m)[1];
+  return { date, flags };
+}
+
+/**
+ * One Worker with one class of objects on workerd. `modules` are `[name, kind, file]`, the main one first; names are
+ * paths, so that modules import each other as they do in the repository.
+ */
+async function worker(dir, { modules, className, bindings, inspect }) {
+  const port = await freePort();
+  mkdirSync(path.join(dir, "state"), { recursive: true });
+  for (const [name, , file] of modules) cpSync(file, path.join(dir, name));
+  const { date, flags } = compatibility();
+  const list = modules.map(([name, kind]) => `(name = "${name}", ${kind} = embed "${name}")`).join(",\n    ");
+  writeFileSync(path.join(dir, "config.capnp"), `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [ (name = "main", worker = .main), (name = "disk", disk = (path = "${dir}/state", writable = true)) ],
+  sockets = [ (name = "http", address = "127.0.0.1:${port}", http = (), service = "main") ],
+);
+const main :Workerd.Worker = (
+  modules = [
+    ${list} ],
+  compatibilityDate = "${date}",
+  compatibilityFlags = ${flags},
+  durableObjectNamespaces = [ (className = "${className}", uniqueKey = "bench", enableSql = true) ],
+  durableObjectStorage = (localDisk = "disk"),
+  bindings = [ ${bindings} ],
+);
+`);
+  const args = ["serve", path.join(dir, "config.capnp"), ...(inspect ? [`--inspector-addr=127.0.0.1:${inspect}`] : [])];
+  const child = start(workerdBinary(), args);
+  await listens(child, port);
+  return { child, address: `127.0.0.1:${port}`, url: `http://127.0.0.1:${port}`, dir };
+}
+
+/** A plain JavaScript Worker and object: see floor/worker.mjs. */
+export const floor = (dir, options = {}) => worker(dir, {
+  modules: [["worker.mjs", "esModule", at("tests", "bench", "floor", "worker.mjs")]],
+  className: "Floor",
+  bindings: `(name = "FLOOR", durableObjectNamespace = "Floor")`,
+  ...options,
+});
+
+/** The service as it is built. With `probe` the memory of its instance can be asked for, see probe.mjs. */
+export function ours(dir, { probe = false, ...options } = {}) {
+  const built = at("build", "worker");
+  const generated = readdirSync(built, { recursive: true }).map(String).filter((name) => /\.(js|wasm)$/.test(name));
+  const modules = [
+    ["src/worker/entry.mjs", "esModule", at("src", "worker", "entry.mjs")],
+    ...generated.map((name) => [`build/worker/${name}`, name.endsWith(".wasm") ? "wasm" : "esModule", path.join(built, name)]),
+  ];
+  if (probe) {
+    const script = readFileSync(path.join(built, "edgequeue.js"), "utf8");
+    mkdirSync(dir, { recursive: true });
+    writeFileSync(path.join(dir, "probed.js"), `${script}\nexport const __bench_memory = () => wasm.memory.buffer.byteLength;\n`);
+    modules.find(([name]) => name === "build/worker/edgequeue.js")[2] = path.join(dir, "probed.js");
+    modules.unshift(["tests/bench/probe.mjs", "esModule", at("tests", "bench", "probe.mjs")]);
+  }
+  return worker(dir, {
+    modules,
+    className: "QueueObject",
+    bindings: `(name = "QUEUES", durableObjectNamespace = "QueueObject"), (name = "EDGEQUEUE_TOKEN", text = "${TOKEN}")`,
+    ...options,
+  });
+}
+
+/** The platform's own queues as its simulator plays them: see simulator/. */
+export async function simulator() {
+  const child = start(nodeForWrangler(), [at("tests", "bench", "simulator", "start.mjs")]);
+  const until = Date.now() + 30_000;
+  while (Date.now() < until && child.exitCode === null) {
+    const url = child.output.match(/listening on (http:\S+?)\/?\s/)?.[1];
+    if (url && await answers(url, child, 5000)) return { child, url, address: url.replace("http://", "") };
+    await sleep(50);
+  }
+  throw new Error(`the simulator did not start:\n${child.output}`);
+}
+
+const version = (program, args) => {
+  const done = spawnSync(program, args, { encoding: "utf8" });
+  return done.status === 0 ? (done.stdout + done.stderr).match(/\d+\.\d+\.\d+/)?.[0] ?? "?" : null;
+};
+
+/** Redis with every write on the disk before its answer. Null when it is not installed. */
+export async function redis(dir) {
+  const is = version("redis-server", ["--version"]);
+  if (!is) return null;
+  mkdirSync(dir, { recursive: true });
+  const port = await freePort();
+  const child = start("redis-server", ["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--appendonly", "yes",
+    "--appendfsync", "always", "--save", "", "--daemonize", "no"]);
+  await listens(child, port);
+  return { child, address: `127.0.0.1:${port}`, version: is };
+}
+
+/** NATS JetStream with file storage. Null when it is not installed. */
+export async function nats(dir) {
+  const is = version("nats-server", ["--version"]);
+  if (!is) return null;
+  mkdirSync(dir, { recursive: true });
+  const port = await freePort();
+  // `sync_interval: always` exists from 2.10 on; before, a publish is acknowledged without waiting for the disk.
+  const [major, minor] = is.split(".").map(Number);
+  const syncs = major > 2 || minor >= 10;
+  writeFileSync(path.join(dir, "nats.conf"), `listen: "127.0.0.1:${port}"
+jetstream { store_dir: "${dir}/jetstream"${syncs ? ", sync_interval: always" : ""} }
+`);
+  const child = start("nats-server", ["--config", path.join(dir, "nats.conf")]);
+  await listens(child, port);
+  return { child, address: `127.0.0.1:${port}`, version: is, syncs };
+}

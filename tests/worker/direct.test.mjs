@@ -1,0 +1,68 @@
+// Clients that go away. In workerd alone: the proxy of `wrangler dev` keeps its side of a connection open, so that the
+// service behind it cannot notice.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Client, eventually, fresh, raw } from "./client.mjs";
+import { start } from "./service.mjs";
+
+let service;
+before(async () => { service = await start({ direct: true, vars: { EDGEQUEUE_FAULTS: "allow" } }); });
+after(() => service?.stop());
+
+const name = (queue) => queue.path.slice("/api/predict/".length);
+const request = (queue, query) => `GET ${queue.path}?${query} HTTP/1.1\r\nHost: x\r\n${Object.entries(queue.headers).map(([key, value]) => `${key}: ${value}\r\n`).join("")}\r\n`;
+const waiting = async (queue) => Number((await queue.attributes())["stream.waitingGets"]);
+
+test("a client whose connection is reset while its get waits gets nothing removed", async () => {
+  const queue = fresh(service);
+  const gone = await raw(service.port, request(queue, "_timeout_=60s"));
+  gone.answer.catch(() => {});
+  await eventually("the get waits", async () => (await waiting(queue)) === 1);
+  gone.socket.resetAndDestroy();
+  await eventually("it waits no more", async () => (await waiting(queue)) === 0, 3000);
+  await queue.put("stays");
+  assert.equal(await queue.length(), 1);
+});
+
+test("others that wait go on waiting", async () => {
+  const queue = fresh(service);
+  const gone = await raw(service.port, request(queue, "_timeout_=60s"));
+  gone.answer.catch(() => {});
+  await eventually("the get waits", async () => (await waiting(queue)) === 1);
+  const stays = queue.ask("GET", { _timeout_: "30s" });
+  await eventually("both wait", async () => (await waiting(queue)) === 2);
+  gone.socket.resetAndDestroy();
+  await eventually("one waits", async () => (await waiting(queue)) === 1);
+  await queue.put("for the one that stayed");
+  assert.equal((await stays).text, "for the one that stayed");
+});
+
+test("an endless body whose client is gone gives its entries to others, without anything being sent", async () => {
+  const queue = fresh(service, { group: "g", user: "gone" });
+  await queue.puts(2);
+  const gone = await raw(service.port, request(queue, "_watch_=true"), (seen) => seen.includes("entry 1"));
+  await gone.answer;
+  const other = await new Client(service, name(queue), { group: "g", user: "other" }).watch();
+  await other.quiet(200);
+  gone.socket.resetAndDestroy();
+  assert.deepEqual(await other.indexes(2), [1, 2]);
+  const lines = Object.entries(await queue.attributes()).filter(([key]) => key.startsWith("consumers.list")).map(([, line]) => line);
+  assert.match(lines.find((line) => line.startsWith("Id: g.gone,")), /Status: (Leaving|Exit), /);
+  await other.close();
+});
+
+test("an endless body that is left many times over leaves nothing behind", async () => {
+  const queue = fresh(service, { group: "g", user: "u" });
+  await queue.put("x");
+  let memory = 0;
+  for (let round = 0; round < 60; round++) {
+    const gone = await raw(service.port, request(queue, "_watch_=true"), (seen) => seen.includes("requestId"));
+    await gone.answer;
+    gone.socket.resetAndDestroy();
+    await eventually("the watcher is gone", async () => /Status: (Leaving|Exit|Complete)/.test((await queue.attributes())["consumers.list.[0]"] ?? "Status: Complete"));
+    if ((await queue.length()) === 0) await queue.put("again");
+    if (round === 20) memory = (await queue.measured()).memory_bytes;
+  }
+  assert.equal((await queue.measured()).memory_bytes, memory);
+  assert.equal((await queue.attributes())["consumers.stats.total"], "1");
+});
