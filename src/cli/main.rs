@@ -7,6 +7,7 @@
 mod args;
 mod ask;
 mod contexts;
+mod driver;
 mod http;
 mod interrupt;
 mod output;

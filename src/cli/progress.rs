@@ -2,6 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, stderr};
+use std::time::Duration;
 
 /// A bar over bytes, or over entries; without a total it only counts. `None` where nobody would see it.
 pub fn bar(total: Option<u64>, bytes: bool, quiet: bool) -> Option<ProgressBar> {
@@ -20,6 +21,15 @@ pub fn bar(total: Option<u64>, bytes: bool, quiet: bool) -> Option<ProgressBar> 
     };
     bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
     if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    Some(bar)
+}
+
+/// A bar over time.
+pub fn time(total: Duration, quiet: bool) -> Option<ProgressBar> {
+    let bar = bar(Some(total.as_millis() as u64), false, quiet)?;
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3}%  {msg}") {
         bar.set_style(style);
     }
     Some(bar)

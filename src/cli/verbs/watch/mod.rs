@@ -3,7 +3,7 @@
 mod run;
 
 use clap::Args;
-use edgequeue::client::{Decision, Endpoint, Session, Subscribe, answer};
+use edgequeue::client::{Endpoint, Session, Subscribe, answer};
 use edgequeue::queue::entry::{Index, Tags};
 use edgequeue::queue::event::{Rejection, Start};
 use edgequeue::queue::limits::{WINDOW_DEFAULT, WINDOW_MAX};
@@ -150,14 +150,7 @@ fn log_line(text: &str) -> String {
 }
 
 /// Differs between clients.
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     since ^ (u64::from(process::id()) << 32)
-}
-
-impl Then {
-    /// What is decided without asking.
-    fn decision(&self) -> Option<Decision> {
-        matches!(self, Self::Commit).then_some(Decision::Commit)
-    }
 }
