@@ -110,8 +110,7 @@ fn difference(expected: &[String], came: &[String]) -> String {
 fn run_all(sleepy: bool) {
     let files = files();
     assert!(files.len() >= 30, "only {} journeys were found", files.len());
-    let wanted = files.iter().filter(|(name, _)| !sleepy || !FORGOTTEN_IN_SLEEP.contains(&name.as_str()));
-    let failed: Vec<String> = wanted.filter_map(|(name, text)| run(name, text, sleepy).err()).collect();
+    let failed: Vec<String> = files.iter().filter_map(|(name, text)| run(name, text, sleepy).err()).collect();
     assert!(failed.is_empty(), "{} of {} journeys fail\n\n{}\n", failed.len(), files.len(), failed.join("\n\n"));
 }
 
@@ -119,9 +118,6 @@ fn run_all(sleepy: bool) {
 fn every_journey() {
     run_all(false);
 }
-
-/// What a sleep does change: a resumed connection knows when it was last pushed something, not when it last committed.
-const FORGOTTEN_IN_SLEEP: [&str; 1] = ["half_dead_signs.txt"];
 
 /// Eviction from memory between any two lines changes nothing that anybody sees.
 #[test]

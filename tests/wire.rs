@@ -3,6 +3,8 @@
 
 #[path = "wire/answers.rs"]
 mod answers;
+#[path = "wire/batch.rs"]
+mod batch;
 #[path = "wire/clients.rs"]
 mod clients;
 #[path = "wire/golden.rs"]
@@ -15,6 +17,8 @@ mod parameters;
 mod rejections;
 #[path = "wire/settings.rs"]
 mod settings;
+#[path = "wire/socket.rs"]
+mod socket;
 
 use edgequeue::queue::entry::Tags;
 use edgequeue::wire::{Answer, Call, Head, request};

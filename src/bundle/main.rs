@@ -1,6 +1,7 @@
 //! Turns the compiled worker into a module that wrangler can bundle.
 //!
-//! `bundle INPUT.wasm OUTPUT_DIR` writes `edgequeue.js` and `edgequeue_bg.wasm`. It is the binding generator used as a
+//! `bundle INPUT.wasm OUTPUT_DIR [--names]` writes `edgequeue.js` and `edgequeue_bg.wasm`; with `--names` functions keep
+//! their names, for a profiler. It is the binding generator used as a
 //! library, pinned by `Cargo.lock` to the version the worker was compiled against, so nothing has to be installed.
 
 use std::{fs, path::Path};
@@ -13,8 +14,10 @@ const NAME: &str = "edgequeue";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [wasm, out] = arguments.as_slice() else {
-        bail!("usage: bundle INPUT.wasm OUTPUT_DIR");
+    let (wasm, out, names) = match arguments.as_slice() {
+        [wasm, out] => (wasm, out, false),
+        [wasm, out, flag] if flag == "--names" => (wasm, out, true),
+        _ => bail!("usage: bundle INPUT.wasm OUTPUT_DIR [--names]"),
     };
     let (wasm, out) = (Path::new(wasm), Path::new(out));
     let bytes = fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
@@ -24,7 +27,7 @@ fn main() -> Result<()> {
         // entry.mjs replaces a dead instance through the exported `__wbg_reset_state`.
         .reset_state_function(true)
         .typescript(false)
-        .remove_name_section(true)
+        .remove_name_section(!names)
         .remove_producers_section(true)
         .generate(out)
         .context("cannot generate the bindings")?;

@@ -8,7 +8,7 @@ use super::settle::GiveBack;
 use super::step::{CloseReason, Effect, Reply};
 use super::store::Store;
 use super::stream::{Stream, Turn};
-use super::watcher::{Lease, Watcher};
+use super::watcher::{Lease, Remembered, Watcher};
 use super::{limits, record};
 use alloc::{string::ToString, vec::Vec};
 use core::cmp::Reverse;
@@ -22,6 +22,10 @@ impl Stream {
         id: WatcherId,
         watch: Watch,
     ) -> Result<(), StoreError> {
+        if self.resize(turn.now_ms, id, watch.window) || watch.window == 0 {
+            turn.reply(ticket, Reply::Attached);
+            return Ok(());
+        }
         self.forget_consumers(turn);
         if let Some(refusal) = self.attach_refusal(&watch) {
             turn.refuse(ticket, refusal);
@@ -45,6 +49,17 @@ impl Stream {
         self.seat(turn, id, watch, start, from, turn.now_ms);
         turn.reply(ticket, Reply::Attached);
         Ok(())
+    }
+
+    /// Gives a connection that watches already another window; false when it does not watch.
+    fn resize(&mut self, now_ms: u64, id: WatcherId, window: u32) -> bool {
+        let Some(watcher) = self.watchers.get_mut(&id) else { return false };
+        watcher.window = window.min(limits::WINDOW_MAX);
+        // Who says that it leaves and then asks for more has changed its mind.
+        watcher.stopped &= window == 0;
+        self.changed.watchers.insert(id);
+        self.heard_of(now_ms, &[(id, now_ms)]);
+        true
     }
 
     /// Whether anything is left for a watch. After the end nobody else shall connect, be closed and connect again.
@@ -88,9 +103,9 @@ impl Stream {
         &mut self,
         turn: &mut Turn<'_, S>,
         id: WatcherId,
-        watch: Watch,
-        leases: Vec<Lease>,
+        remembered: Remembered,
     ) -> Result<(), StoreError> {
+        let Remembered { watch, leases, sign_ms, stopped } = remembered;
         // Two connections of one consumer can only mean that the end of the older one was not seen.
         if let Some(old) = self.watcher_of(&watch.consumer) {
             let (stale, fresh) = if old < id { (old, id) } else { (id, old) };
@@ -101,9 +116,7 @@ impl Stream {
             self.release(turn, old, 0)?;
         }
         let Start::At(from) = watch.start else { return Ok(()) };
-        let sign_ms = leases.iter().map(|lease| lease.since_ms).max().unwrap_or(turn.now_ms);
         let group_name = watch.consumer.group.clone();
-        let stopped = watch.window == 0;
         self.seat(turn, id, watch, from.0, from.0, sign_ms);
         if let Some(watcher) = self.watchers.get_mut(&id) {
             watcher.stopped = stopped;
@@ -157,7 +170,7 @@ impl Stream {
             id,
             Watcher {
                 consumer,
-                window: window.clamp(1, limits::WINDOW_MAX),
+                window: window.min(limits::WINDOW_MAX),
                 auto_commit,
                 index_only,
                 from,
@@ -219,11 +232,24 @@ impl Stream {
         seat.last_ms = now_ms;
         if let Some(watcher) = seat.watcher.and_then(|id| self.watchers.get_mut(&id)) {
             watcher.sign_ms = now_ms;
+            self.changed.watchers.extend(seat.watcher);
         }
     }
 
-    /// What a connection must remember to be resumed. A window of 0 says that it is to be pushed nothing more.
-    pub(super) fn attachment(&self, id: WatcherId) -> Option<(Watch, Vec<Lease>)> {
+    /// Connections gave signs of life.
+    pub(super) fn heard_of(&mut self, now_ms: u64, signs: &[(WatcherId, u64)]) {
+        for (id, at_ms) in signs {
+            let Some(watcher) = self.watchers.get_mut(id) else { continue };
+            watcher.sign_ms = watcher.sign_ms.max((*at_ms).min(now_ms));
+            let group = self.groups.get_mut(&watcher.consumer.group);
+            if let Some(seat) = group.and_then(|group| group.consumers.get_mut(&watcher.consumer.user)) {
+                seat.last_ms = seat.last_ms.max(watcher.sign_ms);
+            }
+        }
+    }
+
+    /// What a connection must remember to be resumed.
+    pub(super) fn attachment(&self, id: WatcherId) -> Option<Remembered> {
         let watcher = self.watchers.get(&id)?;
         let group = self.groups.get(&watcher.consumer.group)?;
         let leases = watcher.leases.iter().filter_map(|index| {
@@ -234,12 +260,12 @@ impl Stream {
         let watch = Watch {
             consumer: watcher.consumer.clone(),
             start: Start::At(Index(watcher.from)),
-            window: if watcher.stopped { 0 } else { watcher.window },
+            window: watcher.window,
             auto_commit: watcher.auto_commit,
             index_only: watcher.index_only,
             filter: group.filter.clone(),
         };
-        Some((watch, leases.collect()))
+        Some(Remembered { watch, leases: leases.collect(), sign_ms: watcher.sign_ms, stopped: watcher.stopped })
     }
 
     /// Forgets the consumer that is gone longest and left nothing; false when there is none.

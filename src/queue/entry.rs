@@ -3,6 +3,7 @@
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use bytes::Bytes;
 use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
 /// Number of an entry in its queue, from 1, never used twice. 0 means "before the first".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,10 +67,42 @@ pub struct Entry {
 impl Entry {
     /// Encodes an entry. `tags` must hold everything it will ever be found by.
     pub fn encode(index: Index, lane: Lane, put_ms: u64, tags: Tags, data: Bytes) -> Self {
-        let mut frame = Frame { index: index.0, tags, data: Bytes::new(), message: String::new() };
-        let head_len = frame.encoded_len() as u32;
-        frame.data = data;
-        Self { index, lane, put_ms, head_len, frame: frame.encode_to_vec().into() }
+        Self::encode_with(index, lane, put_ms, &tags, None, &data)
+    }
+
+    /// Encodes an entry that has a tag more than those given. The same bytes as [`Frame`] would make, in one allocation:
+    /// this is what a put spends most of its time with.
+    pub(super) fn encode_with(
+        index: Index,
+        lane: Lane,
+        put_ms: u64,
+        tags: &Tags,
+        more: Option<(&str, &str)>,
+        data: &[u8],
+    ) -> Self {
+        let fields: usize = tags.iter().map(|(key, value)| tag_len(key, value)).sum();
+        let more_len = more.map_or(0, |(key, value)| tag_len(key, value));
+        let mut frame = Vec::with_capacity(fields + more_len + data.len() + 24);
+        if index.0 != 0 {
+            encode_key(1, WireType::Varint, &mut frame);
+            encode_varint(index.0, &mut frame);
+        }
+        // In the order of their keys.
+        let mut more = more;
+        for (key, value) in tags {
+            if let Some((more_key, more_value)) = more.take_if(|(more_key, _)| *more_key < key.as_str()) {
+                encode_tag(more_key, more_value, &mut frame);
+            }
+            encode_tag(key, value, &mut frame);
+        }
+        if let Some((key, value)) = more {
+            encode_tag(key, value, &mut frame);
+        }
+        let head_len = frame.len() as u32;
+        if !data.is_empty() {
+            encode_bytes(3, data, &mut frame);
+        }
+        Self { index, lane, put_ms, head_len, frame: frame.into() }
     }
 
     /// Index and tags without the body: what an index-only watcher is sent.
@@ -91,6 +124,30 @@ impl Entry {
     pub fn bytes(&self) -> u64 {
         self.frame.len() as u64
     }
+}
+
+/// An upper bound of what [`encode_tag`] writes.
+fn tag_len(key: &str, value: &str) -> usize {
+    key.len() + value.len() + 16
+}
+
+/// Appends one entry of the map of tags. Empty keys and values are left out, as the format has it.
+fn encode_tag(key: &str, value: &str, out: &mut Vec<u8>) {
+    let field_len =
+        |text: &str| if text.is_empty() { 0 } else { 1 + encoded_len_varint(text.len() as u64) + text.len() };
+    encode_key(2, WireType::LengthDelimited, out);
+    encode_varint((field_len(key) + field_len(value)) as u64, out);
+    for (field, text) in [(1, key), (2, value)] {
+        if !text.is_empty() {
+            encode_bytes(field, text.as_bytes(), out);
+        }
+    }
+}
+
+fn encode_bytes(field: u32, bytes: &[u8], out: &mut Vec<u8>) {
+    encode_key(field, WireType::LengthDelimited, out);
+    encode_varint(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
 }
 
 /// Tags an entry must carry, with equal values. An empty filter matches everything.
@@ -133,4 +190,37 @@ pub fn mark(key: &str, value: &str) -> Mark {
     let hash =
         bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     ((hash >> 32) as u32 ^ hash as u32).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn an_entry_is_encoded_as_its_frame_would_be() {
+        let pairs =
+            |pairs: &[(&str, &str)]| -> Tags { pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect() };
+        let long = "v".repeat(300);
+        let tags = [
+            pairs(&[]),
+            pairs(&[("a", "1")]),
+            pairs(&[("requestIe", ""), ("z", &long), ("", "x"), ("requestIc", "2"), ("", "")]),
+        ];
+        for tags in tags {
+            for more in [None, Some((TAG_REQUEST_ID, "id"))] {
+                for data in [&b""[..], b"x", &[7; 70_000]] {
+                    for index in [0, 1, 127, 128, u64::MAX] {
+                        let entry = Entry::encode_with(Index(index), Lane(3), 4, &tags, more, data);
+                        let mut all = tags.clone();
+                        all.extend(more.map(|(key, value)| (key.to_string(), value.to_string())));
+                        let mut frame = Frame { index, tags: all, ..Frame::default() };
+                        assert_eq!(entry.head(), frame.encode_to_vec());
+                        frame.data = Bytes::copy_from_slice(data);
+                        assert_eq!(entry.frame, frame.encode_to_vec());
+                    }
+                }
+            }
+        }
+    }
 }

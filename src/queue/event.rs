@@ -2,7 +2,7 @@
 
 use super::config::Settings;
 use super::entry::{Filter, Index, Lane, Tags};
-use super::watcher::Lease;
+use super::watcher::Remembered;
 use alloc::{string::String, vec::Vec};
 use bytes::Bytes;
 
@@ -67,9 +67,9 @@ pub struct Watch {
     pub consumer: ConsumerId,
     /// Where a new group begins; for an existing group only `Newest` matters (this consumer skips what is waiting).
     pub start: Start,
-    /// Most uncommitted entries at this consumer.
+    /// Most uncommitted entries at this consumer; with 0 it is pushed nothing.
     pub window: u32,
-    /// Entries are committed as they are pushed; the window does not count.
+    /// Entries are committed as they are pushed; of the window only matters whether it is 0.
     pub auto_commit: bool,
     /// Push index and tags without the body.
     pub index_only: bool,
@@ -87,11 +87,16 @@ pub enum Event {
     /// The client of a waiting request went away: nothing may be removed for it. No answer.
     Abandon(Ticket),
     /// A connection asks to watch. Answer: [`Reply::Attached`](super::Reply::Attached), before any push.
+    ///
+    /// Of a connection that watches already only the window changes. With a window of 0 a connection that does not watch
+    /// yet stays so: it takes nobody's place and no group begins.
     Attach(Ticket, WatcherId, Watch),
-    /// A connection that outlived the queue in memory, with the leases it remembers. No answer.
-    Resume(WatcherId, Watch, Vec<Lease>),
+    /// A connection that outlived the queue in memory, with what it remembers. No answer.
+    Resume(WatcherId, Remembered),
     /// A connection is gone. No answer; unknown watchers are ignored.
     Detach(WatcherId),
+    /// Connections, on either side, were heard of at these times, Unix milliseconds. No answer.
+    Alive(Vec<(WatcherId, u64)>),
     /// Entries are done. Answer: [`Reply::Done`](super::Reply::Done), also for unknown indexes.
     Commit(Ticket, ConsumerId, Vec<Index>),
     /// Entries are refused by their consumer. `code` and `reason` may be empty. Answer: [`Reply::Done`](super::Reply::Done).
@@ -142,7 +147,7 @@ impl Event {
             | Self::Stats(ticket)
             | Self::Count(ticket, ..)
             | Self::Search(ticket, ..) => Some(*ticket),
-            Self::Abandon(_) | Self::Resume(..) | Self::Detach(_) | Self::Tick => None,
+            Self::Abandon(_) | Self::Resume(..) | Self::Detach(_) | Self::Alive(_) | Self::Tick => None,
         }
     }
 }

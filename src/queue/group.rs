@@ -111,6 +111,11 @@ impl Group {
         self.open.contains_key(&entry.index) || self.is_fresh(entry.lane, entry.index) && self.filter.matches(entry)
     }
 
+    /// Whether it was given the entry and is done with it.
+    pub fn has_settled(&self, entry: &Entry) -> bool {
+        entry.index.0 >= self.start && !self.needs(entry) && self.filter.matches(entry)
+    }
+
     /// Whether a consumer that went away left entries that nobody holds now.
     pub fn has_left_entries(&self, user: &str) -> bool {
         self.returned.iter().any(|(_, index)| {

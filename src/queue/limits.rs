@@ -25,6 +25,10 @@ pub const NAME_BYTES_MAX: usize = 128;
 pub const BATCH_ENTRIES_MAX: usize = 10_000;
 /// Body bytes of one batched put: 16 MiB.
 pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Body bytes of puts that wait to be stored at one queue, until a flush takes them: 32 MiB. More are refused (429).
+pub const INBOX_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Body bytes of puts in one flush, if there is more than one put: 8 MiB. They are in memory several times on their way.
+pub const FLUSH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Entries of one get.
 pub const GET_ENTRIES_MAX: u64 = 10_000;
 /// Bytes one get returns at the most (the first entry always fits): 16 MiB.

@@ -43,13 +43,13 @@ pub use step::{Effect, Reply};
 
 use alloc::vec::Vec;
 use config::Settings;
-use event::{Watch, WatcherId};
+use event::WatcherId;
 use prost::Message;
 use refusal::StoreError;
 use step::{Record, Write};
 use store::{Side, Store, Stores};
 use stream::{Stream, Turn};
-use watcher::Lease;
+use watcher::Remembered;
 
 /// When the machine wants to be woken, Unix milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct Queue {
     rear_settings: Settings,
     main: Stream,
     rear: Stream,
+    /// The latest time told: a clock that is set back stands still here.
+    now_ms: u64,
 }
 
 impl Queue {
@@ -83,11 +85,12 @@ impl Queue {
         let rear_settings = rear_settings(&settings);
         let main = Stream::open(&settings, &mut stores.side(Side::Main))?;
         let rear = Stream::open(&rear_settings, &mut stores.side(Side::Rear))?;
-        Ok(Self { settings, rear_settings, main, rear })
+        Ok(Self { settings, rear_settings, main, rear, now_ms: 0 })
     }
 
     /// One turn: what happened, at what time. Effects are appended to `effects`, to be carried out once the store is
-    /// durable; several turns may share one flush. `Tick` and `Configure` concern both sides, whatever `side` says.
+    /// durable; several turns may share one flush. `Tick`, `Alive` and `Configure` concern both sides, whatever `side`
+    /// says.
     /// After an error drop the queue and the store and open both again.
     pub fn turn(
         &mut self,
@@ -98,9 +101,9 @@ impl Queue {
         effects: &mut Vec<Effect>,
     ) -> Result<(), StoreError> {
         match event {
-            Event::Tick => {
-                self.run(now_ms, Side::Main, Event::Tick, stores, effects)?;
-                self.run(now_ms, Side::Rear, Event::Tick, stores, effects)
+            Event::Tick | Event::Alive(_) => {
+                self.run(now_ms, Side::Main, event.clone(), stores, effects)?;
+                self.run(now_ms, Side::Rear, event, stores, effects)
             }
             Event::Configure(ticket, settings) => {
                 self.configure(settings, stores)?;
@@ -121,8 +124,8 @@ impl Queue {
     }
 
     /// What a connection must remember to be resumed: given back as [`Event::Resume`].
-    pub fn attachment(&self, watcher: WatcherId) -> Option<(Side, Watch, Vec<Lease>)> {
-        let of = |side, stream: &Stream| stream.attachment(watcher).map(|(watch, leases)| (side, watch, leases));
+    pub fn attachment(&self, watcher: WatcherId) -> Option<(Side, Remembered)> {
+        let of = |side, stream: &Stream| stream.attachment(watcher).map(|remembered| (side, remembered));
         of(Side::Main, &self.main).or_else(|| of(Side::Rear, &self.rear))
     }
 
@@ -139,6 +142,8 @@ impl Queue {
         stores: &mut impl Stores,
         effects: &mut Vec<Effect>,
     ) -> Result<(), StoreError> {
+        self.now_ms = self.now_ms.max(now_ms);
+        let now_ms = self.now_ms;
         // A connection that comes back must not be given what another, still to come back, holds.
         let resuming = matches!(event, Event::Resume(..));
         let (stream, settings, other) = match side {

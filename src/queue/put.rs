@@ -7,7 +7,7 @@ use super::step::{Receipt, Reply, Write};
 use super::store::Store;
 use super::stream::{DeadLetter, Stream, Turn};
 use super::{limits, request_id};
-use alloc::{string::ToString, vec::Vec};
+use alloc::vec::Vec;
 
 /// Bytes of framing an entry may have beside body and tags; for the byte bound only.
 const FRAMING_BYTES: u64 = 64;
@@ -99,20 +99,17 @@ impl Stream {
 
     /// Gives an entry its index and request id and stores it.
     fn append<S: Store>(&mut self, turn: &mut Turn<'_, S>, new: NewEntry) -> Result<Receipt, StoreError> {
-        let NewEntry { lane, mut tags, data, random } = new;
+        let NewEntry { lane, tags, data, random } = new;
         let index = turn.store.totals().next_index;
         // A request id made here is found by the index in it, so it gets no mark.
         let marks = marks(&tags);
-        let request_id = match tags.get(TAG_REQUEST_ID) {
-            Some(given) => given.clone(),
-            None => {
-                let made = request_id::make(random, index);
-                tags.insert(TAG_REQUEST_ID.to_string(), made.clone());
-                made
-            }
+        let (request_id, made) = match tags.get(TAG_REQUEST_ID) {
+            Some(given) => (given.clone(), false),
+            None => (request_id::make(random, index), true),
         };
         self.waiters.wake(&marks);
-        let entry = Entry::encode(index, lane, turn.now_ms, tags, data);
+        let more = made.then_some((TAG_REQUEST_ID, request_id.as_str()));
+        let entry = Entry::encode_with(index, lane, turn.now_ms, &tags, more, &data);
         turn.store.apply(Write::Append(entry, marks))?;
         self.timers.entry_put(turn.now_ms, turn.settings);
         Ok(Receipt { index, request_id })

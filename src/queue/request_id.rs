@@ -1,7 +1,7 @@
 //! Request ids made here carry the index of their entry, so that finding it costs neither a stored row nor a search.
 
 use super::entry::Index;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use uuid::{Builder, Uuid};
 
 /// Bytes of the UUID that hold the index: 9 to 15, 56 bits; indexes stay below 2^53.
@@ -14,7 +14,8 @@ pub fn make(random: u128, index: Index) -> String {
     for (to, from) in bytes.iter_mut().skip(INDEX_BYTES.start).zip(index.iter().skip(1)) {
         *to = *from;
     }
-    Builder::from_custom_bytes(bytes).into_uuid().to_string()
+    let id = Builder::from_custom_bytes(bytes).into_uuid();
+    String::from(&*id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
 }
 
 /// The index a request id carries, if it looks like one of ours.

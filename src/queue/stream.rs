@@ -106,8 +106,12 @@ impl Stream {
                 Ok(())
             }
             Event::Attach(ticket, id, watch) => self.attach(turn, ticket, id, watch),
-            Event::Resume(id, watch, leases) => self.resume(turn, id, watch, leases),
+            Event::Resume(id, remembered) => self.resume(turn, id, remembered),
             Event::Detach(id) => self.release(turn, id, 0),
+            Event::Alive(signs) => {
+                self.heard_of(turn.now_ms, &signs);
+                Ok(())
+            }
             Event::Commit(ticket, consumer, indexes) => self.commit(turn, ticket, consumer, &indexes),
             Event::Reject(ticket, consumer, indexes, rejection) => {
                 self.reject(turn, ticket, consumer, &indexes, rejection)

@@ -225,8 +225,8 @@ impl Stream {
                 }
                 left -= 1;
                 at = entry.index.next();
-                let wanted = self.groups.values().any(|group| group.filter.matches(&entry));
-                if wanted && !self.groups.values().any(|group| group.needs(&entry)) {
+                let settled = self.groups.values().any(|group| group.has_settled(&entry));
+                if settled && !self.groups.values().any(|group| group.needs(&entry)) {
                     turn.store.apply(Write::Remove(entry.index))?;
                 }
             }

@@ -1,7 +1,7 @@
 //! One live connection and what is out at it.
 
 use super::entry::{Index, Lane};
-use super::event::ConsumerId;
+use super::event::{ConsumerId, Watch};
 use super::limits;
 use alloc::vec::Vec;
 
@@ -16,6 +16,19 @@ pub struct Lease {
     pub since_ms: u64,
     /// Its bytes.
     pub bytes: u32,
+}
+
+/// What a connection must remember to be resumed after the machine was out of memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// How it watches; it begins at what it may be given.
+    pub watch: Watch,
+    /// What is out at it.
+    pub leases: Vec<Lease>,
+    /// Its last sign of life, Unix milliseconds.
+    pub sign_ms: u64,
+    /// It is about to leave and is to be pushed nothing more.
+    pub stopped: bool,
 }
 
 /// A live connection.
@@ -42,7 +55,8 @@ pub(super) struct Watcher {
 impl Watcher {
     /// Free places in its window.
     pub fn slots(&self) -> u32 {
-        if self.auto_commit { u32::MAX } else { self.window.saturating_sub(self.leases.len() as u32) }
+        let unlimited = self.auto_commit && self.window > 0;
+        if unlimited { u32::MAX } else { self.window.saturating_sub(self.leases.len() as u32) }
     }
 
     /// Whether it may be given one more entry.

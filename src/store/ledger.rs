@@ -9,7 +9,7 @@ use bytes::Bytes;
 use prost::Message;
 
 /// Version of everything stored; a row of its own, written with the first flush.
-pub const SCHEMA_VERSION: u8 = 1;
+pub const SCHEMA_VERSION: u8 = 2;
 /// Row of the version: one byte.
 pub const STATE_SCHEMA: StateId = StateId(0);
 
@@ -99,6 +99,10 @@ pub fn decode(row: Bytes) -> Result<Ledger, StoreError> {
 pub fn check_schema(row: Option<&Bytes>) -> Result<(), StoreError> {
     match row.map(Bytes::as_ref) {
         None | Some([SCHEMA_VERSION]) => Ok(()),
+        // Version 1 was never released.
+        Some([version]) if *version < SCHEMA_VERSION => Err(StoreError(format!(
+            "the queue was stored in format {version} and this program knows format {SCHEMA_VERSION} only; delete what is stored"
+        ))),
         Some([version]) => Err(StoreError(format!(
             "the queue was stored by a newer program (version {version}) and this one knows version {SCHEMA_VERSION}; run the newer program"
         ))),

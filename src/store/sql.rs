@@ -5,8 +5,9 @@ use super::rows::{Extent, LaneKey, RowSums, Rows, SegmentRow, StateId};
 use crate::queue::entry::{Index, Lane, Mark};
 use crate::queue::refusal::StoreError;
 use crate::queue::store::Side;
-use alloc::{format, string::String, vec, vec::Vec};
+use alloc::{collections::BTreeMap, format, string::String, vec, vec::Vec};
 use bytes::Bytes;
+use core::ops::Bound;
 
 /// A value of a column or parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,48 +28,95 @@ pub trait Sql {
 
 /// Rows in SQLite.
 ///
-/// `WITHOUT ROWID` and no further index: a write is one row. The lane is a blob that sorts like the number, as the
-/// platform's numbers are exact to 2^53 only. Small columns stand before the body, which lies on overflow pages, so
-/// that they are read without it.
+/// One integer key and no further index: a write is one row, and finding a row compares integers. (Keys of several
+/// columns need `WITHOUT ROWID`, and there SQLite reads every row it compares with from its first byte to its last: a
+/// mebibyte per step.) The key is side, place and first index, packed: see [`Key`]. A place stands for a lane; the lane
+/// itself is in the row, as a blob that sorts like the number, because the platform's numbers are exact to 2^53 only.
+/// Small columns stand before the body, which lies on overflow pages, so that they are read without it.
 pub struct SqlRows<S> {
     sql: S,
+    places: [Places; 2],
+}
+
+/// Which place each lane of a side has.
+#[derive(Debug, Default)]
+struct Places {
+    of: BTreeMap<Lane, u64>,
+    /// Whether these are exactly the lanes that have rows.
+    exact: bool,
+}
+
+/// Bits of a key for the first index: 2^43 entries are 28 years of 10,000 each second.
+const FIRST_BITS: u32 = 43;
+/// Places of one side: twice as many as there can be lanes with entries.
+const PLACES: u64 = 512;
+/// The largest index that can be stored.
+const INDEX_MAX: u64 = (1 << FIRST_BITS) - 1;
+
+/// All rows of one lane: keys `base` to `base + INDEX_MAX`. With 10 bits of side and place a key stays below 2^53.
+#[derive(Clone, Copy)]
+struct Key {
+    base: u64,
+}
+
+impl Key {
+    fn of(side: Side, place: u64) -> Self {
+        let side = match side {
+            Side::Main => 0,
+            Side::Rear => PLACES,
+        };
+        Self { base: (side + place) << FIRST_BITS }
+    }
+
+    /// The first key.
+    fn begin(self) -> SqlValue {
+        SqlValue::Int(self.base as i64)
+    }
+
+    /// The last key.
+    fn end(self) -> SqlValue {
+        self.at(Index(INDEX_MAX))
+    }
+
+    /// The key of a segment, or the last one when there can be none.
+    fn at(self, first: Index) -> SqlValue {
+        SqlValue::Int((self.base + first.0.min(INDEX_MAX)) as i64)
+    }
 }
 
 const CREATE_STATE: &str = "CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY, value BLOB)";
 const CREATE_SEGMENT: &str = "CREATE TABLE IF NOT EXISTS segment (\
-    side INTEGER NOT NULL, lane BLOB NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, \
-    count INTEGER NOT NULL, bytes INTEGER NOT NULL, head BLOB NOT NULL, marks BLOB, body BLOB NOT NULL, \
-    PRIMARY KEY (side, lane, first)) WITHOUT ROWID";
+    id INTEGER PRIMARY KEY, lane BLOB NOT NULL, last INTEGER NOT NULL, \
+    count INTEGER NOT NULL, bytes INTEGER NOT NULL, head BLOB NOT NULL, marks BLOB, body BLOB NOT NULL)";
 
 const STATE: &str = "SELECT value FROM state WHERE id = ?1";
 // REPLACE on a table with one index overwrites in place: one row written. An upsert would delete and insert.
 const PUT_STATE: &str = "REPLACE INTO state (id, value) VALUES (?1, ?2)";
-const LANE_FIRST: &str = "SELECT lane FROM segment WHERE side = ?1 ORDER BY lane LIMIT 1";
-const LANE_ABOVE: &str = "SELECT lane FROM segment WHERE side = ?1 AND lane > ?2 ORDER BY lane LIMIT 1";
-const TAIL: &str = "SELECT first, last, count, bytes, head FROM segment \
-    WHERE side = ?1 AND lane = ?2 ORDER BY first DESC LIMIT 1";
-const SEGMENT_FROM: &str = "SELECT first, last, count, bytes, head, marks, body FROM segment \
-    WHERE side = ?1 AND lane = ?2 AND last >= ?3 AND first >= coalesce((SELECT first FROM segment \
-    WHERE side = ?1 AND lane = ?2 AND first <= ?3 ORDER BY first DESC LIMIT 1), 0) ORDER BY first LIMIT 1";
-const SEGMENT_UPTO: &str = "SELECT first, last, count, bytes, head, marks, body FROM segment \
-    WHERE side = ?1 AND lane = ?2 AND first <= ?3 ORDER BY first DESC LIMIT 1";
-const SEGMENT_MARKED: &str = "SELECT first, last, count, bytes, head, marks, body FROM segment \
-    WHERE side = ?1 AND lane = ?2 AND first > ?3 AND instr(marks, ?4) > 0 AND instr(marks, ?5) > 0 \
-    AND instr(marks, ?6) > 0 AND instr(marks, ?7) > 0 ORDER BY first LIMIT 1";
+const LANE_FROM: &str = "SELECT id, lane FROM segment WHERE id >= ?1 AND id <= ?2 ORDER BY id LIMIT 1";
+const TAIL: &str = "SELECT id, last, count, bytes, head FROM segment \
+    WHERE id >= ?1 AND id <= ?2 ORDER BY id DESC LIMIT 1";
+const SEGMENT_FROM: &str = "SELECT id, last, count, bytes, head, marks, body FROM segment \
+    WHERE id >= coalesce((SELECT id FROM segment WHERE id >= ?1 AND id <= ?3 ORDER BY id DESC LIMIT 1), ?1) \
+    AND id <= ?2 AND last >= ?4 ORDER BY id LIMIT 1";
+const SEGMENT_UPTO: &str = "SELECT id, last, count, bytes, head, marks, body FROM segment \
+    WHERE id >= ?1 AND id <= ?2 ORDER BY id DESC LIMIT 1";
+const SEGMENT_MARKED: &str = "SELECT id, last, count, bytes, head, marks, body FROM segment \
+    WHERE id > ?1 AND id <= ?2 AND instr(marks, ?3) > 0 AND instr(marks, ?4) > 0 \
+    AND instr(marks, ?5) > 0 AND instr(marks, ?6) > 0 ORDER BY id LIMIT 1";
 const SUMS: &str = "SELECT count(*), coalesce(sum(count), 0), coalesce(sum(bytes), 0) FROM segment \
-    WHERE side = ?1 AND lane = ?2 AND first < ?4 AND last < ?4 AND last >= ?3";
-const PUT_SEGMENT: &str = "REPLACE INTO segment (side, lane, first, last, count, bytes, head, marks, body) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-const DELETE_SEGMENT: &str = "DELETE FROM segment WHERE side = ?1 AND lane = ?2 AND first = ?3";
-const COUNT_BELOW: &str = "SELECT count(*) FROM segment WHERE side = ?1 AND lane = ?2 AND first < ?3 AND last < ?3";
-const DELETE_BELOW: &str = "DELETE FROM segment WHERE side = ?1 AND lane = ?2 AND first < ?3 AND last < ?3";
+    WHERE id >= ?1 AND id < ?2 AND last >= ?3 AND last < ?4";
+const PUT_SEGMENT: &str = "REPLACE INTO segment (id, lane, last, count, bytes, head, marks, body) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+const DELETE_SEGMENT: &str = "DELETE FROM segment WHERE id = ?1";
+const COUNT_BELOW: &str = "SELECT count(*) FROM segment WHERE id >= ?1 AND id < ?2 AND last < ?3";
+const DELETE_BELOW: &str = "DELETE FROM segment WHERE id >= ?1 AND id < ?2 AND last < ?3";
 
 impl<S: Sql> SqlRows<S> {
     /// Makes the tables if they are missing.
     pub fn open(mut sql: S) -> Result<Self, StoreError> {
         sql.exec(CREATE_STATE, &[])?;
         sql.exec(CREATE_SEGMENT, &[])?;
-        Ok(Self { sql })
+        Ok(Self { sql, places: Default::default() })
     }
 
     /// The connection.
@@ -94,6 +142,57 @@ impl<S: Sql> SqlRows<S> {
         let extent = columns.extent()?;
         Ok(Some(SegmentRow { extent, head: columns.blob()?, marks: columns.blob()?, body: columns.blob()? }))
     }
+
+    /// The lanes of a side that have rows, and maybe some that had.
+    fn places(&mut self, side: Side) -> &mut Places {
+        &mut self.places[usize::from(side == Side::Rear)]
+    }
+
+    /// Looks which lanes of a side have rows: one row is read for each.
+    fn look(&mut self, side: Side) -> Result<(), StoreError> {
+        let mut of = BTreeMap::new();
+        let mut place = 0;
+        while place < PLACES {
+            let range = [Key::of(side, place).begin(), Key::of(side, PLACES - 1).end()];
+            let Some(mut columns) = self.one(LANE_FROM, &range)? else { break };
+            let id = columns.number()?;
+            place = (id >> FIRST_BITS) % PLACES;
+            if of.insert(columns.lane()?, place).is_some() {
+                return Err(StoreError(String::from("a lane is stored in two places")));
+            }
+            place += 1;
+        }
+        *self.places(side) = Places { of, exact: true };
+        Ok(())
+    }
+
+    /// The key of a lane that has rows; `None` for one that has none.
+    fn key(&mut self, key: LaneKey) -> Result<Option<Key>, StoreError> {
+        let known = |rows: &mut Self| rows.places(key.side).of.get(&key.lane).map(|place| Key::of(key.side, *place));
+        if let Some(found) = known(self) {
+            return Ok(Some(found));
+        }
+        if !self.places(key.side).exact {
+            self.look(key.side)?;
+        }
+        Ok(known(self))
+    }
+
+    /// The key of a lane that is to get a row.
+    fn make_key(&mut self, key: LaneKey) -> Result<Key, StoreError> {
+        if let Some(found) = self.key(key)? {
+            return Ok(found);
+        }
+        if self.places(key.side).of.len() as u64 >= PLACES {
+            self.look(key.side)?;
+        }
+        let places = self.places(key.side);
+        let free = (0..PLACES).find(|place| !places.of.values().any(|taken| taken == place));
+        let place = free.ok_or_else(|| StoreError(format!("there are more than {PLACES} lanes")))?;
+        places.of.insert(key.lane, place);
+        places.exact = false;
+        Ok(Key::of(key.side, place))
+    }
 }
 
 impl<S: Sql> Rows for SqlRows<S> {
@@ -107,31 +206,32 @@ impl<S: Sql> Rows for SqlRows<S> {
     }
 
     fn lane_above(&mut self, side: Side, above: Option<Lane>) -> Result<Option<Lane>, StoreError> {
-        let columns = match above {
-            Some(lane) => self.one(LANE_ABOVE, &[side_value(side), lane_value(lane)]),
-            None => self.one(LANE_FIRST, &[side_value(side)]),
-        };
-        columns?.map(|mut columns| columns.lane()).transpose()
+        if !self.places(side).exact {
+            self.look(side)?;
+        }
+        let from = above.map_or(Bound::Unbounded, Bound::Excluded);
+        Ok(self.places(side).of.range((from, Bound::Unbounded)).next().map(|(lane, _)| *lane))
     }
 
     fn tail(&mut self, key: LaneKey) -> Result<Option<(Extent, Bytes)>, StoreError> {
-        let columns = self.one(TAIL, &place(key))?;
+        let Some(key) = self.key(key)? else { return Ok(None) };
+        let columns = self.one(TAIL, &[key.begin(), key.end()])?;
         columns.map(|mut columns| Ok((columns.extent()?, columns.blob()?))).transpose()
     }
 
     fn segment_from(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
-        let [side, lane] = place(key);
-        self.segment(SEGMENT_FROM, &[side, lane, bound(at)])
+        let Some(key) = self.key(key)? else { return Ok(None) };
+        self.segment(SEGMENT_FROM, &[key.begin(), key.end(), key.at(at), bound(at)])
     }
 
     fn segment_upto(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
-        let [side, lane] = place(key);
-        self.segment(SEGMENT_UPTO, &[side, lane, bound(at)])
+        let Some(key) = self.key(key)? else { return Ok(None) };
+        self.segment(SEGMENT_UPTO, &[key.begin(), key.at(at)])
     }
 
     fn segment_marked(&mut self, key: LaneKey, above: Index, marks: &[Mark]) -> Result<Option<SegmentRow>, StoreError> {
-        let [side, lane] = place(key);
-        let mut params = vec![side, lane, bound(above)];
+        let Some(key) = self.key(key)? else { return Ok(None) };
+        let mut params = vec![key.at(above), key.end()];
         // Fewer marks than parameters are asked for again.
         let asked = marks.iter().cycle().take(SEARCH_MARKS_MAX);
         params.extend(asked.map(|mark| SqlValue::Blob(Bytes::copy_from_slice(mark))));
@@ -139,30 +239,36 @@ impl<S: Sql> Rows for SqlRows<S> {
     }
 
     fn sums(&mut self, key: LaneKey, from: Index, below: Index) -> Result<RowSums, StoreError> {
-        let [side, lane] = place(key);
-        let Some(mut columns) = self.one(SUMS, &[side, lane, bound(from), bound(below)])? else {
+        let Some(key) = self.key(key)? else { return Ok(RowSums::default()) };
+        let Some(mut columns) = self.one(SUMS, &[key.begin(), key.at(below), bound(from), bound(below)])? else {
             return Ok(RowSums::default());
         };
         Ok(RowSums { rows: columns.number()?, count: columns.number()?, bytes: columns.number()? })
     }
 
     fn put_segment(&mut self, key: LaneKey, row: SegmentRow) -> Result<(), StoreError> {
-        let [side, lane] = place(key);
         let Extent { first, last, count, bytes } = row.extent;
-        let numbers = [exact(first.0)?, exact(last.0)?, exact(count)?, exact(bytes)?];
-        let [first, last, count, bytes] = numbers;
+        if last.0 > INDEX_MAX {
+            return Err(StoreError(format!("index {} is too large to be stored", last.0)));
+        }
+        let (lane, key) = (lane_value(key.lane), self.make_key(key)?);
+        let [last, count, bytes] = [exact(last.0)?, exact(count)?, exact(bytes)?];
         let [head, marks, body] = [row.head, row.marks, row.body].map(blob_value);
-        self.sql.exec(PUT_SEGMENT, &[side, lane, first, last, count, bytes, head, marks, body]).map(drop)
+        self.sql.exec(PUT_SEGMENT, &[key.at(first), lane, last, count, bytes, head, marks, body]).map(drop)
     }
 
     fn delete_segment(&mut self, key: LaneKey, first: Index) -> Result<(), StoreError> {
-        let [side, lane] = place(key);
-        self.sql.exec(DELETE_SEGMENT, &[side, lane, exact(first.0)?]).map(drop)
+        let side = key.side;
+        let Some(key) = self.key(key)? else { return Ok(()) };
+        self.places(side).exact = false;
+        self.sql.exec(DELETE_SEGMENT, &[key.at(first)]).map(drop)
     }
 
     fn delete_below(&mut self, key: LaneKey, below: Index) -> Result<u64, StoreError> {
-        let [side, lane] = place(key);
-        let params = [side, lane, bound(below)];
+        let side = key.side;
+        let Some(key) = self.key(key)? else { return Ok(0) };
+        self.places(side).exact = false;
+        let params = [key.begin(), key.at(below), bound(below)];
         let count = match self.one(COUNT_BELOW, &params)? {
             Some(mut columns) => columns.number()?,
             None => 0,
@@ -186,17 +292,6 @@ fn exact(number: u64) -> Result<SqlValue, StoreError> {
 /// A number that is compared with stored ones: none of them is larger than the largest.
 fn bound(index: Index) -> SqlValue {
     SqlValue::Int(index.0.min(EXACT_MAX) as i64)
-}
-
-fn place(key: LaneKey) -> [SqlValue; 2] {
-    [side_value(key.side), lane_value(key.lane)]
-}
-
-fn side_value(side: Side) -> SqlValue {
-    SqlValue::Int(match side {
-        Side::Main => 0,
-        Side::Rear => 1,
-    })
 }
 
 /// No bytes are stored as NULL: some drivers cannot tell an empty blob from it.
@@ -237,7 +332,7 @@ impl Columns {
     }
 
     fn extent(&mut self) -> Result<Extent, StoreError> {
-        let (first, last) = (Index(self.number()?), Index(self.number()?));
+        let (first, last) = (Index(self.number()? & INDEX_MAX), Index(self.number()?));
         Ok(Extent { first, last, count: self.number()?, bytes: self.number()? })
     }
 }

@@ -96,7 +96,7 @@ pub fn path_and_query(url: &str) -> (&str, &str) {
     (if path.is_empty() { "/" } else { path }, query)
 }
 
-/// Whether a request is for the API. Everything under `/api/predict/` is. On the bare paths `/` and `/sink` these are:
+/// Whether a request is for the API. Everything under `/api/` is. On the bare paths `/` and `/sink` these are:
 /// any `POST`, `PUT` or `DELETE`, any request with an `Authorization` header (even an empty one, which some clients
 /// send), and any request with a reserved parameter (`_attrs_`, `_watch_`, ...). All else is for the web page.
 pub fn is_api(head: &Head) -> bool {
@@ -104,7 +104,7 @@ pub fn is_api(head: &Head) -> bool {
         let name = piece.split_once('=').map_or(piece, |(name, _)| name);
         query::decode(name, true).is_ok_and(|name| RESERVED.contains(&name.as_str()))
     };
-    head.path.starts_with(PREFIX)
+    head.path.starts_with("/api/")
         || bare(head.path).is_some()
             && (matches!(head.method, "POST" | "PUT" | "DELETE")
                 || (head.header)("Authorization").is_some()

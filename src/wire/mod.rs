@@ -5,9 +5,11 @@
 //! 1. [`address::is_api`] tells API requests from requests for the web page, [`Address::parse`] names the queue, and
 //!    [`auth::check`] compares the token.
 //! 2. [`request::parse`] turns method, path, query and headers into a [`Call`], or into the [`Answer`] that refuses it.
-//! 3. Where the body matters beyond being stored, it is read by [`rejection::parse`] or [`settings::Patch::parse`].
+//! 3. Where the body matters beyond being stored, it is read by [`batch::Batch::read`], [`rejection::parse`] or
+//!    [`settings::Patch::parse`].
 //! 4. [`Call::form`] says how the reply is to be written; [`answer`] writes it.
-//! 5. A watch is sent frames: one per WebSocket message, or [`frame::delimited`] in an HTTP stream.
+//! 5. A watch is sent frames: one per WebSocket message, [`frame::delimited`] in an HTTP stream, or as messages of our
+//!    own protocol, [`socket`].
 //!
 //! Invariants: nothing a client sends panics or leads to a 5xx; nothing here knows time, storage or the platform.
 //! `docs/protocol.md` is the same in prose and must change with it.
@@ -15,7 +17,9 @@
 pub mod address;
 pub mod attributes;
 pub mod auth;
+pub mod batch;
 pub mod duration;
+mod fields;
 pub mod frame;
 mod json;
 pub mod operation;
@@ -24,6 +28,8 @@ pub mod rejection;
 pub mod request;
 pub mod scalar;
 pub mod settings;
+pub mod socket;
+pub mod stamp;
 pub mod status;
 
 pub use address::Address;

@@ -1,11 +1,14 @@
 //! Which operation a request asks for, and its parameters.
 
 use super::address::Address;
-use super::query::{Query, check_tags};
+use super::batch::{Batch, Format};
+use super::query::Query;
 use super::request::{HEADER_PRIORITY, Head, Operation, Transport, consumer};
 use super::scalar::{self, shown};
+use super::socket;
+use super::stamp::Stamp;
 use super::status::{Answer, Encoding};
-use crate::queue::entry::{Filter, Index, Lane, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
+use crate::queue::entry::{Filter, Index, Lane};
 use crate::queue::event::{Get, Start, Watch};
 use crate::queue::limits;
 use alloc::{format, string::ToString, vec::Vec};
@@ -21,13 +24,14 @@ pub const TAG_PATH: &str = "Path";
 const EARLY_MS: u64 = 100;
 
 /// Parameters that select an operation, each with the methods it belongs to.
-const MARKERS: [(&str, &str); 8] = [
+const MARKERS: [(&str, &str); 9] = [
     ("_attrs_", "GET"),
     ("_count_", "GET"),
     ("_search_", "GET"),
     ("_watch_", "GET"),
     ("_settings_", "GET, PUT"),
     ("_eos_", "POST"),
+    ("_batch_", "POST"),
     ("_negative_", "PUT"),
     ("_trunc_", "DELETE"),
 ];
@@ -64,7 +68,13 @@ fn check_markers(method: &str, query: &Query) -> Result<(), Answer> {
 fn read(head: &Head, query: &Query) -> Result<Operation, Answer> {
     let upgrade = (head.header)("Upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
     if query.flag("_watch_")? {
-        return watch(head, query, if upgrade { Transport::Socket } else { Transport::Stream });
+        let offered = (head.header)("Sec-WebSocket-Protocol").unwrap_or_default();
+        let transport = match upgrade {
+            true if socket::is_offered(&offered) => Transport::Session,
+            true => Transport::Socket,
+            false => Transport::Stream,
+        };
+        return watch(head, query, transport);
     }
     if upgrade {
         return Err(Answer::bad("a WebSocket is for watching; add _watch_=true"));
@@ -129,12 +139,14 @@ fn start(query: &Query) -> Result<Start, Answer> {
 fn watch(head: &Head, query: &Query, transport: Transport) -> Result<Operation, Answer> {
     let auto_commit = query.flag("_auto_commit_")?;
     let window = query.unsigned("_window_")?.unwrap_or(limits::WINDOW_DEFAULT.into());
-    if window == 0 && !auto_commit {
+    // A session may begin without being pushed anything.
+    let least = if transport == Transport::Session { 0 } else { 1 };
+    if window < least && !auto_commit {
         return Err(Answer::bad(
             "_window_ must be at least 1; it is how many uncommitted entries may be at this consumer",
         ));
     }
-    let window = window.clamp(1, limits::WINDOW_MAX.into()) as u32;
+    let window = window.clamp(least, limits::WINDOW_MAX.into()) as u32;
     let watch = Watch {
         consumer: consumer(head)?,
         start: start(query)?,
@@ -157,30 +169,19 @@ fn post(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Op
         }
         (None, None) => 0,
     };
-    Ok(Operation::Put { lane: Lane(lane), tags: put_tags(head, query, address, now_ms)? })
-}
-
-/// The caller's tags and those the service adds. A tag the caller gives for the content type wins over the header, and
-/// the sink keeps the stamp of the input queue, so that a consumer can pass on the tags it got; the queue's own stamp is
-/// always new.
-fn put_tags(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Tags, Answer> {
-    let mut tags = query.tags.clone();
-    if tags.get(TAG_REQUEST_ID).is_some_and(|id| id.is_empty()) {
-        tags.remove(TAG_REQUEST_ID);
+    let (lane, mut tags) = (Lane(lane), query.tags.clone());
+    let stamp = Stamp::new(address.sink, now_ms, &address.suffix);
+    let content_type = (head.header)("Content-Type").filter(|value| !value.is_empty());
+    if query.flag("_batch_")? {
+        let format = Format::of(&content_type.unwrap_or_default())?;
+        let encoding = if accepts_protobuf(head) { Encoding::Protobuf } else { Encoding::Json };
+        return Ok(Operation::Batch { batch: Batch { format, lane, tags, stamp }, encoding });
     }
-    if tags.get(TAG_REQUEST_ID).is_some_and(|id| id.chars().any(char::is_control)) {
-        return Err(Answer::bad("requestId must not contain control characters, because it is sent back in a header"));
-    }
-    let stamp = if address.sink { "sink" } else { "source" };
-    tags.insert(format!("{TAG_TIME_PREFIX}{stamp}"), now_ms.to_string());
-    if let Some(content_type) = (head.header)("Content-Type").filter(|value| !value.is_empty()) {
+    // A tag the caller gives for the content type wins over the header.
+    if let Some(content_type) = content_type {
         tags.entry(TAG_CONTENT_TYPE.into()).or_insert(content_type);
     }
-    if !address.suffix.is_empty() {
-        tags.insert(TAG_PATH.into(), address.suffix.clone());
-    }
-    check_tags(&tags)?;
-    Ok(tags)
+    Ok(Operation::Put { lane, tags: stamp.complete(tags)? })
 }
 
 fn settle(query: &Query) -> Result<Operation, Answer> {

@@ -7,10 +7,11 @@ use crate::queue::limits;
 use alloc::{format, string::String, vec::Vec};
 
 /// Every reserved parameter. `_delete_` belongs to an early client and has no effect.
-pub const RESERVED: [&str; 20] = [
+pub const RESERVED: [&str; 21] = [
     "_attrs_",
     "_auto_commit_",
     "_auto_delete_",
+    "_batch_",
     "_count_",
     "_delete_",
     "_eos_",

@@ -10,8 +10,7 @@ use alloc::{format, string::String};
 /// The grammar of codes, as it stands in the vendor's client: its dot is any character but a line feed.
 pub const GRAMMAR: &str = "^([A-Z][a-z]*)+(.[A-Z][a-z]*)?$|^[0-9]+$";
 
-/// Reads the form body of a negative commit. Both fields may be missing or empty. A reason that is too long is cut,
-/// because losing its end is better than losing the rejection.
+/// Reads the form body of a negative commit. Both fields may be missing or empty.
 pub fn parse(body: &[u8]) -> Result<Rejection, Answer> {
     let text = core::str::from_utf8(body).map_err(|_| {
         Answer::bad("the body of a negative commit is not UTF-8; send a form with _code_ and _reason_, or nothing")
@@ -29,6 +28,11 @@ pub fn parse(body: &[u8]) -> Result<Rejection, Answer> {
             }
         }
     }
+    checked(rejection)
+}
+
+/// Checks code and reason. A reason that is too long is cut, because losing its end is better than losing the rejection.
+pub fn checked(mut rejection: Rejection) -> Result<Rejection, Answer> {
     check_code(&rejection.code).map_err(Answer::bad)?;
     let cut = (0..=REASON_BYTES_MAX.min(rejection.reason.len())).rfind(|end| rejection.reason.is_char_boundary(*end));
     rejection.reason.truncate(cut.unwrap_or(0));

@@ -4,6 +4,7 @@
 //! uses is refused by [`Query`], since it is a misspelling.
 
 use super::address::Address;
+use super::batch::Batch;
 use super::operation;
 use super::query::Query;
 use super::scalar::{self, shown};
@@ -66,6 +67,13 @@ pub enum Operation {
         lane: Lane,
         /// Tags, time stamp included.
         tags: Tags,
+    },
+    /// Store the entries in the body.
+    Batch {
+        /// What is known before the body.
+        batch: Batch,
+        /// How the answer is written; never raw.
+        encoding: Encoding,
     },
     /// Read.
     Get {
@@ -134,6 +142,8 @@ pub enum Operation {
 pub enum Transport {
     /// One frame per binary WebSocket message.
     Socket,
+    /// Messages of our own protocol on a WebSocket: see [`socket`](super::socket).
+    Session,
     /// Length-delimited frames in an endless body: see [`frame::delimited`](super::frame::delimited).
     Stream,
 }
@@ -165,6 +175,7 @@ impl Call {
     /// How the reply is to be written.
     pub fn form(&self) -> Form {
         match &self.operation {
+            Operation::Batch { encoding, .. } => Form::Batch(*encoding),
             Operation::Get { encoding, .. } => Form::Entries(*encoding),
             Operation::Attributes { encoding } => Form::Attributes(*encoding, self.address.clone(), self.side),
             Operation::Settings => Form::Settings,

@@ -10,9 +10,10 @@ use crate::queue::step::{Delivery, Receipt, Reply};
 use crate::queue::store::Side;
 use alloc::{borrow::Cow, format, string::String, string::ToString, vec, vec::Vec};
 use bytes::Bytes;
+use prost::Message;
 
 const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const BINARY: &str = "application/octet-stream";
 /// Header with the request id of a put entry, and of an entry got raw.
 pub const HEADER_REQUEST_ID: &str = "X-Eas-Queueservice-Request-Id";
@@ -73,6 +74,8 @@ pub enum Form {
     Plain,
     /// Entries.
     Entries(Encoding),
+    /// Receipts of a batch.
+    Batch(Encoding),
     /// Attributes of a queue.
     Attributes(Encoding, Address, Side),
     /// Settings of a queue.
@@ -83,7 +86,11 @@ pub enum Form {
 /// [`Call::form`](super::Call::form).
 pub fn answer(form: &Form, reply: Reply) -> Answer {
     match reply {
-        Reply::Put(receipts) => put(&receipts),
+        Reply::Put(receipts) => match form {
+            Form::Batch(Encoding::Protobuf) => Answer::new(200, PROTOBUF, frame_receipts(&receipts)),
+            Form::Batch(_) => Answer::new(200, JSON, json_receipts(&receipts)),
+            _ => put(&receipts),
+        },
         Reply::Entries(deliveries) => match form {
             Form::Entries(encoding) => entries(*encoding, &deliveries),
             _ => entries(Encoding::Json, &deliveries),
@@ -119,6 +126,31 @@ pub fn refused(refusal: &Refusal) -> Answer {
         answer.headers.push(("Retry-After", RETRY_AFTER_S.into()));
     }
     answer
+}
+
+/// Receipts of a batch, in its order.
+fn json_receipts(receipts: &[Receipt]) -> String {
+    let mut out = String::from("{\"indexes\":[");
+    for (position, receipt) in receipts.iter().enumerate() {
+        out.push_str(if position > 0 { "," } else { "" });
+        out.push_str(&receipt.index.0.to_string());
+    }
+    out.push_str("],\"requestIds\":[");
+    for (position, receipt) in receipts.iter().enumerate() {
+        out.push_str(if position > 0 { "," } else { "" });
+        json::string(&mut out, &receipt.request_id);
+    }
+    out.push_str("]}\n");
+    out
+}
+
+/// Receipts of a batch as frames with an index and the tag `requestId`.
+fn frame_receipts(receipts: &[Receipt]) -> Vec<u8> {
+    let frame = |receipt: &Receipt| {
+        let tags = [(TAG_REQUEST_ID.to_string(), receipt.request_id.clone())].into();
+        Frame { index: receipt.index.0, tags, ..Frame::default() }.encode_to_vec().into()
+    };
+    frame::list(&receipts.iter().map(frame).collect::<Vec<Bytes>>())
 }
 
 /// The index in decimal and nothing else, because clients parse the whole body as a number. Several entries: their

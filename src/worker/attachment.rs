@@ -3,7 +3,7 @@
 use crate::queue::entry::{Filter, Index, Lane, Tags};
 use crate::queue::event::{ConsumerId, Start, Watch, WatcherId};
 use crate::queue::store::Side;
-use crate::queue::watcher::Lease;
+use crate::queue::watcher::{Lease, Remembered};
 use prost::Message;
 
 use super::sockets::ATTACHMENT_BYTES_MAX;
@@ -38,20 +38,39 @@ struct Record {
     since_steps: Vec<i64>,
     #[prost(uint32, repeated, tag = "13")]
     bytes: Vec<u32>,
+    /// It speaks our own protocol.
+    #[prost(bool, tag = "14")]
+    session: bool,
+    /// It puts into the sink.
+    #[prost(bool, tag = "15")]
+    sink: bool,
+    /// It does not watch yet.
+    #[prost(bool, tag = "16")]
+    idle: bool,
+    #[prost(uint64, tag = "17")]
+    sign_ms: u64,
+    #[prost(bool, tag = "18")]
+    stopped: bool,
 }
+
+/// Stands for a watch of new entries only.
+const FROM_NEWEST: u64 = u64::MAX;
 
 /// A connection as it was when the object was last awake.
 pub struct Attachment {
     pub watcher: WatcherId,
     pub side: Side,
-    pub watch: Watch,
-    pub leases: Vec<Lease>,
+    pub remembered: Remembered,
+    /// For a session: whether it is one of a sink.
+    pub session: Option<bool>,
+    /// It does not watch yet.
+    pub idle: bool,
 }
 
 impl Attachment {
     /// As bytes that fit.
     pub fn encode(&self) -> Vec<u8> {
-        let mut kept = self.leases.len();
+        let mut kept = self.remembered.leases.len();
         loop {
             let bytes = self.record(kept).encode_to_vec();
             if bytes.len() <= ATTACHMENT_BYTES_MAX || kept == 0 {
@@ -62,24 +81,30 @@ impl Attachment {
     }
 
     fn record(&self, kept: usize) -> Record {
-        let start = match self.watch.start {
+        let watch = &self.remembered.watch;
+        let start = match watch.start {
             Start::At(index) => index.0,
-            Start::Newest => 0,
+            Start::Newest => FROM_NEWEST,
         };
         let mut record = Record {
             watcher: self.watcher.0,
             rear: self.side == Side::Rear,
-            group: self.watch.consumer.group.clone(),
-            user: self.watch.consumer.user.clone(),
+            group: watch.consumer.group.clone(),
+            user: watch.consumer.user.clone(),
             from: start,
-            window: self.watch.window,
-            auto_commit: self.watch.auto_commit,
-            index_only: self.watch.index_only,
-            filter: self.watch.filter.0.clone(),
+            window: watch.window,
+            auto_commit: watch.auto_commit,
+            index_only: watch.index_only,
+            filter: watch.filter.0.clone(),
+            session: self.session.is_some(),
+            sink: self.session == Some(true),
+            idle: self.idle,
+            sign_ms: self.remembered.sign_ms,
+            stopped: self.remembered.stopped,
             ..Record::default()
         };
         let (mut index, mut lane, mut since) = (0, 0, 0);
-        for lease in self.leases.iter().take(kept) {
+        for lease in self.remembered.leases.iter().take(kept) {
             record.index_steps.push(lease.index.0.wrapping_sub(index));
             record.lane_steps.push(lease.lane.0.wrapping_sub(lane));
             record.since_steps.push((lease.since_ms as i64).wrapping_sub(since));
@@ -104,13 +129,15 @@ impl Attachment {
         let leases = leases.collect();
         let watch = Watch {
             consumer: ConsumerId { group: record.group, user: record.user },
-            start: Start::At(Index(record.from)),
+            start: if record.from == FROM_NEWEST { Start::Newest } else { Start::At(Index(record.from)) },
             window: record.window,
             auto_commit: record.auto_commit,
             index_only: record.index_only,
             filter: Filter(record.filter),
         };
         let side = if record.rear { Side::Rear } else { Side::Main };
-        Some(Self { watcher: WatcherId(record.watcher), side, watch, leases })
+        let session = record.session.then_some(record.sink);
+        let remembered = Remembered { watch, leases, sign_ms: record.sign_ms, stopped: record.stopped };
+        Some(Self { watcher: WatcherId(record.watcher), side, remembered, session, idle: record.idle })
     }
 }

@@ -5,42 +5,39 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     rc::Rc,
     time::Duration,
 };
 
-use bytes::Bytes;
-use futures_channel::{mpsc, oneshot};
-use futures_util::future::{Either, select};
+use futures_channel::oneshot;
 use wasm_bindgen_futures::spawn_local;
 use worker::{Delay, Env, Response, State};
 
 use super::{
     alarm::Alarm,
     attachment::Attachment,
+    connections::{Asking, Connection},
     departure::Departure,
     faults::Faults,
+    inbox::Inbox,
     rows::Database,
-    sockets::{Socket, Sockets},
+    session::{self, Debt, Outbox, Terms},
+    sockets::Sockets,
     storage::Storage,
 };
 use crate::queue::{
     Effect, Event, Queue, Reply,
     config::Settings,
-    event::{Ticket, Watch, WatcherId},
+    event::{Ticket, WatcherId},
     refusal::StoreError,
-    step::{CloseReason, Delivery},
     store::Side,
 };
 use crate::store::{SegmentStore, sql::SqlRows};
 use crate::wire::{
-    Transport, frame,
+    Answer, Transport,
     settings::{self, Patch},
 };
-
-/// Events of one flush; more wait for the next one.
-const BATCH_EVENTS_MAX: usize = 1_000;
 
 /// After a failed flush the queue is opened again this much later, if no event came before; doubled with each failure.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -59,50 +56,39 @@ pub enum Outcome {
 type Store = SegmentStore<SqlRows<Database>>;
 type Batch = Vec<(Side, Event)>;
 
-/// Where frames go.
-enum Connection {
-    Socket(Socket),
-    Stream {
-        frames: mpsc::UnboundedSender<worker::Result<Vec<u8>>>,
-        /// Dropped with the connection: nobody needs to look out for its client any more.
-        _open: oneshot::Sender<()>,
-    },
-}
-
-/// A watch that is asked for and not yet accepted.
-struct Asking {
-    id: WatcherId,
-    side: Side,
-    transport: Transport,
-    /// Tells when the client of an endless body is gone; sockets tell it themselves.
-    gone: Option<Departure>,
+/// Who is owed an answer.
+enum Owed {
+    Request(oneshot::Sender<Outcome>),
+    Session(Debt),
 }
 
 /// One object's desk.
 pub struct Desk {
     storage: Storage,
-    sockets: Sockets,
+    pub(super) sockets: Sockets,
     alarm: Alarm,
     defaults: Settings,
     faults: Faults,
-    papers: RefCell<Papers>,
+    pub(super) papers: RefCell<Papers>,
 }
 
 /// What lies on it.
 #[derive(Default)]
-struct Papers {
+pub(super) struct Papers {
     /// The queue and its store; none before the first event and after a failure.
-    queue: Option<(Queue, Store)>,
-    inbox: Batch,
+    pub(super) queue: Option<(Queue, Store)>,
+    pub(super) inbox: Inbox,
     /// Someone works the inbox off.
     busy: bool,
+    /// Something in the inbox came on a socket, where more may follow.
+    patient: bool,
     tickets: u64,
     watchers: u64,
-    owed: HashMap<Ticket, oneshot::Sender<Outcome>>,
+    owed: HashMap<Ticket, Owed>,
     asking: HashMap<Ticket, Asking>,
     /// Changes of settings whose turn has not come.
     patches: HashMap<Ticket, Patch>,
-    connections: BTreeMap<WatcherId, Connection>,
+    pub(super) connections: BTreeMap<WatcherId, Connection>,
     /// When the next timer and alarm go off, Unix milliseconds.
     timer_ms: Option<u64>,
     alarm_ms: Option<u64>,
@@ -144,15 +130,30 @@ impl Desk {
         event: impl FnOnce(Ticket) -> Event,
     ) -> (Ticket, oneshot::Receiver<Outcome>) {
         let (answer, outcome) = oneshot::channel();
-        let ticket = self.ticket(answer);
+        let ticket = self.ticket(Owed::Request(answer));
         self.tell(side, event(ticket));
         (ticket, outcome)
+    }
+
+    /// Asks for what a session is to be told about; the ticket is used up by `event` or not.
+    pub(super) fn owe(&self, debt: Debt) -> Ticket {
+        self.ticket(Owed::Session(debt))
+    }
+
+    /// Nothing is owed after all.
+    pub(super) fn forgive(&self, ticket: Ticket) {
+        self.papers.borrow_mut().owed.remove(&ticket);
+    }
+
+    /// Whether a put of that many bytes can be taken in now.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.papers.borrow().inbox.has_room(bytes)
     }
 
     /// Changes settings. The change is made to the settings of the turn, so that no other change is lost.
     pub fn configure(self: &Rc<Self>, patch: Patch) -> oneshot::Receiver<Outcome> {
         let (answer, outcome) = oneshot::channel();
-        let ticket = self.ticket(answer);
+        let ticket = self.ticket(Owed::Request(answer));
         self.papers.borrow_mut().patches.insert(ticket, patch);
         self.tell(Side::Main, Event::Configure(ticket, self.defaults.clone()));
         outcome
@@ -167,19 +168,19 @@ impl Desk {
     /// Asks for a watch. `gone` tells when the client of an endless body has left.
     pub fn watch(
         self: &Rc<Self>,
-        side: Side,
-        watch: Watch,
+        terms: Terms,
         transport: Transport,
         gone: Option<Departure>,
     ) -> oneshot::Receiver<Outcome> {
         let (answer, outcome) = oneshot::channel();
-        let ticket = self.ticket(answer);
+        let ticket = self.ticket(Owed::Request(answer));
+        let (side, watch) = (terms.side, terms.watch.clone());
         let id = {
             let mut papers = self.papers.borrow_mut();
             // Later connections have higher numbers, also after a restart.
             papers.watchers = (papers.watchers + 1).max(now_ms() << 10);
             let id = WatcherId(papers.watchers);
-            papers.asking.insert(ticket, Asking { id, side, transport, gone });
+            papers.asking.insert(ticket, Asking { id, transport, terms, gone });
             id
         };
         self.tell(side, Event::Attach(ticket, id, watch));
@@ -189,11 +190,19 @@ impl Desk {
     /// Tells the queue something that needs no answer.
     pub fn tell(self: &Rc<Self>, side: Side, event: Event) {
         let mut papers = self.papers.borrow_mut();
-        papers.inbox.push((side, event));
+        papers.inbox.push(side, event);
         if !papers.busy {
             papers.busy = true;
             spawn_local(self.clone().work());
         }
+    }
+
+    /// Tells what came in a message on a socket. The platform hands out the next message of a socket only when nothing
+    /// waits to become durable, so the flush begins a little later: messages that were sent without waiting for answers
+    /// share it.
+    pub(super) fn tell_soon(self: &Rc<Self>, side: Side, event: Event) {
+        self.papers.borrow_mut().patient = true;
+        self.tell(side, event);
     }
 
     /// The alarm went off. Ends when what was due is done; an alarm whose work failed must come again.
@@ -210,35 +219,25 @@ impl Desk {
         }
     }
 
-    /// A socket was closed by its client or broke.
-    pub fn socket_gone(self: &Rc<Self>, socket: &Socket) {
-        let kept = socket.attachment().ok().flatten();
-        if let Some(attachment) = kept.and_then(|bytes| Attachment::decode(&bytes)) {
-            self.gone(attachment.side, attachment.watcher);
-        }
-    }
-
-    fn gone(self: &Rc<Self>, side: Side, id: WatcherId) {
-        self.papers.borrow_mut().connections.remove(&id);
-        self.tell(side, Event::Detach(id));
-    }
-
-    fn ticket(&self, answer: oneshot::Sender<Outcome>) -> Ticket {
+    fn ticket(&self, owed: Owed) -> Ticket {
         let mut papers = self.papers.borrow_mut();
         papers.tickets += 1;
         let ticket = Ticket(papers.tickets);
-        papers.owed.insert(ticket, answer);
+        papers.owed.insert(ticket, owed);
         ticket
     }
 
     /// Works the inbox off until it is empty.
     async fn work(self: Rc<Self>) {
         loop {
+            if std::mem::take(&mut self.papers.borrow_mut().patient) {
+                Delay::from(Duration::ZERO).await;
+            }
             let batch: Batch = {
                 let mut papers = self.papers.borrow_mut();
-                let count = papers.inbox.len().min(BATCH_EVENTS_MAX);
-                papers.busy = count > 0;
-                papers.inbox.drain(..count).collect()
+                let batch = papers.inbox.take();
+                papers.busy = !batch.is_empty();
+                batch
             };
             if batch.is_empty() {
                 return;
@@ -256,7 +255,7 @@ impl Desk {
                     if self.carry_out(effects) {
                         // Between two helpings of a long delivery the platform gets to send and to listen.
                         Delay::from(Duration::ZERO).await;
-                        self.papers.borrow_mut().inbox.push((Side::Main, Event::Tick));
+                        self.papers.borrow_mut().inbox.push(Side::Main, Event::Tick);
                     }
                 }
                 Err(error) => self.fail(&error),
@@ -276,6 +275,11 @@ impl Desk {
             papers.queue = Some(opened);
         }
         let Some((queue, store)) = papers.queue.as_mut() else { return Ok((effects, false)) };
+        if queue.wake().alarm_ms.is_some_and(|due_ms| due_ms <= now_ms) {
+            // Before somebody is taken for dead.
+            let signs = self.signs_of_life(&papers.connections);
+            queue.turn(now_ms, Side::Main, Event::Alive(signs), store, &mut effects)?;
+        }
         for (side, mut event) in batch {
             match &mut event {
                 // After a sleep it was found among the open ones again.
@@ -311,125 +315,80 @@ impl Desk {
         connections.clear();
         for socket in self.sockets.all().unwrap_or_default() {
             let kept = socket.attachment().ok().flatten();
-            let Some(Attachment { watcher, side, watch, leases }) = kept.and_then(|bytes| Attachment::decode(&bytes))
-            else {
-                continue;
+            let Some(kept) = kept.and_then(|bytes| Attachment::decode(&bytes)) else { continue };
+            let Attachment { watcher, side, remembered, session, idle } = kept;
+            let connection = match session {
+                Some(sink) => {
+                    Connection::Session(socket, Rc::new(Terms { side, sink, watch: remembered.watch.clone() }))
+                }
+                None => Connection::Socket(socket),
             };
-            connections.insert(watcher, Connection::Socket(socket));
-            queue.turn(now_ms, side, Event::Resume(watcher, watch, leases), &mut store, effects)?;
+            connections.insert(watcher, connection);
+            if !idle {
+                queue.turn(now_ms, side, Event::Resume(watcher, remembered), &mut store, effects)?;
+            }
         }
         Ok((queue, store))
     }
 
     /// Carries out what turns resulted in. Says whether another turn is wanted.
     fn carry_out(self: &Rc<Self>, effects: Vec<Effect>) -> bool {
-        let mut again = false;
+        let (mut outbox, mut changed, mut again) = (Outbox::default(), BTreeSet::new(), false);
         for effect in effects {
             match effect {
-                Effect::Reply(ticket, reply) => self.reply(ticket, reply),
-                Effect::Push(id, delivery) => self.push(id, &delivery),
-                Effect::Close(id, reason) => self.close(id, reason),
-                Effect::Remember(id) => self.remember(id),
+                Effect::Reply(ticket, reply) => changed.extend(self.reply(ticket, reply, &mut outbox)),
+                Effect::Push(id, delivery) => self.push(id, &delivery, &mut outbox),
+                Effect::Close(id, reason) => {
+                    self.send(id, outbox.take(id));
+                    self.close(id, reason);
+                }
+                Effect::Remember(id) => {
+                    changed.insert(id);
+                }
                 Effect::Again => again = true,
             }
+        }
+        self.send_all(outbox);
+        // Several turns may have changed the same connection: what counts is how it is now.
+        for id in changed {
+            self.remember(id);
         }
         again
     }
 
-    fn reply(self: &Rc<Self>, ticket: Ticket, reply: Reply) {
-        let (asking, answer) = {
+    /// Answers a request. Says which connection began with it.
+    fn reply(self: &Rc<Self>, ticket: Ticket, reply: Reply, outbox: &mut Outbox) -> Option<WatcherId> {
+        let (asking, owed) = {
             let mut papers = self.papers.borrow_mut();
             (papers.asking.remove(&ticket), papers.owed.remove(&ticket))
         };
-        let Some(answer) = answer else { return };
-        let outcome = match (reply, asking) {
-            (Reply::Attached, Some(Asking { id, side, transport, gone })) => {
-                match self.connect(id, side, transport, gone) {
+        let answer = match owed? {
+            Owed::Request(answer) => answer,
+            Owed::Session(debt) => {
+                outbox.answer(debt.watcher, &session::answered(&debt, reply));
+                return None;
+            }
+        };
+        let (outcome, began) = match (reply, asking) {
+            (Reply::Attached, Some(asking)) => {
+                let id = asking.id;
+                match self.connect(asking) {
                     Ok((connection, response)) => {
                         self.papers.borrow_mut().connections.insert(id, connection);
                         // The machine mentions only those that hold something; every socket must be known after a sleep.
-                        self.remember(id);
-                        Outcome::Watching(response)
+                        (Outcome::Watching(response), Some(id))
                     }
                     Err(error) => {
-                        self.papers.borrow_mut().inbox.push((side, Event::Detach(id)));
-                        Outcome::Failed(error)
+                        self.papers.borrow_mut().lose(id);
+                        (Outcome::Failed(error), None)
                     }
                 }
             }
-            (reply, _) => Outcome::Reply(reply),
+            (reply, _) => (Outcome::Reply(reply), None),
         };
         // Who asked may be gone by now.
         let _ = answer.send(outcome);
-    }
-
-    fn connect(
-        self: &Rc<Self>,
-        id: WatcherId,
-        side: Side,
-        transport: Transport,
-        gone: Option<Departure>,
-    ) -> Result<(Connection, Response), String> {
-        match transport {
-            Transport::Socket => {
-                let (socket, response) = self.sockets.accept().map_err(|error| error.to_string())?;
-                Ok((Connection::Socket(socket), response))
-            }
-            Transport::Stream => {
-                let (frames, body) = mpsc::unbounded();
-                let response = endless(body).map_err(|error| error.to_string())?;
-                let (open, closed) = oneshot::channel();
-                if let Some(gone) = gone {
-                    let desk = self.clone();
-                    spawn_local(async move {
-                        if let Either::Left(_) = select(gone, closed).await {
-                            desk.gone(side, id);
-                        }
-                    });
-                }
-                Ok((Connection::Stream { frames, _open: open }, response))
-            }
-        }
-    }
-
-    fn push(&self, id: WatcherId, delivery: &Delivery) {
-        let mut papers = self.papers.borrow_mut();
-        let frame: Bytes = delivery.frame();
-        let sent = match papers.connections.get(&id) {
-            Some(Connection::Socket(socket)) => socket.send(&frame).is_ok(),
-            Some(Connection::Stream { frames, .. }) => {
-                frames.unbounded_send(Ok(frame::delimited(&frame).to_vec())).is_ok()
-            }
-            None => false,
-        };
-        if !sent {
-            papers.connections.remove(&id);
-            papers.inbox.push((Side::Main, Event::Detach(id)));
-            papers.inbox.push((Side::Rear, Event::Detach(id)));
-        }
-    }
-
-    fn close(&self, id: WatcherId, reason: CloseReason) {
-        let (code, text) = match reason {
-            CloseReason::Ended => (1000, "the queue was ended and everything in it was delivered"),
-            CloseReason::TakenOver => (4001, "the same group and user connected again"),
-            CloseReason::Silent => (4002, "entries were held for too long without a sign of life"),
-        };
-        if let Some(Connection::Socket(socket)) = self.papers.borrow_mut().connections.remove(&id) {
-            // It must not be resumed, even if the closing handshake takes long.
-            let _ = socket.attach(&[]);
-            let _ = socket.close(code, text);
-        }
-    }
-
-    /// Keeps with a socket what it needs to be resumed.
-    fn remember(&self, id: WatcherId) {
-        let papers = self.papers.borrow();
-        let Some(Connection::Socket(socket)) = papers.connections.get(&id) else { return };
-        let Some((side, watch, leases)) = papers.queue.as_ref().and_then(|(queue, _)| queue.attachment(id)) else {
-            return;
-        };
-        let _ = socket.attach(&Attachment { watcher: id, side, watch, leases }.encode());
+        began
     }
 
     /// The storage failed: nothing since the last flush happened, and the next event opens the queue again. Requests of
@@ -438,19 +397,25 @@ impl Desk {
         worker::console_error!("edgequeue: {error}; the queue is opened again with the next request");
         let mut papers = self.papers.borrow_mut();
         papers.queue = None;
-        let waiting: HashSet<Ticket> = papers.inbox.iter().filter_map(|(_, event)| event.ticket()).collect();
+        let waiting: BTreeSet<Ticket> = papers.inbox.tickets().collect();
         papers.asking.retain(|ticket, _| waiting.contains(ticket));
         papers.patches.retain(|ticket, _| waiting.contains(ticket));
-        let (kept, failed) =
-            std::mem::take(&mut papers.owed).into_iter().partition(|(ticket, _)| waiting.contains(ticket));
-        papers.owed = kept;
-        let failed: HashMap<Ticket, oneshot::Sender<Outcome>> = failed;
-        for answer in failed.into_values() {
-            let _ = answer.send(Outcome::Failed(error.to_string()));
-        }
-        // Watchers may wait for what the failed turns were about, and nobody else may come.
+        let failed: Vec<Owed> =
+            papers.owed.extract_if(|ticket, _| !waiting.contains(ticket)).map(|(_, owed)| owed).collect();
         let pause = RETRY_PAUSE * 2_u32.pow(papers.failures.min(RETRY_DOUBLINGS_MAX));
         papers.failures += 1;
+        drop(papers);
+        let mut outbox = Outbox::default();
+        for owed in failed {
+            match owed {
+                Owed::Request(answer) => {
+                    let _ = answer.send(Outcome::Failed(error.to_string()));
+                }
+                Owed::Session(debt) => outbox.answer(debt.watcher, &session::failed(&debt, error)),
+            }
+        }
+        self.send_all(outbox);
+        // Watchers may wait for what the failed turns were about, and nobody else may come.
         let desk = self.clone();
         spawn_local(async move {
             Delay::from(pause).await;
@@ -491,11 +456,11 @@ impl Desk {
     }
 }
 
-/// An answer without an end. It has a type because proxies compress, and thereby hold back, what has none.
-fn endless(body: mpsc::UnboundedReceiver<worker::Result<Vec<u8>>>) -> worker::Result<Response> {
-    let mut response = Response::from_stream(body)?;
-    response.headers_mut().set("Content-Type", "application/octet-stream")?;
-    Ok(response)
+/// Random bits.
+pub fn random() -> Result<u128, Answer> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Answer::text(503, format!("no random bits: {error}; try again")))?;
+    Ok(u128::from_ne_bytes(bytes))
 }
 
 /// Unix milliseconds.

@@ -6,6 +6,7 @@
 //! - `object`: the Durable Object: a doorway; requests become events (`body` reads what they carry), replies become
 //!   responses (`respond`);
 //! - `desk`: collects events, takes the machine's turns, makes them durable, carries the effects out;
+//! - `inbox`: what waits on the desk; `connections`: who watches; `session`: sockets that speak our own protocol;
 //! - `attachment`: what a socket remembers while the object sleeps;
 //! - `faults`: faults and measurements for tests, in deployments that allow them;
 //! - `rows`, `storage`, `alarm`, `sockets`, `departure`: what the platform offers an object, as safe Rust with errors as
@@ -17,12 +18,15 @@
 mod alarm;
 mod attachment;
 mod body;
+mod connections;
 mod departure;
 mod desk;
 mod faults;
+mod inbox;
 mod object;
 mod respond;
 mod rows;
 mod service;
+mod session;
 mod sockets;
 mod storage;

@@ -12,13 +12,14 @@ use worker::{
 use super::{
     body,
     departure::Departure,
-    desk::{Desk, Outcome, now_ms},
+    desk::{Desk, Outcome, now_ms, random},
     respond::respond,
+    session::{Terms, too_fast},
     sockets::Socket,
 };
 use crate::queue::{
     Event, Reply,
-    event::{Get, NewEntry},
+    event::{Get, NewEntry, Ticket},
     limits,
     store::Side,
 };
@@ -26,6 +27,9 @@ use crate::wire::{Answer, Call, Head, Operation, Transport, address, answer, rej
 
 /// Largest form or settings body, in bytes.
 const FORM_BYTES_MAX: u64 = 64 * 1024;
+
+/// A ticket and what will come of it.
+type Asked = (Ticket, oneshot::Receiver<Outcome>);
 
 #[durable_object]
 pub struct QueueObject {
@@ -52,8 +56,8 @@ impl DurableObject for QueueObject {
         Response::empty()
     }
 
-    async fn websocket_message(&self, _ws: WebSocket, _message: WebSocketIncomingMessage) -> Result<()> {
-        // The vendor's clients send none.
+    async fn websocket_message(&self, ws: WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
+        self.desk().message(&Socket::of(&ws), message);
         Ok(())
     }
 
@@ -83,13 +87,16 @@ impl QueueObject {
             return respond(Answer::text(200, report)).map_err(failed);
         }
         let form = call.form();
-        let Call { side, consumer, operation, .. } = call;
+        let Call { side, consumer, operation, address } = call;
         let desk = self.desk();
         let asked = match operation {
             Operation::Put { lane, tags } => {
                 let data = Bytes::from(body::read(request, limits::PAYLOAD_BYTES_CEILING).await?);
-                let random = random()?;
-                desk.ask(side, |ticket| Event::Put(ticket, vec![NewEntry { lane, tags, data, random }]))
+                self.put(side, vec![NewEntry { lane, tags, data, random: random()? }])?
+            }
+            Operation::Batch { batch, .. } => {
+                let body = body::read(request, limits::BATCH_BYTES_MAX as u64).await?;
+                self.put(side, batch.read(body.into(), random()?)?)?
             }
             Operation::Get { get, .. } if get.wait_ms > 0 => {
                 let reply = self.wait(side, get, Departure::of(request)).await?;
@@ -101,7 +108,8 @@ impl QueueObject {
             Operation::Search { index } => desk.ask(side, |ticket| Event::Search(ticket, consumer, index)),
             Operation::Watch { watch, transport } => {
                 let gone = (transport == Transport::Stream).then(|| Departure::of(request));
-                return match desk.watch(side, watch, transport, gone).await {
+                let terms = Terms { side, sink: address.sink, watch };
+                return match desk.watch(terms, transport, gone).await {
                     Ok(Outcome::Watching(response)) => Ok(response),
                     outcome => Err(answer(&form, reply(outcome)?)),
                 };
@@ -120,6 +128,13 @@ impl QueueObject {
             }
         };
         respond(answer(&form, reply(asked.1.await)?)).map_err(failed)
+    }
+
+    fn put(&self, side: Side, entries: Vec<NewEntry>) -> std::result::Result<Asked, Answer> {
+        if !self.desk().has_room(entries.iter().map(|entry| entry.data.len()).sum()) {
+            return Err(too_fast());
+        }
+        Ok(self.desk().ask(side, |ticket| Event::Put(ticket, entries)))
     }
 
     /// A get that waits. If its client goes away, nothing is removed for it.
@@ -157,10 +172,4 @@ fn failed(error: impl std::fmt::Display) -> Answer {
     let mut answer = Answer::text(503, format!("the request failed and nothing of it was kept: {error}; try again"));
     answer.headers.push(("Retry-After", "1".into()));
     answer
-}
-
-fn random() -> std::result::Result<u128, Answer> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(failed)?;
-    Ok(u128::from_ne_bytes(bytes))
 }

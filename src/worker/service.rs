@@ -50,7 +50,8 @@ fn route(request: &web_sys::Request, env: &Env) -> Result<Route, Answer> {
     let (path, query) = address::path_and_query(&url);
     let header = |name: &str| headers.get(name).ok().flatten();
     let head = Head { method: &method, path, query, header: &header };
-    if !address::is_api(&head) {
+    // The page is only read. A body that nobody reads would break the connection under some proxies.
+    if matches!(head.method, "GET" | "HEAD") && !address::is_api(&head) {
         return Ok(Route::Page);
     }
     let token = env.secret(TOKEN).ok().map(|secret| secret.to_string());

@@ -2,7 +2,9 @@
 
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::{JsCast, prelude::*};
-use worker::{Response, State, WebSocketPair};
+use worker::{Headers, Response, State, WebSocketPair};
+
+use crate::queue::event::WatcherId;
 
 #[wasm_bindgen]
 extern "C" {
@@ -10,11 +12,25 @@ extern "C" {
     type RawState;
     #[wasm_bindgen(method, catch, js_name = acceptWebSocket)]
     fn accept(this: &RawState, socket: &RawSocket) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch, js_name = setWebSocketAutoResponse)]
+    fn set_auto_response(this: &RawState, pair: &AutoResponse) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch, js_name = getWebSocketAutoResponseTimestamp)]
+    fn auto_response_at(this: &RawState, socket: &RawSocket) -> Result<Option<js_sys::Date>, JsValue>;
     #[wasm_bindgen(method, catch, js_name = getWebSockets)]
     fn all(this: &RawState) -> Result<Array, JsValue>;
 
+    #[wasm_bindgen(js_name = WebSocketRequestResponsePair)]
+    type AutoResponse;
+    #[wasm_bindgen(constructor, catch, js_class = "WebSocketRequestResponsePair")]
+    fn new(request: &str, response: &str) -> Result<AutoResponse, JsValue>;
+
     #[derive(Clone)]
     type RawSocket;
+    /// Ours, not the platform's: which connection it is. Gone when the object sleeps.
+    #[wasm_bindgen(method, getter, js_name = edgequeueWatcher)]
+    fn watcher(this: &RawSocket) -> Option<f64>;
+    #[wasm_bindgen(method, setter, js_name = edgequeueWatcher)]
+    fn set_watcher(this: &RawSocket, watcher: f64);
     #[wasm_bindgen(method, catch, js_name = send)]
     fn send_binary(this: &RawSocket, bytes: &Uint8Array) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch)]
@@ -46,13 +62,28 @@ impl Sockets {
         Self(JsValue::from(state.as_raw()).unchecked_into())
     }
 
-    /// Takes a connection: our end of it, and the `101` answer that gives the client the other end.
-    pub fn accept(&self) -> Result<(Socket, Response), SocketError> {
+    /// Takes a connection: our end of it, and the `101` answer that gives the client the other end. A subprotocol is only
+    /// ever named to a client that offered it.
+    pub fn accept(&self, subprotocol: Option<&str>) -> Result<(Socket, Response), SocketError> {
         let failed = |error: worker::Error| SocketError(error.to_string());
         let pair = WebSocketPair::new().map_err(failed)?;
         let socket = Socket::of(&pair.server);
         self.0.accept(&socket.0)?;
-        Ok((socket, Response::from_websocket(pair.client).map_err(failed)?))
+        let response = Response::from_websocket(pair.client).map_err(failed)?;
+        let Some(subprotocol) = subprotocol else { return Ok((socket, response)) };
+        let headers = Headers::new();
+        headers.set("Sec-WebSocket-Protocol", subprotocol).map_err(failed)?;
+        Ok((socket, response.with_headers(headers)))
+    }
+
+    /// From now on a text message `request` is answered by the platform, on every socket, without waking the object.
+    pub fn respond_to(&self, request: &str, response: &str) -> Result<(), SocketError> {
+        Ok(self.0.set_auto_response(&AutoResponse::new(request, response)?)?)
+    }
+
+    /// When the platform last answered for us on a socket, Unix milliseconds.
+    pub fn responded_ms(&self, socket: &Socket) -> Option<u64> {
+        self.0.auto_response_at(&socket.0).ok().flatten().map(|at| at.get_time() as u64)
     }
 
     /// Every open socket, in no particular order; also those accepted before the object slept.
@@ -82,6 +113,16 @@ impl Socket {
     pub fn close(&self, code: u16, reason: &str) -> Result<(), SocketError> {
         let code = if matches!(code, 1005 | 1006 | 1015) { 1000 } else { code };
         Ok(self.0.close(code, reason)?)
+    }
+
+    /// The connection it is, if that was noted since the object last slept. Cheaper than its attachment.
+    pub fn watcher(&self) -> Option<WatcherId> {
+        self.0.watcher().map(|number| WatcherId(number as u64))
+    }
+
+    /// Notes which connection it is.
+    pub fn set_watcher(&self, watcher: WatcherId) {
+        self.0.set_watcher(watcher.0 as f64);
     }
 
     /// The bytes kept with the socket, through sleep and restarts of the object; `None` when none were.

@@ -10,13 +10,22 @@ import { at, answers, freePort, nodeForWrangler, sleep } from "../../src/bundle/
 export const TOKEN = "bench-token";
 
 const running = new Set();
-const killAll = () => running.forEach((child) => child.kill("SIGKILL"));
+/** A server with children of its own leads a process group. */
+function kill(child) {
+  try {
+    process.kill(child.leads ? -child.pid : child.pid, "SIGKILL");
+  } catch {
+    // it is gone already
+  }
+}
+const killAll = () => running.forEach(kill);
 process.on("exit", killAll);
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(name, () => process.exit(1));
 
 function start(program, args, options = {}) {
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
   running.add(child);
+  child.leads = Boolean(options.detached);
   child.output = "";
   for (const stream of [child.stdout, child.stderr]) stream?.on("data", (text) => { child.output = (child.output + text).slice(-4000); });
   child.once("exit", () => running.delete(child));
@@ -29,7 +38,7 @@ export async function stop(server) {
   const { child } = server;
   if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGKILL");
+  kill(child);
   await Promise.race([gone, sleep(5000)]);
 }
 
@@ -67,7 +76,7 @@ function compatibility() {
  * One Worker with one class of objects on workerd. `modules` are `[name, kind, file]`, the main one first; names are
  * paths, so that modules import each other as they do in the repository.
  */
-async function worker(dir, { modules, className, bindings, inspect }) {
+async function worker(dir, { modules, className, bindings, inspect, v8 = [] }) {
   const port = await freePort();
   mkdirSync(path.join(dir, "state"), { recursive: true });
   for (const [name, , file] of modules) cpSync(file, path.join(dir, name));
@@ -77,6 +86,7 @@ async function worker(dir, { modules, className, bindings, inspect }) {
 const config :Workerd.Config = (
   services = [ (name = "main", worker = .main), (name = "disk", disk = (path = "${dir}/state", writable = true)) ],
   sockets = [ (name = "http", address = "127.0.0.1:${port}", http = (), service = "main") ],
+  v8Flags = [${v8.map((flag) => `"${flag}"`).join(", ")}],
 );
 const main :Workerd.Worker = (
   modules = [
@@ -103,8 +113,7 @@ export const floor = (dir, options = {}) => worker(dir, {
 });
 
 /** The service as it is built. With `probe` the memory of its instance can be asked for, see probe.mjs. */
-export function ours(dir, { probe = false, ...options } = {}) {
-  const built = at("build", "worker");
+export function ours(dir, { probe = false, built = at("build", "worker"), ...options } = {}) {
   const generated = readdirSync(built, { recursive: true }).map(String).filter((name) => /\.(js|wasm)$/.test(name));
   const modules = [
     ["src/worker/entry.mjs", "esModule", at("src", "worker", "entry.mjs")],
@@ -127,7 +136,7 @@ export function ours(dir, { probe = false, ...options } = {}) {
 
 /** The platform's own queues as its simulator plays them: see simulator/. */
 export async function simulator() {
-  const child = start(nodeForWrangler(), [at("tests", "bench", "simulator", "start.mjs")]);
+  const child = start(nodeForWrangler(), [at("tests", "bench", "simulator", "start.mjs")], { detached: true });
   const until = Date.now() + 30_000;
   while (Date.now() < until && child.exitCode === null) {
     const url = child.output.match(/listening on (http:\S+?)\/?\s/)?.[1];

@@ -7,7 +7,7 @@ use edgequeue::queue::event::{ConsumerId, Event, Get, NewEntry, Start, Ticket, W
 use edgequeue::queue::stats::{ConsumerStats, GroupStats, Stats};
 use edgequeue::queue::step::{CloseReason, Delivery};
 use edgequeue::queue::store::Side;
-use edgequeue::queue::watcher::Lease;
+use edgequeue::queue::watcher::Remembered;
 use edgequeue::queue::{Effect, Queue, Reply, request_id};
 use edgequeue::store::{Flushed, SegmentStore, memory::MemoryRows};
 use edgequeue::wire::{duration, rejection, settings, status};
@@ -40,7 +40,7 @@ struct Connection {
     name: String,
     side: Side,
     is_socket: bool,
-    attachment: Option<(Side, Watch, Vec<Lease>)>,
+    attachment: Option<(Side, Remembered)>,
 }
 
 /// What a line asks for beside its event.
@@ -174,9 +174,9 @@ impl World {
             // Endless bodies end with the memory.
             self.connections.retain(|_, connection| connection.is_socket);
             for (id, connection) in &self.connections {
-                let Some((side, watch, leases)) = connection.attachment.clone() else { continue };
+                let Some((side, remembered)) = connection.attachment.clone() else { continue };
                 queue
-                    .turn(self.now_ms, side, Event::Resume(*id, watch, leases), &mut store, &mut effects)
+                    .turn(self.now_ms, side, Event::Resume(*id, remembered), &mut store, &mut effects)
                     .map_err(|error| error.to_string())?;
             }
             self.awake = Some((queue, store));

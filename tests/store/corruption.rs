@@ -62,7 +62,7 @@ fn what_was_stored_can_be_used() {
 #[test]
 fn a_newer_version_is_refused_with_advice() {
     let mut rows = stored();
-    rows.put_state(StateId(0), Bytes::from_static(&[2])).unwrap();
+    rows.put_state(StateId(0), Bytes::from_static(&[3])).unwrap();
     let error = SegmentStore::open(rows).err().unwrap();
     assert!(error.0.contains("newer program"), "{error}");
 

@@ -267,7 +267,7 @@ fn replacing_a_segment_writes_one_row() {
         let rows = statement.query_map([], |row| row.get::<_, String>(1)).unwrap();
         rows.map(|opcode| opcode.unwrap()).collect::<Vec<_>>()
     };
-    let replace = explain(rows.sql_mut(), "REPLACE INTO segment VALUES (0, x'00', 1, 1, 1, 1, x'', x'', x'')");
+    let replace = explain(rows.sql_mut(), "REPLACE INTO segment VALUES (1, x'00', 1, 1, 1, x'', x'', x'')");
     let writes =
         replace.iter().filter(|opcode| ["IdxInsert", "Insert", "Delete", "IdxDelete"].contains(&opcode.as_str()));
     assert_eq!(writes.count(), 1, "{replace:?}");

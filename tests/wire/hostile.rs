@@ -2,13 +2,14 @@
 
 use edgequeue::queue::limits;
 use edgequeue::wire::query::RESERVED;
-use edgequeue::wire::{Call, Head, Operation, address, auth, request};
+use edgequeue::wire::{Call, Encoding, Head, Operation, Transport, address, auth, request};
 use proptest::prelude::*;
 
-const HEADERS: [&str; 8] = [
+const HEADERS: [&str; 9] = [
     "Authorization",
     "Accept",
     "Upgrade",
+    "Sec-WebSocket-Protocol",
     "Content-Type",
     "X-EAS-QueueService-Uid",
     "X-EAS-QueueService-Redis-Gid",
@@ -32,7 +33,14 @@ fn check(call: &Call) {
         Operation::Get { get, .. } => {
             assert!((1..=limits::GET_ENTRIES_MAX).contains(&get.count) && get.wait_ms <= limits::WAIT_MS_MAX);
         }
-        Operation::Watch { watch, .. } => assert!((1..=limits::WINDOW_MAX).contains(&watch.window)),
+        Operation::Watch { watch, transport } => {
+            let least = if *transport == Transport::Session { 0 } else { 1 };
+            assert!((least..=limits::WINDOW_MAX).contains(&watch.window));
+        }
+        Operation::Batch { batch, encoding } => {
+            assert_ne!(*encoding, Encoding::Raw);
+            assert!(batch.tags.len() <= limits::TAGS_MAX);
+        }
         Operation::Commit { indexes } | Operation::Reject { indexes } | Operation::Remove { indexes } => {
             assert!((1..=limits::INDEXES_MAX).contains(&indexes.len()));
         }
@@ -85,7 +93,13 @@ fn parameter() -> impl Strategy<Value = String> {
 }
 
 fn headers() -> impl Strategy<Value = Vec<(&'static str, String)>> {
-    let text = prop_oneof![Just("websocket".to_string()), Just("application/vnd.google.protobuf".to_string()), value()];
+    let text = prop_oneof![
+        Just("websocket".to_string()),
+        Just("a, edgequeue.v1".to_string()),
+        Just("application/json".to_string()),
+        Just("application/vnd.google.protobuf".to_string()),
+        value()
+    ];
     proptest::collection::vec((proptest::sample::select(HEADERS.to_vec()), text), 0..4)
 }
 

@@ -9,7 +9,7 @@ export const PROTOBUF = "application/vnd.google.protobuf";
 const PATIENCE_MS = 15_000;
 
 /** Fields of a protobuf message as [number, value]: varints as numbers, the rest as Buffers. */
-function* fields(bytes) {
+export function* fields(bytes) {
   let at = 0;
   const varint = () => {
     let value = 0n;

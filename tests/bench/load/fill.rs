@@ -81,7 +81,11 @@ fn fill(wish: &Wish) -> std::result::Result<u64, StoreError> {
         put += some;
     }
     let database = store.into_rows().into_sql().0;
-    database.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").map_err(failed)?;
+    // What is measured next must not wait for what is written here.
+    database.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_checkpoint(TRUNCATE)").map_err(failed)?;
+    std::fs::File::open(wish.text("file"))
+        .and_then(|file| file.sync_all())
+        .map_err(|error| StoreError(error.to_string()))?;
     Ok(put)
 }
 

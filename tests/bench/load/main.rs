@@ -11,6 +11,7 @@ mod http;
 mod measure;
 mod nats;
 mod redis;
+mod session;
 mod simulator;
 mod wire;
 
@@ -58,6 +59,8 @@ async fn run(program: &str, wish: &Wish) -> Result<measure::Figures> {
         "socket" => http::socket_echo(wish).await,
         "eas-flow" => eas::flow(wish).await,
         "simulator-flow" => simulator::flow(wish).await,
+        "session-puts" => session::puts(wish).await,
+        "session-flow" => session::flow(wish).await,
         "redis-put" => redis::put(wish).await,
         "redis-flow" => redis::flow(wish).await,
         "nats-put" => nats::put(wish).await,

@@ -1,0 +1,192 @@
+// `npm run bench [-- --quick | --deep] [ROW...]`: measures the service beside a bare Worker and beside what its users
+// would pick instead, all on this machine, in interleaved rounds. Prints one table and writes docs/performance.md.
+// `--dir=DIR` puts what is stored there; in a memory file system nothing but the processor's work is left to measure.
+import { execFile } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { promisify } from "node:util";
+import { build } from "../../src/bundle/build.mjs";
+import { Refused, at, command, needPackages, run, say } from "../../src/bundle/tools.mjs";
+import { page, print } from "./report.mjs";
+import { TOKEN, floor, memory, nats, ours, redis, simulator, stop } from "./servers.mjs";
+
+const flags = process.argv.slice(2).filter((word) => word.startsWith("--"));
+const wanted = process.argv.slice(2).filter((word) => !word.startsWith("--"));
+const quick = flags.includes("--quick");
+const deep = flags.includes("--deep");
+const dir = flags.find((flag) => flag.startsWith("--dir="))?.slice("--dir=".length) ?? os.tmpdir();
+const ROUNDS = quick ? 3 : 5;
+const SECONDS = quick ? 0.5 : 2;
+/** Entries that wait, and their size: with ten million a queue would not hold 1 KB each. */
+const WAITING = deep ? { count: 10_000_000, bytes: 100 } : { count: 1_000_000, bytes: quick ? 100 : 1024 };
+
+const LOAD = at("target", "release", process.platform === "win32" ? "load.exe" : "load");
+const temporary = mkdtempSync(path.join(dir, "edgequeue-bench-"));
+process.on("exit", () => rmSync(temporary, { recursive: true, force: true }));
+
+/** Runs the load client to its end. */
+async function load(program, wish) {
+  const words = Object.entries({ seconds: SECONDS, ...wish }).map(([key, value]) => `${key}=${value}`);
+  const { stdout } = await promisify(execFile)(LOAD, [program, ...words], { timeout: 300_000 });
+  return JSON.parse(stdout);
+}
+
+// A row is a figure: `cells` measure it here and there, each with its name; `base` is whom the first cell is compared
+// with. Cells of a row are measured right after each other, in turning order, and their ratio is taken round by round.
+const rows = [];
+const notes = [];
+const row = (name, { what, unit = "per second", goal, base, lowerIsBetter = false }, cells) => {
+  const used = Object.fromEntries(Object.entries(cells).filter(([, measure]) => measure));
+  rows.push({ name, what, unit, goal, base, lowerIsBetter, cells: used, figures: Object.fromEntries(Object.keys(used).map((who) => [who, []])) });
+};
+const rate = (program, wish) => async () => (await load(program, wish)).rate;
+
+async function plan() {
+  const servers = {};
+  const start = async (name, starting) => {
+    const server = await starting(path.join(temporary, name));
+    if (!server) notes.push(`${name} is not installed here (Debian: \`apt-get install ${name}-server\`), so it is missing from the table.`);
+    return (servers[name] = server);
+  };
+  const [bare, own] = [await start("floor", floor), await start("ours", ours)];
+  const sim = await start("simulator", simulator);
+  const [red, jet] = [await start("redis", redis), await start("nats", nats)];
+  if (jet && !jet.syncs) notes.push(`NATS ${jet.version} acknowledges a publish before it is on the disk (\`sync_interval: always\` exists from 2.10 on): its figures are for less durability.`);
+
+  let queues = 0;
+  const queue = () => `/api/predict/q${++queues}`;
+  const token = TOKEN;
+  for (const connections of [1, 16, 64]) {
+    row(`put-${connections}`, {
+      what: `put of 1 KB over HTTP, ${connections} connection${connections > 1 ? "s" : ""}`, base: "floor",
+      goal: connections === 1 ? 0.8 : connections === 64 ? 1.5 : undefined,
+    }, {
+      ours: rate("http", { address: own.address, path: queue(), token, connections }),
+      floor: rate("http", { address: bare.address, path: "/", connections }),
+      redis: red && rate("redis-put", { address: red.address, connections }),
+      nats: jet && rate("nats-put", { address: jet.address, connections }),
+    });
+  }
+  row("socket-64", { what: "put of 1 KB on a socket with acknowledgement, 64 connections", base: "floor", goal: 4 }, {
+    ours: rate("session-puts", { address: own.address, path: queue(), token, connections: 64 }),
+    floor: rate("socket", { address: bare.address, path: "/", connections: 64 }),
+  });
+  row("socket-1", { what: "the same, 1 connection", base: "floor" }, {
+    ours: rate("session-puts", { address: own.address, path: queue(), token }),
+    floor: rate("socket", { address: bare.address, path: "/" }),
+  });
+  row("batches", { what: "put of 1 KB on a socket in batches of 100, 1 connection" }, {
+    ours: rate("session-puts", { address: own.address, path: queue(), token, entries: 100 }),
+  });
+  row("flow", { what: "put, pushed, committed on sockets in batches of 100", base: "simulator", goal: 0.9 }, {
+    ours: rate("session-flow", { address: own.address, path: queue(), token }),
+    simulator: rate("simulator-flow", { address: sim.address, path: "/" }),
+    redis: red && rate("redis-flow", { address: red.address }),
+    nats: jet && rate("nats-flow", { address: jet.address }),
+  });
+  row("eas-flow", { what: "the same by EAS clients: single puts over HTTP, 64 connections" }, {
+    ours: rate("eas-flow", { address: own.address, path: queue(), token, connections: 64 }),
+  });
+  await planWaiting(servers);
+  return servers;
+}
+
+/** The same queue twice, empty and with many entries waiting, each on a workerd of its own. */
+async function planWaiting(servers) {
+  const path_ = "/api/predict/waiting";
+  const { count, bytes } = WAITING;
+  const made = {};
+  const restart = async (name) => {
+    if (made[name]) await stop(made[name]);
+    made[name] = servers[name] = await ours(path.join(temporary, name), { probe: true });
+  };
+  const ask = async (name, suffix = "", method = "GET") => {
+    const answer = await fetch(`${made[name].url}${path_}${suffix}`, { method, headers: { Authorization: TOKEN }, body: method === "POST" ? "x" : undefined });
+    if (!answer.ok) throw new Error(`${name}: ${answer.status} ${await answer.text()}`);
+    return answer.text();
+  };
+  for (const name of ["empty", "full"]) {
+    await restart(name);
+    await ask(name, "", "POST");
+  }
+  await stop(made.full);
+  say(`filling a queue with ${count.toLocaleString("en")} entries of ${bytes} bytes`);
+  await load("fill", { file: databaseOf(path.join(temporary, "full")), count, bytes });
+  for (const name of ["empty", "full"]) await restart(name);
+
+  const both = (what) => ({ full: what("full"), empty: what("empty") });
+  const goal = 1 / 1.1;
+  const label = `${(count / 1e6).toFixed(0)} M waiting`;
+  row("waiting-put", { what: `put of ${bytes} B over HTTP, 64 connections, ${label}`, base: "empty", goal },
+    both((name) => () => rate("http", { address: made[name].address, path: path_, token: TOKEN, connections: 64, bytes })()));
+  row("waiting-flow", { what: `put, pushed, committed on sockets in batches of 100, ${label}`, base: "empty", goal },
+    both((name) => () => rate("session-flow", { address: made[name].address, path: path_, token: TOKEN, bytes })()));
+  row("waiting-open", { what: `first answer of a queue, ${label}`, unit: "ms", base: "empty", goal: 1.1, lowerIsBetter: true },
+    both((name) => async () => {
+      await restart(name);
+      // Another queue wakes the instance, so that only the opening is left.
+      await (await fetch(`${made[name].url}/api/predict/other?_attrs_=true`, { headers: { Authorization: TOKEN } })).text();
+      const began = performance.now();
+      await ask(name, "?_attrs_=true");
+      return performance.now() - began;
+    }));
+  row("waiting-memory", { what: `wasm memory after that, ${label}`, unit: "MB", base: "empty", goal: 1.1, lowerIsBetter: true },
+    both((name) => async () => {
+      for (const program of ["http", "session-flow"]) await load(program, { address: made[name].address, path: path_, token: TOKEN, connections: 64, bytes });
+      return Number(await (await fetch(`${made[name].url}/bench/memory`)).text()) / 2 ** 20;
+    }));
+}
+
+/** The one database in a state directory that is the object's, not the platform's. */
+function databaseOf(dir) {
+  const files = readdirSync(path.join(dir, "state"), { recursive: true }).map(String);
+  const found = files.filter((name) => /[0-9a-f]{64}\.sqlite$/.test(name));
+  if (found.length !== 1) throw new Error(`expected one database in ${dir}: ${files.join(", ")}`);
+  return path.join(dir, "state", found[0]);
+}
+
+async function measure() {
+  const chosen = rows.filter(({ name }) => wanted.length === 0 || wanted.some((word) => name.startsWith(word)));
+  if (chosen.length === 0) throw new Refused(`no row ${wanted.join(", ")}; there are: ${rows.map(({ name }) => name).join(", ")}`);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const { name, cells, figures, unit } of chosen) {
+      const turned = Object.entries(cells).map((_, place, all) => all[(place + round) % all.length]);
+      for (const [who, cell] of turned) {
+        try {
+          figures[who].push(await cell());
+        } catch (error) {
+          notes.push(`${name}, ${who}: ${(error.stderr || error.message).trim()}`);
+        }
+      }
+      const seen = Object.entries(figures).map(([who, all]) => `${who} ${all.at(-1)?.toFixed(unit === "per second" ? 0 : 2)}`);
+      say(`round ${round + 1}/${ROUNDS}  ${name.padEnd(15)} ${seen.join("  ")}`);
+    }
+  }
+  return chosen;
+}
+
+await command(async () => {
+  const unknown = flags.filter((flag) => !["--quick", "--deep"].includes(flag) && !flag.startsWith("--dir="));
+  if (unknown.length > 0) throw new Refused(`unknown option ${unknown.join(" ")}: there are --quick, --deep and --dir=DIR`);
+  needPackages();
+  build();
+  run("cargo", ["build", "--quiet", "--locked", "--release", "--features", "bench", "--bin", "load"], { why: "Compiling the load client" });
+  const began = performance.now();
+  const servers = await plan();
+  const measured = await measure();
+  const peak = memory(servers.ours).peak;
+  notes.push(`workerd with our service took ${peak.toFixed(0)} MB of memory at the most, with a bare Worker ${memory(servers.floor).peak.toFixed(0)} MB.`);
+  for (const server of Object.values(servers)) if (server) await stop(server);
+  const facts = {
+    command: ["npm run bench", ...(process.argv.length > 2 ? ["--", ...process.argv.slice(2)] : [])].join(" "),
+    minutes: (performance.now() - began) / 60_000, rounds: ROUNDS, seconds: SECONDS,
+    versions: { redis: servers.redis?.version, nats: servers.nats?.version },
+  };
+  print(measured, notes, facts);
+  if (wanted.length === 0 && dir === os.tmpdir()) {
+    writeFileSync(at("docs", "performance.md"), page(measured, notes, facts));
+    say("wrote docs/performance.md");
+  }
+  process.exit(0);
+});

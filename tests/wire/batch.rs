@@ -1,0 +1,102 @@
+//! Batched puts: what their bodies mean, and hostile bodies.
+
+use crate::{NOW_MS, refusal, send, tags};
+use bytes::Bytes;
+use edgequeue::queue::entry::{Index, Lane};
+use edgequeue::queue::event::NewEntry;
+use edgequeue::queue::step::{Receipt, Reply};
+use edgequeue::wire::batch::{Batch, PutEntry};
+use edgequeue::wire::{Answer, Encoding, Form, Operation, answer, frame};
+use proptest::prelude::*;
+
+fn batch(content_type: &str) -> Batch {
+    let request = format!("POST /api/predict/s/sub?_batch_=true&_priority_=3&all=1 \nContent-Type: {content_type}");
+    match send(&request).unwrap().operation {
+        Operation::Batch { batch, encoding: Encoding::Json } => batch,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn read(content_type: &str, body: &[u8]) -> Result<Vec<NewEntry>, Answer> {
+    batch(content_type).read(Bytes::copy_from_slice(body), 9)
+}
+
+fn bodies(entries: &[NewEntry]) -> Vec<&str> {
+    entries.iter().map(|entry| std::str::from_utf8(&entry.data).unwrap()).collect()
+}
+
+#[test]
+fn json() {
+    let body = br#"[{"text":"hi","tags":{"all":"mine"},"priority":-5},{"data":"aGk=","index":4,"message":""},{}]"#;
+    let entries = read("Application/JSON; charset=utf-8", body).unwrap();
+    assert_eq!(bodies(&entries), ["hi", "hi", ""]);
+    let stamp = NOW_MS.to_string();
+    let expected = |all| tags([("all", all), ("ts@source", &stamp), ("Path", "/sub")]);
+    assert_eq!(entries[0], NewEntry { lane: Lane(-5), tags: expected("mine"), data: "hi".into(), random: 9 });
+    assert_eq!((entries[1].lane, &entries[1].tags), (Lane(3), &expected("1")));
+}
+
+#[test]
+fn lines() {
+    for kind in ["text/plain", "application/x-ndjson"] {
+        assert_eq!(bodies(&read(kind, b"a\nb\r\n\r\n\n c \nd").unwrap()), ["a", "b", " c ", "d"]);
+        assert_eq!(bodies(&read(kind, b"a\n").unwrap()), ["a"]);
+        assert_eq!(read(kind, b"\r\n").unwrap_err().status, 400);
+    }
+}
+
+#[test]
+fn what_was_read_can_be_put_again() {
+    let entry = |priority| PutEntry { tags: tags([("a", "b"), ("requestId", "")]), data: "x".into(), priority };
+    let list = frame::list(&[entry(None).encode().into(), entry(Some(i64::MIN)).encode().into()]);
+    let entries = read("application/vnd.google.protobuf", &list).unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.lane).collect::<Vec<_>>(), [Lane(3), Lane(i64::MIN)]);
+    assert!(entries.iter().all(|entry| entry.tags["a"] == "b" && !entry.tags.contains_key("requestId")));
+}
+
+#[test]
+fn receipts() {
+    let receipt = |index, id: &str| Receipt { index: Index(index), request_id: id.into() };
+    let reply = || Reply::Put(vec![receipt(1, "a\"b"), receipt(2, "c")]);
+    let json = answer(&Form::Batch(Encoding::Json), reply());
+    assert_eq!(json.body, "{\"indexes\":[1,2],\"requestIds\":[\"a\\\"b\",\"c\"]}\n");
+    let protobuf = answer(&Form::Batch(Encoding::Protobuf), reply());
+    let frames = frame::parse_list(&protobuf.body).unwrap();
+    assert_eq!((frames[1].index, &frames[1].tags), (2, &tags([("requestId", "c")])));
+}
+
+#[test]
+fn refusals() {
+    assert_eq!(refusal("GET /?_batch_=true").0, 405);
+    assert_eq!(refusal("POST /?_batch_=true").0, 400);
+    assert_eq!(refusal("POST /?_batch_=true&_eos_=true\nContent-Type: application/json").0, 400);
+    let many = |entry: &str| format!("[{}]", vec![entry; 10_001].join(","));
+    for (kind, body, status) in [
+        ("application/json", "[".to_string(), 400),
+        ("application/json", "[] []".to_string(), 400),
+        ("application/json", "[{\"tags\":{\"a\":1}}]".to_string(), 400),
+        ("application/json", format!("[{{\"{}\":1}}]", "x".repeat(5_000)), 400),
+        ("application/json", format!("[{{\"data\":\"{}\"}}]", "?".repeat(5_000)), 400),
+        ("application/json", many("{}"), 413),
+        ("text/plain", "x\n".repeat(10_001), 413),
+        ("application/vnd.google.protobuf", "\n\0".repeat(10_001), 413),
+        ("application/vnd.google.protobuf", "\n".to_string(), 400),
+    ] {
+        let refused = read(kind, body.as_bytes()).unwrap_err();
+        assert_eq!(refused.status, status, "{kind} {}", &body[..body.len().min(40)]);
+        assert!(refused.body.len() < 600);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_batch_or_refused(body in any::<Vec<u8>>(), json in "[\\[\\]{}\",:a-z0-9_]{0,40}") {
+        for kind in ["application/json", "application/vnd.google.protobuf", "text/plain"] {
+            for body in [body.as_slice(), json.as_bytes()] {
+                if let Err(refused) = read(kind, body) {
+                    prop_assert!((400..500).contains(&refused.status));
+                }
+            }
+        }
+    }
+}
