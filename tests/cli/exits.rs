@@ -72,6 +72,8 @@ fn a_put_can_wait_for_room() {
     queue.stream(&["settings", "max_length=2"]).ok();
     queue.file("lines", b"a\nb\nc\nd\n");
     let put = queue.command(&["stream", "put", "-f", "lines", "--wait"]).spawn().expect("it starts");
+    while queue.stream(&["count", "-q"]).ok().stdout != "2\n" {}
+    std::thread::sleep(std::time::Duration::from_millis(500));
     let got = queue.stream(&["watch", "-y", "-q", "--count", "4"]).ok();
     super::support::wait(put).ok().says("Waiting: the queue is full.");
     assert_eq!(got.lines(), ["a", "b", "c", "d"]);

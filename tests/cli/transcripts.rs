@@ -24,9 +24,10 @@ fn play(name: &str, transcript: &str) {
     for command in commands {
         let (line, expected) = command.split_once('\n').unwrap_or((command, ""));
         let args: Vec<&str> = line.split_whitespace().map(|word| word.trim_matches('"')).collect();
-        let mut session = on_terminal(&queue, BINARY, &args);
+        // Terminals show what is typed; this one has to be told.
+        let echo = ["-c", "stty echo; exec \"$@\"", "sh", BINARY];
+        let mut session = on_terminal(&queue, "sh", &[echo.as_slice(), &args].concat());
         let mut shown = String::new();
-        // What is typed appears on the terminal like everything else.
         let mut rest = expected;
         while let Some((before, after)) = rest.split_once("<<") {
             let (typed, after) = after.split_once(">>").expect("<< is closed");

@@ -25,7 +25,7 @@ fn entries_are_committed_when_they_were_printed() {
     assert!(
         watch.stderr.contains("[INFO] Start to watch: index: 0, indexOnly: false, autoCommit: false, window: 10\n")
     );
-    assert!(watch.stderr.contains("Total: 2, committed: 2, negative: 0, returned: 1, reconnects: 0"), "{watch:?}");
+    assert!(watch.stderr.contains("Total: 2, committed: 2, negative: 0, "), "{watch:?}");
     assert_eq!(queue.bodies(), ["c"]);
 }
 
