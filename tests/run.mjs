@@ -6,6 +6,7 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { build } from "../src/bundle/build.mjs";
 import { Refused, at, command, needPackages, needRust, nodeForWrangler, output, root, run, say } from "../src/bundle/tools.mjs";
+import { simulate } from "./sim/run.mjs";
 import { start } from "./worker/service.mjs";
 
 const cargo = (...args) => run("cargo", args, { why: `cargo ${args[0]}` });
@@ -27,6 +28,7 @@ const STAGES = {
       { env: { WASM_BINDGEN_USE_JS_SYS: "1" }, why: "cargo clippy of the worker" });
   },
   rust: () => cargo("test", "--quiet", "--locked", "--no-default-features", "--features", "std"),
+  sim: () => simulate({}),
   build,
   worker: () => run(nodeForWrangler(), ["--test", "--test-concurrency=2", "--test-reporter=spec", "tests/worker/*.test.mjs"], { why: "node --test" }),
   // A queue of a million entries beside an empty one.

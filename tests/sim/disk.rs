@@ -1,0 +1,231 @@
+//! What survives a crash. A [`Disk`] opens stores over what was last made durable and can be told to fail.
+
+use edgequeue::queue::entry::{Entry, Index, Lane, Mark, TAG_REQUEST_ID, marks};
+use edgequeue::queue::refusal::StoreError;
+use edgequeue::queue::step::{Record, Write};
+use edgequeue::queue::store::{Side, Store, Stores, Totals};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Durable storage of one queue.
+pub trait Disk {
+    type Stores: Stores;
+
+    /// An empty disk; the seed may choose how its stores are set up.
+    fn fresh(seed: u64) -> Self;
+
+    /// Opens what is durable.
+    fn open(&mut self) -> Result<Self::Stores, StoreError>;
+
+    /// Makes everything applied so far durable, all or nothing.
+    fn flush(&mut self, stores: &mut Self::Stores) -> Result<(), StoreError>;
+
+    /// A second look at what is durable that neither fails nor disturbs the stores in use.
+    fn inspect(&self) -> Self::Stores;
+
+    fn faults(&self) -> &Faults;
+}
+
+/// Counts down storage operations to the one that fails. Shared by a disk and its stores.
+#[derive(Clone, Default)]
+pub struct Faults {
+    countdown: Rc<Cell<Option<u32>>>,
+    hits: Rc<Cell<u64>>,
+}
+
+impl Faults {
+    /// The operation after `operations` more ones fails.
+    pub fn arm(&self, operations: u32) {
+        self.countdown.set(Some(operations));
+    }
+
+    pub fn hits(&self) -> u64 {
+        self.hits.get()
+    }
+
+    /// Called by every storage operation.
+    pub fn pass(&self) -> Result<(), StoreError> {
+        match self.countdown.get() {
+            None => Ok(()),
+            Some(0) => {
+                self.countdown.set(None);
+                self.hits.set(self.hits.get() + 1);
+                Err(StoreError("injected fault".into()))
+            }
+            Some(left) => {
+                self.countdown.set(Some(left - 1));
+                Ok(())
+            }
+        }
+    }
+
+    /// Runs something that must not fail.
+    pub fn paused<T>(&self, action: impl FnOnce() -> T) -> T {
+        let countdown = self.countdown.take();
+        let result = action();
+        self.countdown.set(countdown);
+        result
+    }
+}
+
+/// Every live entry of a side, by index.
+pub fn listing(stores: &mut impl Stores, side: Side) -> Result<BTreeMap<u64, Entry>, StoreError> {
+    let mut store = stores.side(side);
+    let mut entries = BTreeMap::new();
+    for (lane, length) in store.lanes() {
+        let mut from = Index(0);
+        let mut counted = 0;
+        while let Some(entry) = store.next(lane, from)? {
+            if entry.lane != lane || entry.index < from {
+                return Err(StoreError(format!(
+                    "next({lane:?}, {from:?}) answered {:?} {:?}",
+                    entry.lane, entry.index
+                )));
+            }
+            from = entry.index.next();
+            counted += 1;
+            entries.insert(entry.index.0, entry);
+        }
+        if counted != length {
+            return Err(StoreError(format!("{lane:?} holds {counted} entries but claims {length}")));
+        }
+    }
+    Ok(entries)
+}
+
+/// The simplest store that keeps the contract: whole maps, copied when made durable. A failure that also shows on it is
+/// the machine's, one that does not is the segment store's.
+pub struct PlainDisk {
+    durable: [PlainSide; 2],
+    faults: Faults,
+}
+
+impl Disk for PlainDisk {
+    type Stores = PlainStores;
+
+    fn fresh(_: u64) -> Self {
+        Self { durable: Default::default(), faults: Faults::default() }
+    }
+
+    fn open(&mut self) -> Result<PlainStores, StoreError> {
+        self.faults.pass()?;
+        Ok(PlainStores { sides: self.durable.clone(), faults: self.faults.clone() })
+    }
+
+    fn flush(&mut self, stores: &mut PlainStores) -> Result<(), StoreError> {
+        self.faults.pass()?;
+        self.durable = stores.sides.clone();
+        Ok(())
+    }
+
+    fn inspect(&self) -> PlainStores {
+        PlainStores { sides: self.durable.clone(), faults: Faults::default() }
+    }
+
+    fn faults(&self) -> &Faults {
+        &self.faults
+    }
+}
+
+/// Both sides in memory.
+pub struct PlainStores {
+    sides: [PlainSide; 2],
+    faults: Faults,
+}
+
+#[derive(Clone, Default)]
+struct PlainSide {
+    entries: BTreeMap<Index, Entry>,
+    last: Index,
+    records: BTreeMap<Record, bytes::Bytes>,
+}
+
+/// One side, in use.
+pub struct PlainStore<'a> {
+    side: &'a mut PlainSide,
+    faults: &'a Faults,
+}
+
+impl Stores for PlainStores {
+    type Side<'a> = PlainStore<'a>;
+
+    fn side(&mut self, side: Side) -> PlainStore<'_> {
+        PlainStore { side: &mut self.sides[side as usize], faults: &self.faults }
+    }
+}
+
+impl Store for PlainStore<'_> {
+    fn totals(&self) -> Totals {
+        let entries = &self.side.entries;
+        Totals {
+            next_index: self.side.last.next(),
+            length: entries.len() as u64,
+            bytes: entries.values().map(Entry::bytes).sum(),
+        }
+    }
+
+    fn lanes(&self) -> Vec<(Lane, u64)> {
+        let mut lanes = BTreeMap::new();
+        for entry in self.side.entries.values() {
+            *lanes.entry(entry.lane).or_insert(0) += 1;
+        }
+        lanes.into_iter().rev().collect()
+    }
+
+    fn next(&mut self, lane: Lane, from: Index) -> Result<Option<Entry>, StoreError> {
+        self.faults.pass()?;
+        Ok(self.side.entries.range(from..).map(|(_, entry)| entry).find(|entry| entry.lane == lane).cloned())
+    }
+
+    fn previous(&mut self, lane: Lane, upto: Index) -> Result<Option<Entry>, StoreError> {
+        self.faults.pass()?;
+        Ok(self.side.entries.range(..=upto).rev().map(|(_, entry)| entry).find(|entry| entry.lane == lane).cloned())
+    }
+
+    fn next_marked(&mut self, lane: Lane, from: Index, wanted: &[Mark]) -> Result<Option<Entry>, StoreError> {
+        self.faults.pass()?;
+        let may_match = |entry: &&Entry| {
+            let present = marks(&entry.tags());
+            entry.lane == lane && wanted.iter().all(|mark| present.contains(mark))
+        };
+        Ok(self.side.entries.range(from..).map(|(_, entry)| entry).find(may_match).cloned())
+    }
+
+    fn find(&mut self, index: Index) -> Result<Option<Entry>, StoreError> {
+        self.faults.pass()?;
+        Ok(self.side.entries.get(&index).cloned())
+    }
+
+    fn load(&mut self, record: Record) -> Result<Option<bytes::Bytes>, StoreError> {
+        self.faults.pass()?;
+        Ok(self.side.records.get(&record).cloned())
+    }
+
+    fn apply(&mut self, write: Write) -> Result<(), StoreError> {
+        self.faults.pass()?;
+        match write {
+            Write::Append(entry, given) => {
+                assert_eq!(entry.index, self.side.last.next(), "an entry is appended at the store's next index");
+                // A request id made by the queue is found by the index in it and may go without a mark.
+                let mut tags = entry.tags();
+                let all = marks(&tags);
+                tags.remove(TAG_REQUEST_ID);
+                let needed = marks(&tags);
+                assert!(given.iter().all(|mark| all.contains(mark)), "a mark that is none of the entry's");
+                assert!(needed.iter().all(|mark| given.contains(mark)), "a tag without its mark");
+                self.side.last = entry.index;
+                self.side.entries.insert(entry.index, entry);
+            }
+            Write::Remove(index) => {
+                self.side.entries.remove(&index).expect("only live entries are removed");
+            }
+            Write::RemoveBelow(index) => self.side.entries = self.side.entries.split_off(&index),
+            Write::Save(record, bytes) => {
+                assert!(bytes.len() <= 2_000_000, "record {record:?} of {} bytes does not fit a row", bytes.len());
+                self.side.records.insert(record, bytes);
+            }
+        }
+        Ok(())
+    }
+}

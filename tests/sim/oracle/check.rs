@@ -1,0 +1,331 @@
+//! What the machine says about itself, and what it leaves behind, against the oracle.
+
+use super::super::world::tolerated;
+use super::model::{Group, Held, SideModel, Span, Sure};
+use super::{Oracle, Turn, Verdict, demand};
+use edgequeue::queue::Wake;
+use edgequeue::queue::config::Settings;
+use edgequeue::queue::entry::{Entry, Filter, Index, Lane};
+use edgequeue::queue::event::{ConsumerId, Event, Start, Watch, WatcherId};
+use edgequeue::queue::limits;
+use edgequeue::queue::refusal::Refusal;
+use edgequeue::queue::stats::{ConsumerStats, ConsumerStatus, Position, Stats};
+use edgequeue::queue::step::Reply;
+use edgequeue::queue::store::Side;
+use edgequeue::queue::watcher::{Lease, Remembered};
+use std::collections::BTreeMap;
+
+/// What a connection remembers.
+pub type Attachment = (Side, Remembered);
+
+impl Oracle {
+    /// Length, bytes and next index of both sides.
+    pub fn check_totals(&self, turn: &Turn) -> Verdict {
+        for (side, totals) in [Side::Main, Side::Rear].into_iter().zip(&turn.totals) {
+            let model = self.side(side);
+            let expected = (model.next, model.entries.len() as u64, model.bytes());
+            let seen = (totals.next_index.0, totals.length, totals.bytes);
+            demand!(seen == expected, "{side:?} (next index, length, bytes) is {seen:?} instead of {expected:?}");
+        }
+        Ok(())
+    }
+
+    /// Groups that were forgotten and begun again are told by what they committed.
+    pub fn check_known(&self, turn: &Turn) -> Verdict {
+        let Some(known) = turn.known else { return Ok(()) };
+        for side in turn.sides().iter().copied() {
+            for (name, group) in &self.side(side).groups {
+                let seen = known.delivered.get(&(side, name.clone()));
+                demand!(
+                    seen == Some(&group.delivered),
+                    "{side:?} group {name} delivered {seen:?} instead of {}",
+                    group.delivered
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Questions are answered before anything else happens in their turn.
+    pub fn check_answers(&mut self, turn: &Turn) -> Verdict {
+        let model = self.side(turn.side);
+        match turn.event {
+            Event::Stats(ticket) => {
+                let Reply::Stats(stats) = turn.must_reply(*ticket)? else { return Err("stats without stats".into()) };
+                self.check_stats(model, stats, turn.now)?;
+                self.learn(turn.side, stats, turn.now);
+                Ok(())
+            }
+            Event::Count(ticket, lane, filter) => {
+                let reply = turn.must_reply(*ticket)?;
+                let expected = Reply::Count(count(model, *lane, filter));
+                demand!(*reply == expected, "{reply:?} instead of {expected:?}");
+                Ok(())
+            }
+            Event::Search(ticket, consumer, index) => check_search(model, consumer, *index, turn.must_reply(*ticket)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes over when consumers were last heard of, where that was not known exactly.
+    fn learn(&mut self, side: Side, stats: &Stats, now: u64) {
+        for seen in &stats.consumers {
+            let group = self.side_mut(side).groups.get_mut(&seen.id.group);
+            let consumer = group.and_then(|group| group.consumers.get_mut(&seen.id.user));
+            if let Some(consumer) = consumer.filter(|consumer| consumer.life_ms.latest <= now) {
+                consumer.life_ms = Span::at(now - seen.idle_ms);
+            }
+        }
+    }
+
+    fn check_stats(&self, model: &SideModel, stats: &Stats, now: u64) -> Verdict {
+        let first = model.entries.keys().next().copied().unwrap_or(0);
+        let last = model.entries.keys().next_back().copied().unwrap_or(0);
+        let expected =
+            (model.ended, first, last, model.entries.len() as u64, model.bytes(), model.waiters.len() as u64);
+        let seen = (stats.ended, stats.first.0, stats.last.0, stats.length, stats.bytes, stats.waiting_gets);
+        demand!(
+            seen == expected,
+            "stats (ended, first, last, length, bytes, waiting) {seen:?} instead of {expected:?}"
+        );
+        let rear = Settings { max_delivery: 0, auto_evict: false, retention_ms: 0, ..self.settings.clone() };
+        let expected = if model.side == Side::Rear { &rear } else { &self.settings };
+        demand!(stats.settings == *expected, "stats with settings {:?}", stats.settings);
+        let names: Vec<&String> = stats.groups.iter().map(|group| &group.id).collect();
+        let expected: Vec<&String> = model.groups.keys().collect();
+        demand!(names == expected, "groups {names:?} instead of {expected:?}");
+        for (seen, (name, group)) in stats.groups.iter().zip(&model.groups) {
+            let pending = group.leases.len() as u64;
+            demand!(seen.pending == pending, "group {name} has {} pending instead of {pending}", seen.pending);
+            let consumers = group.consumers.len() as u64;
+            demand!(
+                seen.consumers == consumers,
+                "group {name} has {} consumers instead of {consumers}",
+                seen.consumers
+            );
+            let delivered = group.delivered;
+            demand!(seen.delivered == delivered, "group {name} delivered {} instead of {delivered}", seen.delivered);
+        }
+        let ids: Vec<ConsumerId> = stats.consumers.iter().map(|consumer| consumer.id.clone()).collect();
+        let mut expected = Vec::new();
+        for (group, model) in &model.groups {
+            expected.extend(model.consumers.keys().map(|user| ConsumerId { group: group.clone(), user: user.clone() }));
+        }
+        demand!(ids == expected, "consumers {ids:?} instead of {expected:?}");
+        for seen in &stats.consumers {
+            let group = &model.groups[&seen.id.group];
+            check_consumer(group, seen, now).map_err(|why| format!("consumer {:?}: {why}", seen.id))?;
+        }
+        Ok(())
+    }
+
+    /// Everything that is durable, against the oracle.
+    pub fn check_listing(&self, side: Side, listing: &BTreeMap<u64, Entry>) -> Verdict {
+        let model = self.side(side);
+        for (index, held) in &model.entries {
+            let stored = listing.get(index).ok_or_else(|| format!("{side:?} #{index} is lost"))?;
+            demand!(*stored == held.entry, "{side:?} #{index} is stored as {stored:?} instead of {:?}", held.entry);
+        }
+        let back = listing.keys().find(|index| !model.entries.contains_key(index));
+        demand!(back.is_none(), "{side:?} #{back:?} is stored and should not be");
+        Ok(())
+    }
+
+    /// What one connection remembers, against its leases. What is remembered too much must be settled or gone.
+    pub fn check_attachment(&self, watcher: WatcherId, kept: Option<&Attachment>, fresh: bool) -> Verdict {
+        for side in [Side::Main, Side::Rear] {
+            let model = self.side(side);
+            let Some((name, user)) = model.watcher(watcher) else { continue };
+            let group = &model.groups[name];
+            let (kept_side, remembered) = kept.ok_or_else(|| format!("{name}/{user} remembers nothing"))?;
+            let Remembered { watch, leases, sign_ms, stopped } = remembered;
+            demand!(
+                *kept_side == side && watch.consumer.group == name && watch.consumer.user == user,
+                "remembered as {watch:?}"
+            );
+            self.check_watch(side, watch)?;
+            let consumer = &group.consumers[user];
+            let connection = consumer.connection.as_ref().expect("looked up by its connection");
+            demand!(*stopped == connection.stopped, "{name}/{user} remembers that it was stopped: {stopped}");
+            // Signs of life between events are not worth remembering each time.
+            let life = consumer.life_ms;
+            let signs = if fresh { life.earliest..=life.latest } else { 0..=life.latest };
+            demand!(signs.contains(sign_ms), "{name}/{user} remembers a sign of life at {sign_ms}, not {life:?}");
+            let kept: BTreeMap<u64, &Lease> = leases.iter().map(|lease| (lease.index.0, lease)).collect();
+            for (index, lease) in group.out(user) {
+                let seen = kept.get(&index).ok_or_else(|| format!("{name}/{user} does not remember #{index}"))?;
+                let same = seen.since_ms == lease.since_ms && u64::from(seen.bytes) == lease.bytes;
+                let lane = model.entries[&index].entry.lane;
+                demand!(same && seen.lane == lane, "{name}/{user} remembers {seen:?} instead of {lease:?}");
+            }
+            for index in kept.keys() {
+                let is_out = group.leases.get(index).is_some_and(|lease| lease.user == user);
+                let over = !fresh && (!model.entries.contains_key(index) || group.done(*index));
+                demand!(is_out || over, "{name}/{user} still remembers #{index}");
+            }
+            let bytes = encoded_bytes(watch, leases);
+            demand!(bytes <= 16 * 1024, "{name}/{user} remembers {bytes} bytes");
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    /// What a connection asked for is remembered too.
+    fn check_watch(&self, side: Side, watch: &Watch) -> Verdict {
+        let ConsumerId { group: name, user } = &watch.consumer;
+        let group = &self.side(side).groups[name];
+        let connection = group.connection(user).expect("looked up by its connection");
+        let asked = &connection.watch;
+        let expected = Watch {
+            start: Start::At(Index(connection.skip_below)),
+            window: connection.window() as u32,
+            filter: group.filter.clone(),
+            ..asked.clone()
+        };
+        demand!(*watch == expected, "{name}/{user} is remembered as {watch:?} instead of {expected:?}");
+        Ok(())
+    }
+
+    /// What waits for time must be woken in time.
+    pub fn check_wake(&self, wake: Wake, now: u64, ticked: bool) -> Verdict {
+        let soonest = [wake.timer_ms, wake.alarm_ms].into_iter().flatten().min();
+        demand!(
+            !ticked || soonest.is_none_or(|soonest| soonest > now),
+            "after a tick at {now} it wants to be woken at {soonest:?}"
+        );
+        for side in [Side::Main, Side::Rear] {
+            let model = self.side(side);
+            let deadline = model.waiters.iter().map(|waiter| waiter.deadline_ms).min();
+            demand_by("a waiting get", soonest, deadline)?;
+            let retention = if side == Side::Rear { 0 } else { self.settings.retention_ms };
+            let oldest = model.entries.values().next().filter(|_| retention != 0);
+            demand_by("retention", wake.alarm_ms, oldest.map(|held| held.ripe_ms.saturating_add(retention)))?;
+            for (name, group) in &model.groups {
+                self.check_group_wake(group, wake.alarm_ms).map_err(|why| format!("group {name}: {why}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_group_wake(&self, group: &Group, alarm: Option<u64>) -> Verdict {
+        let (idle, silence) = (self.settings.max_idle_ms, self.settings.max_silence_ms);
+        let oldest = group.leases.values().map(|lease| lease.since_ms).min();
+        demand_by("an idle entry", alarm, oldest.filter(|_| idle != 0).map(|since| since.saturating_add(idle)))?;
+        for (user, consumer) in group.consumers.iter().filter(|(_, consumer)| consumer.connection.is_some()) {
+            let oldest = group.out(user).map(|(_, lease)| lease.since_ms).min().filter(|_| silence != 0);
+            let due =
+                oldest.map(|oldest| oldest.max(consumer.life_ms.latest).max(consumer.signs_ms).saturating_add(silence));
+            demand_by(&format!("the silence of {user}"), alarm, due)?;
+        }
+        let waiting = group.returns.iter().filter(|(index, _)| !group.leases.contains_key(index));
+        let reserved = waiting.map(|(_, back)| back.reserved_until_ms).filter(|until| *until > self.now).min();
+        let somebody = group.consumers.values().any(|consumer| consumer.connection.is_some());
+        demand_by("an entry kept for somebody", alarm, reserved.filter(|_| somebody))
+    }
+}
+
+fn demand_by(what: &str, woken: Option<u64>, due: Option<u64>) -> Verdict {
+    let Some(due) = due else { return Ok(()) };
+    demand!(woken.is_some_and(|woken| woken <= due), "{what} is due at {due} and the wake-up is {woken:?}");
+    Ok(())
+}
+
+fn count(model: &SideModel, lane: Option<Lane>, filter: &Filter) -> u64 {
+    let matching = model.entries.values().filter(|held| lane.is_none_or(|lane| held.entry.lane == lane));
+    matching.filter(|held| filter.matches_tags(&held.tags)).count() as u64
+}
+
+fn check_search(model: &SideModel, asked: &ConsumerId, index: Index, reply: &Reply) -> Verdict {
+    let Some(held) = model.entries.get(&index.0) else {
+        demand!(
+            *reply == Reply::Refused(Refusal::NotFound),
+            "a search for a missing entry was answered with {reply:?}"
+        );
+        return Ok(());
+    };
+    let Reply::Position(position) = reply else { return Err(format!("a search was answered with {reply:?}")) };
+    let Some(group) = model.groups.get(&asked.group) else {
+        demand!(!position.pending && position.consumer == *asked, "nobody can hold it: {position:?}");
+        return Ok(());
+    };
+    let mut expected = Position { consumer: asked.clone(), pending: false, ahead: 0 };
+    if let Some(lease) = group.leases.get(&index.0) {
+        expected.consumer.user.clone_from(&lease.user);
+        expected.pending = true;
+    } else if !group.done(index.0) && group.matches(held) {
+        let goes_first = |other: &&Held| {
+            let (lane, other) = (other.entry.lane, other.entry.index);
+            lane > held.entry.lane || (lane == held.entry.lane && group.comes_before(other.0, index.0))
+        };
+        let waiting = |held: &&Held| !group.leases.contains_key(&held.entry.index.0);
+        expected.ahead = model.unsettled(group).filter(waiting).filter(goes_first).count() as u64;
+        // For a group with a filter the machine may count what the filter leaves out; after a crash it may take what
+        // came back for new.
+        let vague = !group.filter.is_any() || group.touched.values().any(|sure| *sure == Sure::Maybe);
+        if tolerated("search")
+            || vague && position.ahead >= expected.ahead.min(1) && position.ahead <= model.entries.len() as u64
+        {
+            expected.ahead = position.ahead;
+        }
+    } else {
+        expected.ahead = position.ahead;
+    }
+    demand!(*position == expected, "position {position:?} instead of {expected:?}");
+    Ok(())
+}
+
+fn check_consumer(group: &Group, seen: &ConsumerStats, now: u64) -> Verdict {
+    let consumer = &group.consumers[&seen.id.user];
+    let pending = group.out(&seen.id.user).count() as u64;
+    demand!(seen.pending == pending, "{} pending instead of {pending}", seen.pending);
+    demand!((seen.index.0 == 0) == (pending == 0), "index {:?} with {pending} pending", seen.index);
+    let out = pending == 0 || group.out(&seen.id.user).any(|(index, _)| index == seen.index.0);
+    demand!(out, "index {:?} is not out", seen.index);
+    let (least, most) = (now.saturating_sub(consumer.life_ms.latest), now.saturating_sub(consumer.life_ms.earliest));
+    demand!((least..=most).contains(&seen.idle_ms), "idle {} ms instead of {least} to {most}", seen.idle_ms);
+    demand!(seen.filter == group.filter, "filter {:?}", seen.filter);
+    let (window, slots, running) = match &consumer.connection {
+        Some(connection) if !connection.watch.auto_commit => {
+            let window = connection.window() as u64;
+            (window, window.saturating_sub(pending), true)
+        }
+        other => (0, 0, other.is_some()),
+    };
+    demand!(
+        u64::from(seen.window) == window && u64::from(seen.slots) == slots,
+        "window {} slots {} instead of {window}, {slots}",
+        seen.window,
+        seen.slots
+    );
+    demand!((seen.status == ConsumerStatus::Running) == running, "status {:?}", seen.status);
+    if !running {
+        let leaving = |gone: u64| gone.saturating_add(limits::LEAVING_MS) > now;
+        let left = if group.has_left_entries(&seen.id.user) { ConsumerStatus::Exit } else { ConsumerStatus::Complete };
+        let (life, status) = (consumer.life_ms, seen.status);
+        let possible = match status {
+            ConsumerStatus::Leaving => leaving(life.latest),
+            other => other == left && !leaving(life.earliest),
+        };
+        demand!(possible, "status {status:?} {} ms after it went", now.saturating_sub(life.latest));
+    }
+    Ok(())
+}
+
+/// What an attachment takes when numbers are written as differences in base 128.
+fn encoded_bytes(watch: &Watch, leases: &[Lease]) -> usize {
+    let number = |value: u64| (64 - (value | 1).leading_zeros() as usize).div_ceil(7);
+    let signed = |value: i64| number(((value << 1) ^ (value >> 63)) as u64);
+    let tags: usize = watch.filter.0.iter().map(|(key, value)| key.len() + value.len() + 8).sum();
+    let start = if let Start::At(index) = watch.start { number(index.0) } else { 1 };
+    let names = watch.consumer.group.len() + watch.consumer.user.len();
+    let mut bytes = 32 + tags + start + names;
+    let mut before = Lease { index: Index(0), lane: Lane(0), since_ms: 0, bytes: 0 };
+    for lease in leases {
+        bytes += signed(lease.index.0 as i64 - before.index.0 as i64);
+        bytes += signed(lease.lane.0 - before.lane.0);
+        bytes += signed(lease.since_ms as i64 - before.since_ms as i64);
+        bytes += number(u64::from(lease.bytes));
+        before = *lease;
+    }
+    bytes
+}

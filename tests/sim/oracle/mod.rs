@@ -1,0 +1,309 @@
+//! The oracle: a second, naive queue. Where the machine may choose (which watcher gets an entry, how much fits one turn)
+//! the oracle accepts every legal choice and follows the one it sees; everything else it predicts.
+//!
+//! What a crash makes unknowable is kept as `Sure::Maybe`, or as a span of time.
+
+mod check;
+mod deliver;
+mod events;
+mod model;
+mod settle;
+mod timers;
+
+pub use check::Attachment;
+pub use model::SideModel;
+
+use edgequeue::queue::config::Settings;
+use edgequeue::queue::entry::{Entry, Index, Tags};
+use edgequeue::queue::event::{ConsumerId, Event, Ticket, WatcherId};
+use edgequeue::queue::step::{CloseReason, Effect, Reply};
+use edgequeue::queue::store::{Side, Totals};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub type Verdict<T = ()> = Result<T, String>;
+
+/// Fails with a formatted violation unless the condition holds.
+macro_rules! demand {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err(format!($($message)+));
+        }
+    };
+}
+pub(crate) use demand;
+
+/// One turn as it looked from outside.
+pub struct Turn<'a> {
+    pub now: u64,
+    pub side: Side,
+    pub event: &'a Event,
+    pub effects: &'a [Effect],
+    /// Sums of main and rear after the turn.
+    pub totals: [Totals; 2],
+    /// Looks at a live entry after the turn; used only where the machine had a choice.
+    pub peek: &'a dyn Fn(Side, u64) -> Option<Entry>,
+    /// Who is known after the turn, where that was asked.
+    pub known: Option<&'a Known>,
+}
+
+/// Consumers the machine knows, and how much their groups committed: a group that was forgotten begins again at 0.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    pub consumers: BTreeSet<(Side, ConsumerId)>,
+    pub delivered: BTreeMap<(Side, String), u64>,
+}
+
+/// One way in which a turn may have gone where it cannot be seen directly.
+#[derive(Clone)]
+pub struct Choice {
+    /// Consumers that were forgotten.
+    forgotten: Vec<(Side, ConsumerId)>,
+    /// One more that was, unless it had left something, and that the event brought back.
+    back: Option<(Side, ConsumerId)>,
+    /// They were forgotten before the event, not after it.
+    first: bool,
+    /// Old entries in disorder that are gone went because of their age.
+    expire: bool,
+}
+
+impl Turn<'_> {
+    pub fn reply(&self, ticket: Ticket) -> Option<&Reply> {
+        self.effects.iter().find_map(|effect| match effect {
+            Effect::Reply(answered, reply) if *answered == ticket => Some(reply),
+            _ => None,
+        })
+    }
+
+    pub fn must_reply(&self, ticket: Ticket) -> Verdict<&Reply> {
+        self.reply(ticket).ok_or_else(|| format!("no reply to {ticket:?}"))
+    }
+
+    pub fn closes(&self, watcher: WatcherId, reason: CloseReason) -> bool {
+        self.effects.contains(&Effect::Close(watcher, reason))
+    }
+
+    pub fn attached(&self, ticket: Ticket) -> bool {
+        self.reply(ticket) == Some(&Reply::Attached)
+    }
+
+    /// Whether the turn shows an entry with this index, on whichever side.
+    pub fn handed_out(&self, index: u64) -> bool {
+        self.effects.iter().any(|effect| match effect {
+            Effect::Reply(_, Reply::Entries(found)) => found.iter().any(|delivery| delivery.entry.index.0 == index),
+            Effect::Push(_, delivery) => delivery.entry.index.0 == index,
+            _ => false,
+        })
+    }
+
+    pub fn again(&self) -> bool {
+        self.effects.contains(&Effect::Again)
+    }
+
+    pub fn is_tick(&self) -> bool {
+        matches!(self.event, Event::Tick | Event::Configure(..))
+    }
+
+    /// The sides that settle down in this turn.
+    pub fn sides(&self) -> &'static [Side] {
+        match (self.event, self.side) {
+            (Event::Resume(..), _) => &[],
+            (Event::Tick | Event::Configure(..) | Event::Alive(_), _) => &[Side::Main, Side::Rear],
+            (_, Side::Main) => &[Side::Main],
+            (_, Side::Rear) => &[Side::Rear],
+        }
+    }
+}
+
+/// Both sides, and what one turn still owes.
+#[derive(Clone)]
+pub struct Oracle {
+    pub settings: Settings,
+    pub main: SideModel,
+    pub rear: SideModel,
+    /// There is more to do, so nothing has to be complete yet.
+    pub again: bool,
+    /// When the last turn was.
+    now: u64,
+    turn: Owed,
+}
+
+/// What the effects of the turn at hand must contain.
+#[derive(Clone, Default)]
+struct Owed {
+    replies: BTreeSet<Ticket>,
+    closes: BTreeMap<WatcherId, CloseReason>,
+    /// Dead letters on their way to the rear: the entry and the tags of its copy.
+    dying: Vec<(Entry, Tags)>,
+}
+
+impl Oracle {
+    pub fn new(settings: Settings) -> Self {
+        let side = |side| SideModel::new(side);
+        Self { settings, main: side(Side::Main), rear: side(Side::Rear), again: false, now: 0, turn: Owed::default() }
+    }
+
+    pub fn side(&self, side: Side) -> &SideModel {
+        match side {
+            Side::Main => &self.main,
+            Side::Rear => &self.rear,
+        }
+    }
+
+    pub fn side_mut(&mut self, side: Side) -> &mut SideModel {
+        match side {
+            Side::Main => &mut self.main,
+            Side::Rear => &mut self.rear,
+        }
+    }
+
+    /// Follows one turn, or says what is wrong with it.
+    pub fn accept(&mut self, turn: &Turn) -> Verdict {
+        // What is known of forgotten consumers says that they were, not whether before or after the event; and of old
+        // entries in disorder (the clock went backward) only that they are gone, not why.
+        let fading = self.fading(turn.sides(), turn.now);
+        let attached = match turn.event {
+            Event::Attach(ticket, _, watch) if watch.window > 0 => {
+                Some((turn.side, &watch.consumer)).filter(|_| turn.attached(*ticket))
+            }
+            _ => None,
+        };
+        let gone = |id: &&(Side, ConsumerId)| turn.known.is_some_and(|known| !known.consumers.contains(*id));
+        let forgotten: Vec<_> = fading.iter().filter(gone).cloned().collect();
+        let back = fading.iter().find(|id| attached == Some((id.0, &id.1))).cloned();
+        let mut choices = vec![Choice { forgotten, back: None, first: true, expire: true }];
+        if back.as_ref().is_some_and(|id| self.is_exact(id)) {
+            choices[0].back = back;
+        } else if !fading.is_empty() {
+            choices.push(Choice { first: false, ..choices[0].clone() });
+            choices.push(Choice { back, ..choices[0].clone() });
+        }
+        if self.expires_in_disorder(turn.sides(), turn.now) {
+            let without: Vec<_> = choices.iter().map(|choice| Choice { expire: false, ..choice.clone() }).collect();
+            choices.splice(0..0, without);
+        }
+        if let [choice] = choices.as_slice() {
+            return self.follow(turn, choice);
+        }
+        let mut why = Ok(());
+        for choice in choices {
+            let mut trial = self.clone();
+            match trial.follow(turn, &choice) {
+                Ok(()) => {
+                    *self = trial;
+                    return Ok(());
+                }
+                other => why = why.and(other),
+            }
+        }
+        why
+    }
+
+    fn follow(&mut self, turn: &Turn, choice: &Choice) -> Verdict {
+        self.turn = Owed::default();
+        turn.sides().iter().for_each(|side| self.side_mut(*side).note_lost(turn.now));
+        self.note_leftovers(turn.now);
+        if turn.is_tick() {
+            self.again = false;
+        }
+        if let Event::Configure(_, settings) = turn.event {
+            self.settings = settings.clone();
+        }
+        self.expire(turn, choice.expire)?;
+        if choice.first {
+            self.forget_consumers(turn, choice)?;
+        }
+        self.happen(turn)?;
+        if !choice.first {
+            self.forget_consumers(turn, choice)?;
+        }
+        for side in turn.sides() {
+            self.lapse(*side, turn)?;
+        }
+        let buried = !self.turn.dying.is_empty();
+        self.bury(turn)?;
+        self.resolve_swept(turn, false);
+        self.answer_waiters(turn)?;
+        self.check_waiters(turn)?;
+        self.walk(turn)?;
+        self.resolve_swept(turn, true);
+        self.check_totals(turn)?;
+        self.check_known(turn)?;
+        // Again is a promise: until the next tick nothing has to be complete.
+        self.again |= turn.again();
+        if !self.again && !matches!(turn.event, Event::Resume(..)) {
+            let sides = if buried { &[Side::Main, Side::Rear] } else { turn.sides() };
+            self.check_complete(sides, turn.now)?;
+        }
+        self.now = turn.now;
+        self.note_leftovers(turn.now);
+        Ok(())
+    }
+
+    /// Goes through the effects in order.
+    fn walk(&mut self, turn: &Turn) -> Verdict {
+        let mut replied = BTreeSet::new();
+        for effect in turn.effects {
+            match effect {
+                Effect::Reply(ticket, _) => {
+                    demand!(replied.insert(*ticket), "{ticket:?} was answered twice");
+                    demand!(self.turn.replies.remove(ticket), "{ticket:?} was answered but nobody asked");
+                }
+                Effect::Push(watcher, delivery) => self.push(turn.now, *watcher, delivery)?,
+                Effect::Close(watcher, reason) => self.close(turn.now, *watcher, *reason)?,
+                Effect::Remember(_) | Effect::Again => {}
+            }
+        }
+        demand!(self.turn.replies.is_empty(), "no reply to {:?}", self.turn.replies);
+        demand!(self.turn.closes.is_empty(), "not closed: {:?}", self.turn.closes);
+        Ok(())
+    }
+
+    /// Appends the dead letters of this turn to the rear. Their order is the machine's choice.
+    fn bury(&mut self, turn: &Turn) -> Verdict {
+        let mut dying = std::mem::take(&mut self.turn.dying);
+        if !dying.is_empty() && turn.side == Side::Main {
+            self.lapse(Side::Rear, turn)?;
+        }
+        let first = self.rear.next;
+        for index in first..first + dying.len() as u64 {
+            let seen = (turn.peek)(Side::Rear, index).or_else(|| seen_in_effects(turn.effects, &self.rear, index));
+            let position = match &seen {
+                Some(entry) => dying
+                    .iter()
+                    .position(|(dead, tags)| dead.data() == entry.data() && *tags == entry.tags())
+                    .ok_or_else(|| format!("rear #{index} {:?} is none of the dead letters {dying:?}", entry.tags()))?,
+                None => 0,
+            };
+            let (dead, tags) = dying.remove(position);
+            let put_ms = seen.as_ref().map_or(turn.now, |entry| entry.put_ms);
+            demand!(put_ms == turn.now || put_ms == dead.put_ms, "rear #{index} was put at {put_ms}");
+            let copy = Entry::encode(Index(index), dead.lane, put_ms, tags, dead.data());
+            if let Some(seen) = seen {
+                demand!(copy == seen, "rear #{index} is {seen:?} instead of {copy:?}");
+            }
+            self.rear.append(copy);
+        }
+        Ok(())
+    }
+
+    /// The queue was dropped from memory and opened again; these connections are still there.
+    pub fn lose_memory(&mut self, survivors: &BTreeSet<WatcherId>, now: u64) {
+        self.again = false;
+        for side in [&mut self.main, &mut self.rear] {
+            side.lose_memory(survivors, self.now, now);
+        }
+    }
+}
+
+/// A copy of a rear entry that came and went in this turn.
+fn seen_in_effects(effects: &[Effect], rear: &SideModel, index: u64) -> Option<Entry> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Push(watcher, delivery) if delivery.entry.index.0 == index && rear.watcher(*watcher).is_some() => {
+            Some(delivery.entry.clone())
+        }
+        Effect::Reply(ticket, Reply::Entries(found)) if rear.waiters.iter().any(|waiter| waiter.ticket == *ticket) => {
+            found.iter().map(|delivery| &delivery.entry).find(|entry| entry.index.0 == index).cloned()
+        }
+        _ => None,
+    })
+}

@@ -1,0 +1,168 @@
+//! What time does, on any turn of a side: retention, forgetting, idle entries, silent connections.
+
+use super::super::world::tolerated;
+use super::model::Return;
+use super::{Choice, Oracle, Turn, Verdict, demand};
+use edgequeue::queue::event::{ConsumerId, WatcherId};
+use edgequeue::queue::limits;
+use edgequeue::queue::step::CloseReason;
+use edgequeue::queue::store::Side;
+
+const SIDES: [Side; 2] = [Side::Main, Side::Rear];
+
+impl Oracle {
+    /// Entries of a side that are too old: those that must go, and those that may wait because one in front of them is
+    /// younger (the clock went backward) or because there are too many for one turn.
+    fn too_old(&self, side: Side, now: u64) -> (Vec<u64>, Vec<u64>) {
+        // The rear keeps what it has.
+        let retention = if side == Side::Rear { 0 } else { self.settings.retention_ms };
+        let over = |since: u64| retention != 0 && since.saturating_add(retention) <= now;
+        let (mut must, mut may) = (Vec::new(), Vec::new());
+        for (index, held) in &self.side(side).entries {
+            if over(held.ripe_ms) {
+                must.push(*index);
+            } else if over(held.entry.put_ms) {
+                may.push(*index);
+            }
+        }
+        if must.len() > limits::TURN_HOUSEKEEPING_MAX {
+            may.append(&mut must);
+        }
+        (must, may)
+    }
+
+    /// Whether the age of entries leaves a choice.
+    pub fn expires_in_disorder(&self, sides: &[Side], now: u64) -> bool {
+        sides.iter().any(|side| !self.too_old(*side, now).1.is_empty())
+    }
+
+    /// Old entries go before anything else happens.
+    pub fn expire(&mut self, turn: &Turn, with_choice: bool) -> Verdict {
+        for side in turn.sides() {
+            let (must, mut may) = self.too_old(*side, turn.now);
+            let many = may.len() > limits::TURN_HOUSEKEEPING_MAX;
+            demand!(!many || turn.again(), "too many entries are too old for one turn, and no other is asked for");
+            may.retain(|index| with_choice && (turn.peek)(*side, *index).is_none() && !turn.handed_out(*index));
+            must.into_iter().chain(may).for_each(|index| self.side_mut(*side).remove(index));
+        }
+        Ok(())
+    }
+
+    /// Consumers that may be forgotten in this turn, and may be remembered.
+    pub fn fading(&self, sides: &[Side], now: u64) -> Vec<(Side, ConsumerId)> {
+        let mut fading = Vec::new();
+        for side in sides {
+            for (name, group) in &self.side(*side).groups {
+                for (user, consumer) in &group.consumers {
+                    let gone = if tolerated("forget") { 0 } else { consumer.gone_ms.earliest };
+                    let since = consumer.life_ms.earliest.max(gone);
+                    let due = since.saturating_add(limits::FORGET_MS) <= now;
+                    if consumer.connection.is_none() && due {
+                        fading.push((*side, ConsumerId { group: name.clone(), user: user.clone() }));
+                    }
+                }
+            }
+        }
+        fading
+    }
+
+    /// Whether it is known when a consumer was last heard of.
+    pub fn is_exact(&self, (side, id): &(Side, ConsumerId)) -> bool {
+        let consumer = self.side(*side).groups.get(&id.group).and_then(|group| group.consumers.get(&id.user));
+        let noted = !self.side(*side).lost.contains(&(id.group.clone(), id.user.clone()));
+        noted && consumer.is_some_and(|consumer| consumer.life_ms.earliest == consumer.life_ms.latest)
+    }
+
+    /// Forgets those that were forgotten; none may be kept for ever.
+    pub fn forget_consumers(&mut self, turn: &Turn, choice: &Choice) -> Verdict {
+        let forgotten = &choice.forgotten;
+        let fading = self.fading(turn.sides(), turn.now);
+        let early = forgotten.iter().find(|id| !fading.contains(id));
+        demand!(early.is_none(), "{early:?} was forgotten before its time");
+        for (side, id) in fading {
+            let group = self.side_mut(side).groups.get_mut(&id.group).expect("just listed");
+            let consumer = &group.consumers[&id.user];
+            let since = consumer.life_ms.latest.max(consumer.gone_ms.latest).saturating_add(limits::FORGET_MS);
+            let over = since.max(consumer.left_ms).saturating_add(limits::LEAVING_MS) <= turn.now;
+            let left = group.has_left_entries(&id.user);
+            let comes_back = !left && choice.back == Some((side, id.clone()));
+            if !comes_back && !forgotten.contains(&(side, id.clone())) {
+                demand!(!over || left, "{side:?} {id:?} is never forgotten");
+                continue;
+            }
+            demand!(!left, "{side:?} {id:?} was forgotten in spite of what it left");
+            group.consumers.remove(&id.user);
+            if group.consumers.is_empty() {
+                self.drop_group(side, &id.group);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps in mind until when somebody had left entries.
+    pub fn note_leftovers(&mut self, now: u64) {
+        for side in SIDES {
+            for group in self.side_mut(side).groups.values_mut() {
+                let users: Vec<String> =
+                    group.consumers.keys().filter(|user| group.has_left_entries(user)).cloned().collect();
+                for user in users {
+                    let consumer = group.consumers.get_mut(&user).expect("just listed");
+                    consumer.left_ms = consumer.left_ms.max(now);
+                }
+            }
+        }
+    }
+
+    /// Slow entries are taken back, then silent connections are closed.
+    pub fn lapse(&mut self, side: Side, turn: &Turn) -> Verdict {
+        self.take_back_idle(side, turn.now);
+        self.silence(side, turn)
+    }
+
+    fn silence(&mut self, side: Side, turn: &Turn) -> Verdict {
+        let most = self.settings.max_silence_ms;
+        for (group, user, id) in self.connections(side) {
+            let model = &self.side(side).groups[&group];
+            let life = model.consumers[&user].life_ms;
+            // Nobody is silent who was only just given something to do.
+            let oldest = model.out(&user).map(|(_, lease)| lease.since_ms).min();
+            let silent = |moment: u64| {
+                oldest.is_some_and(|oldest| most != 0 && moment.max(oldest).saturating_add(most) <= turn.now)
+            };
+            if !turn.closes(id, CloseReason::Silent) {
+                demand!(!silent(life.latest), "{group}/{user} is silent and stays connected");
+                continue;
+            }
+            demand!(silent(life.earliest), "{group}/{user} was closed as silent and is not");
+            self.turn.closes.insert(id, CloseReason::Silent);
+            self.disconnect(side, id, turn.now, turn.now.saturating_add(limits::SILENCE_GRACE_MS));
+        }
+        Ok(())
+    }
+
+    fn take_back_idle(&mut self, side: Side, now: u64) {
+        let most = self.settings.max_idle_ms;
+        let names: Vec<String> = self.side(side).groups.keys().cloned().collect();
+        for name in names.iter().filter(|_| most != 0) {
+            let leases = &self.side(side).groups[name].leases;
+            let old = leases.iter().filter(|(_, lease)| lease.since_ms.saturating_add(most) <= now);
+            let old: Vec<(u64, String)> = old.map(|(index, lease)| (*index, lease.user.clone())).collect();
+            for (index, user) in old {
+                self.give_back(side, name, index, true, Return { user, avoid: true, reserved_until_ms: 0 });
+            }
+        }
+    }
+
+    /// Group, user and id of everybody connected.
+    pub fn connections(&self, side: Side) -> Vec<(String, String, WatcherId)> {
+        let mut connections = Vec::new();
+        for (name, group) in &self.side(side).groups {
+            for (user, consumer) in &group.consumers {
+                if let Some(connection) = &consumer.connection {
+                    connections.push((name.clone(), user.clone(), connection.id));
+                }
+            }
+        }
+        connections
+    }
+}

@@ -1,0 +1,206 @@
+//! A script is data: what the world does, step by step. Steps name things relatively ("this consumer", "three behind the
+//! newest"), so that a script stays meaningful when steps are left out of it.
+
+use edgequeue::queue::config::{DeadPolicy, Settings};
+use edgequeue::queue::store::Side;
+
+/// One thing that happens.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    Put {
+        side: Side,
+        items: Vec<Item>,
+    },
+    Get {
+        side: Side,
+        start: Place,
+        want: Want,
+        count: u64,
+        remove: bool,
+        wait_ms: u64,
+    },
+    /// The client of one of the waiting gets leaves.
+    Abandon {
+        pick: u64,
+    },
+    Attach {
+        who: Who,
+        start: Place,
+        window: u32,
+        modes: Modes,
+        color: Option<u8>,
+    },
+    /// A connection that is there asks again, which changes its window.
+    Resize {
+        who: Who,
+        window: u32,
+    },
+    /// A connection was heard of so long ago.
+    Alive {
+        who: Who,
+        ago_ms: u64,
+    },
+    /// The connection dies; with `noticed` the queue hears of it at once.
+    Die {
+        who: Who,
+        noticed: bool,
+    },
+    /// The queue hears of one of the connections that died unnoticed, or that it closed itself.
+    Notice {
+        pick: u64,
+    },
+    Commit {
+        who: Who,
+        what: Choice,
+    },
+    Reject {
+        who: Who,
+        what: Choice,
+        code: &'static str,
+        reason: &'static str,
+    },
+    Remove {
+        side: Side,
+        what: Choice,
+    },
+    Truncate {
+        side: Side,
+        at: Place,
+    },
+    End {
+        side: Side,
+        force: bool,
+    },
+    Configure(Settings),
+    Stats {
+        side: Side,
+    },
+    Count {
+        side: Side,
+        lane: Option<i64>,
+        want: Want,
+    },
+    Search {
+        who: Who,
+        at: Place,
+    },
+    /// The clock moves, possibly backward.
+    Pass {
+        ms: i64,
+    },
+    Tick,
+    /// Sleep until the machine wants to be woken, oversleep, tick.
+    Wake {
+        late_ms: u64,
+    },
+    /// The next turns share one flush.
+    Hold {
+        turns: u32,
+    },
+    /// The queue is dropped from memory; connections survive.
+    Evict {
+        backward: bool,
+    },
+    /// The program fails between the next flush and its effects: nobody sees them, connections survive as they were.
+    Tear,
+    /// The process dies: what was not flushed and every connection is gone.
+    Crash,
+    /// A storage operation fails after so many more.
+    Fault {
+        after: u32,
+    },
+}
+
+/// A consumer, by small numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Who {
+    pub side: Side,
+    pub group: u8,
+    pub user: u8,
+}
+
+/// How a connection watches.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Modes {
+    pub auto_commit: bool,
+    pub index_only: bool,
+    /// An endless HTTP answer: it does not survive an eviction.
+    pub endless: bool,
+}
+
+/// An entry to be put.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Item {
+    pub lane: i64,
+    pub color: u8,
+    pub bytes: u32,
+    /// Whether the client chooses the request id.
+    pub named: bool,
+}
+
+/// What a read looks for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Want {
+    Anything,
+    Color(u8),
+    /// The request id of the entry so far behind the next index.
+    Request(u64),
+}
+
+/// An index, relative to the next one of its side.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Place {
+    Zero,
+    Newest,
+    Behind(u64),
+}
+
+/// Indexes to commit, reject or remove.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Choice {
+    /// The oldest ones this consumer saw and did not settle.
+    Oldest(usize),
+    /// The newest ones this consumer saw and did not settle.
+    Latest(usize),
+    /// Ones it settled before, or never saw.
+    Stale(usize),
+    /// Whatever stands so far behind the next index.
+    Behind(u64),
+}
+
+/// What a seed means.
+#[derive(Clone, Debug)]
+pub struct Script {
+    pub seed: u64,
+    pub settings: Settings,
+    pub ops: Vec<Op>,
+}
+
+impl std::fmt::Display for Script {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(out, "seed {} with {}", self.seed, brief(&self.settings))?;
+        for (position, op) in self.ops.iter().enumerate() {
+            match op {
+                Op::Configure(settings) => writeln!(out, "  {position:3} Configure {}", brief(settings))?,
+                op => writeln!(out, "  {position:3} {op:?}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Settings on one line, without what is at rest.
+pub fn brief(settings: &Settings) -> String {
+    let policy = if settings.dead_message_policy == DeadPolicy::Drop as i32 { "Drop" } else { "Rear" };
+    let mut line = format!("max_delivery={} {policy} max_length={}", settings.max_delivery, settings.max_length);
+    let timed = [
+        ("max_payload_bytes", settings.max_payload_bytes),
+        ("max_idle_ms", settings.max_idle_ms),
+        ("retention_ms", settings.retention_ms),
+        ("max_silence_ms", settings.max_silence_ms),
+    ];
+    for (name, value) in timed.iter().filter(|(_, value)| *value != 0) {
+        line += &format!(" {name}={value}");
+    }
+    if settings.auto_evict { line + " auto_evict" } else { line }
+}

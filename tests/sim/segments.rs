@@ -1,0 +1,107 @@
+//! The real store on a disk that can fail at any row operation.
+
+use super::disk::{Disk, Faults};
+use edgequeue::queue::entry::{Index, Lane, Mark};
+use edgequeue::queue::refusal::StoreError;
+use edgequeue::queue::store::Side;
+use edgequeue::store::SegmentStore;
+use edgequeue::store::limits;
+use edgequeue::store::memory::MemoryRows;
+use edgequeue::store::rows::{Extent, LaneKey, RowSums, Rows, SegmentRow, StateId};
+
+/// Rows as of the last flush; a store in use works on a copy.
+pub struct SegmentDisk {
+    durable: MemoryRows,
+    faults: Faults,
+    cache_bytes: usize,
+}
+
+impl Disk for SegmentDisk {
+    type Stores = SegmentStore<FailingRows>;
+
+    fn fresh(seed: u64) -> Self {
+        // Most queues here are small; with next to no cache even they are read from their rows.
+        let cache_bytes = [0, 3_000, limits::CACHE_BYTES_MAX][seed as usize % 3];
+        Self { durable: MemoryRows::new(), faults: Faults::default(), cache_bytes }
+    }
+
+    fn open(&mut self) -> Result<Self::Stores, StoreError> {
+        let rows = FailingRows { rows: self.durable.clone(), faults: self.faults.clone() };
+        SegmentStore::open_with_cache(rows, self.cache_bytes)
+    }
+
+    fn flush(&mut self, stores: &mut Self::Stores) -> Result<(), StoreError> {
+        if !stores.flush()?.is_empty() {
+            self.durable = stores.rows().rows.clone();
+        }
+        Ok(())
+    }
+
+    fn inspect(&self) -> Self::Stores {
+        let rows = FailingRows { rows: self.durable.clone(), faults: Faults::default() };
+        SegmentStore::open(rows).expect("what is durable can be opened")
+    }
+
+    fn faults(&self) -> &Faults {
+        &self.faults
+    }
+}
+
+/// Rows whose operations fail when the countdown says so.
+pub struct FailingRows {
+    rows: MemoryRows,
+    faults: Faults,
+}
+
+impl FailingRows {
+    fn rows(&mut self) -> Result<&mut MemoryRows, StoreError> {
+        self.faults.pass()?;
+        Ok(&mut self.rows)
+    }
+}
+
+impl Rows for FailingRows {
+    fn state(&mut self, id: StateId) -> Result<Option<bytes::Bytes>, StoreError> {
+        self.rows()?.state(id)
+    }
+
+    fn put_state(&mut self, id: StateId, value: bytes::Bytes) -> Result<(), StoreError> {
+        self.rows()?.put_state(id, value)
+    }
+
+    fn lane_above(&mut self, side: Side, above: Option<Lane>) -> Result<Option<Lane>, StoreError> {
+        self.rows()?.lane_above(side, above)
+    }
+
+    fn tail(&mut self, key: LaneKey) -> Result<Option<(Extent, bytes::Bytes)>, StoreError> {
+        self.rows()?.tail(key)
+    }
+
+    fn segment_from(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
+        self.rows()?.segment_from(key, at)
+    }
+
+    fn segment_upto(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
+        self.rows()?.segment_upto(key, at)
+    }
+
+    fn segment_marked(&mut self, key: LaneKey, above: Index, marks: &[Mark]) -> Result<Option<SegmentRow>, StoreError> {
+        self.rows()?.segment_marked(key, above, marks)
+    }
+
+    fn sums(&mut self, key: LaneKey, from: Index, below: Index) -> Result<RowSums, StoreError> {
+        self.rows()?.sums(key, from, below)
+    }
+
+    fn put_segment(&mut self, key: LaneKey, row: SegmentRow) -> Result<(), StoreError> {
+        self.rows()?.put_segment(key, row)
+    }
+
+    fn delete_segment(&mut self, key: LaneKey, first: Index) -> Result<(), StoreError> {
+        self.rows()?.delete_segment(key, first)
+    }
+
+    fn delete_below(&mut self, key: LaneKey, below: Index) -> Result<u64, StoreError> {
+        self.rows()?.delete_below(key, below)
+    }
+}

@@ -1,0 +1,282 @@
+//! From a seed to a script. Every seed draws its own weights and bounds (swarm testing): most leave whole kinds of steps
+//! out, so that the others meet in ways an even mixture never reaches.
+
+use super::random::Random;
+use super::script::{Choice, Item, Modes, Op, Place, Script, Want, Who};
+use edgequeue::queue::config::{DeadPolicy, Settings};
+use edgequeue::queue::event::CODE_SHUTDOWN;
+use edgequeue::queue::limits;
+use edgequeue::queue::store::Side;
+
+/// Kinds of steps, with how often they happen when a seed does not say otherwise.
+const KINDS: [(Kind, u64); 25] = [
+    (Kind::Put, 30),
+    (Kind::Get, 8),
+    (Kind::Abandon, 2),
+    (Kind::Attach, 12),
+    (Kind::Die, 6),
+    (Kind::Notice, 4),
+    (Kind::Commit, 30),
+    (Kind::Reject, 10),
+    (Kind::Remove, 3),
+    (Kind::Truncate, 1),
+    (Kind::End, 1),
+    (Kind::Configure, 2),
+    (Kind::Stats, 4),
+    (Kind::Count, 2),
+    (Kind::Search, 4),
+    (Kind::Pass, 10),
+    (Kind::Tick, 4),
+    (Kind::Wake, 6),
+    (Kind::Hold, 4),
+    (Kind::Evict, 4),
+    (Kind::Crash, 2),
+    (Kind::Fault, 3),
+    (Kind::Tear, 2),
+    (Kind::Resize, 3),
+    (Kind::Alive, 2),
+];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Put,
+    Get,
+    Abandon,
+    Attach,
+    Die,
+    Notice,
+    Commit,
+    Reject,
+    Remove,
+    Truncate,
+    End,
+    Configure,
+    Stats,
+    Count,
+    Search,
+    Pass,
+    Tick,
+    Wake,
+    Hold,
+    Evict,
+    Crash,
+    Fault,
+    Tear,
+    Resize,
+    Alive,
+}
+
+/// What one seed is about.
+struct Swarm {
+    random: Random,
+    weights: Vec<u64>,
+    groups: u64,
+    users: u64,
+    colors: u64,
+    lanes: i64,
+    windows: u64,
+    batch: u64,
+    body: u64,
+    rear: u64,
+    auto_commit: u64,
+    newest: u64,
+}
+
+/// The script of a seed.
+pub fn script(seed: u64) -> Script {
+    let mut random = Random::new(seed);
+    let settings = settings(&mut random);
+    let weights = KINDS.map(|(_, weight)| weight * random.pick(&[0, 1, 1, 1, 3]));
+    // A few seeds are about volume: what does not fit one turn has to go on in the next.
+    let bulky = random.percent(1);
+    let mut swarm = Swarm {
+        weights: weights.to_vec(),
+        groups: random.between(1, 3),
+        users: random.between(1, 4),
+        colors: random.pick(&[1, 1, 2, 3]),
+        lanes: random.pick(&[1, 1, 2, 3]),
+        windows: random.pick(&[1, 2, 4, 16, 1200]),
+        batch: if bulky { 1500 } else { random.pick(&[1, 3, 10]) },
+        body: if bulky { 20 } else { random.pick(&[0, 20, 200, 200, 40_000]) },
+        rear: random.pick(&[0, 5, 30]),
+        auto_commit: random.pick(&[0, 0, 10, 50]),
+        newest: random.pick(&[0, 10, 40]),
+        random,
+    };
+    let length = if bulky { 40 } else { swarm.random.pick(&[30, 100, 300]) };
+    let mut ops = Vec::new();
+    for _ in 0..length {
+        let op = swarm.op();
+        ops.push(op);
+    }
+    let settings =
+        if bulky { Settings { max_length: 1_000_000, max_payload_bytes: 1000, ..settings } } else { settings };
+    Script { seed, settings, ops }
+}
+
+fn settings(random: &mut Random) -> Settings {
+    Settings {
+        max_delivery: random.pick(&[0, 1, 2, 3, 5]),
+        dead_message_policy: random.pick(&[DeadPolicy::Rear, DeadPolicy::Rear, DeadPolicy::Drop]) as i32,
+        auto_evict: random.percent(30),
+        max_payload_bytes: random.pick(&[30, 150, 1_000_000]),
+        max_length: random.pick(&[3, 10, 50, 1_000_000]),
+        max_idle_ms: random.pick(&[0, 0, 2_000]),
+        retention_ms: random.pick(&[0, 0, 0, 8_000]),
+        max_silence_ms: random.pick(&[0, 0, 5_000, limits::SILENCE_MS_DEFAULT]),
+    }
+}
+
+impl Swarm {
+    fn op(&mut self) -> Op {
+        let kind = KINDS[self.random.weighted(&self.weights)].0;
+        match kind {
+            Kind::Put => self.put(),
+            Kind::Get => self.get(),
+            Kind::Abandon => Op::Abandon { pick: self.random.below(8) },
+            Kind::Attach => self.attach(),
+            Kind::Die => Op::Die { who: self.who(), noticed: self.random.percent(60) },
+            Kind::Notice => Op::Notice { pick: self.random.below(8) },
+            Kind::Commit => Op::Commit { who: self.who(), what: self.choice() },
+            Kind::Reject => self.reject(),
+            Kind::Remove => Op::Remove { side: self.side(), what: Choice::Behind(self.random.below(12)) },
+            Kind::Truncate => Op::Truncate { side: self.side(), at: self.place() },
+            Kind::End => Op::End { side: self.side(), force: self.random.percent(30) },
+            Kind::Configure => Op::Configure(settings(&mut self.random)),
+            Kind::Stats => Op::Stats { side: self.side() },
+            Kind::Count => {
+                let lane = if self.random.percent(50) { Some(self.lane()) } else { None };
+                Op::Count { side: self.side(), lane, want: self.want() }
+            }
+            Kind::Search => Op::Search { who: self.who(), at: self.place() },
+            Kind::Pass => Op::Pass { ms: self.ms() },
+            Kind::Tick => Op::Tick,
+            Kind::Wake => Op::Wake { late_ms: self.random.pick(&[0, 0, 0, 1, 700]) },
+            Kind::Hold => Op::Hold { turns: self.random.between(2, 6) as u32 },
+            Kind::Evict => Op::Evict { backward: self.random.percent(50) },
+            Kind::Crash => Op::Crash,
+            Kind::Tear => Op::Tear,
+            Kind::Resize => Op::Resize { who: self.who(), window: self.window() },
+            Kind::Alive => Op::Alive { who: self.who(), ago_ms: self.random.pick(&[0, 1_000, 30_000]) },
+            Kind::Fault => Op::Fault { after: self.random.below(40) as u32 },
+        }
+    }
+
+    fn put(&mut self) -> Op {
+        // Too many priorities at once are refused; a put that tries is rare and large.
+        if self.random.below(400) == 0 {
+            let first = self.random.below(40) as i64;
+            let items = (0..self.random.between(200, 260) as i64).map(|offset| Item {
+                lane: first + offset,
+                color: 0,
+                bytes: 10,
+                named: false,
+            });
+            return Op::Put { side: self.side(), items: items.collect() };
+        }
+        let count = if self.random.percent(50) { 1 } else { self.random.between(0, self.batch) };
+        let items = (0..count).map(|_| Item {
+            lane: self.lane(),
+            color: self.random.below(self.colors) as u8,
+            bytes: self.random.between(0, self.body) as u32,
+            named: self.random.percent(20),
+        });
+        let items = items.collect();
+        Op::Put { side: self.side(), items }
+    }
+
+    fn get(&mut self) -> Op {
+        Op::Get {
+            side: self.side(),
+            start: self.place(),
+            want: self.want(),
+            count: self.random.pick(&[1, 1, 2, 5, 100]),
+            remove: self.random.percent(50),
+            wait_ms: self.random.pick(&[0, 0, 500, 5_000, 600_000]),
+        }
+    }
+
+    fn attach(&mut self) -> Op {
+        let who = self.who();
+        // A filter belongs to its group; a consumer that asks for another one is refused.
+        let group_color =
+            if who.group.is_multiple_of(2) { None } else { Some((u64::from(who.group) % self.colors) as u8) };
+        Op::Attach {
+            who,
+            start: if self.random.percent(self.newest) {
+                Place::Newest
+            } else {
+                self.random.pick(&[Place::Zero, Place::Zero, Place::Behind(3)])
+            },
+            window: self.window(),
+            modes: Modes {
+                auto_commit: self.random.percent(self.auto_commit),
+                index_only: self.random.percent(20),
+                endless: self.random.percent(10),
+            },
+            color: if self.random.percent(3) { Some(0) } else { group_color },
+        }
+    }
+
+    fn window(&mut self) -> u32 {
+        if self.random.percent(3) { 0 } else { self.random.between(1, self.windows) as u32 }
+    }
+
+    fn reject(&mut self) -> Op {
+        let code = self.random.pick(&["", "OOM", "500", "BadRequest", CODE_SHUTDOWN]);
+        let reason = self.random.pick(&["", "no", "later"]);
+        Op::Reject { who: self.who(), what: self.choice(), code, reason }
+    }
+
+    fn who(&mut self) -> Who {
+        Who {
+            side: self.side(),
+            group: self.random.below(self.groups) as u8,
+            user: self.random.below(self.users) as u8,
+        }
+    }
+
+    fn side(&mut self) -> Side {
+        if self.random.percent(self.rear) { Side::Rear } else { Side::Main }
+    }
+
+    fn lane(&mut self) -> i64 {
+        let lane = self.random.below(self.lanes as u64) as i64;
+        if self.random.percent(2) { -lane } else { lane }
+    }
+
+    fn want(&mut self) -> Want {
+        match self.random.below(10) {
+            0..=5 => Want::Anything,
+            6..=8 => Want::Color(self.random.below(self.colors) as u8),
+            _ => Want::Request(self.random.below(8)),
+        }
+    }
+
+    fn place(&mut self) -> Place {
+        match self.random.below(4) {
+            0 => Place::Newest,
+            1 => Place::Behind(self.random.below(10)),
+            _ => Place::Zero,
+        }
+    }
+
+    fn choice(&mut self) -> Choice {
+        let count = self.random.pick(&[1, 1, 2, 5, 1000]);
+        match self.random.below(10) {
+            0 => Choice::Stale(count),
+            1 => Choice::Behind(self.random.below(10)),
+            2..=5 => Choice::Oldest(count),
+            _ => Choice::Latest(count),
+        }
+    }
+
+    fn ms(&mut self) -> i64 {
+        match self.random.below(20) {
+            0 => -(self.random.between(1, 20_000) as i64),
+            1 => limits::FORGET_MS as i64 + self.random.below(3) as i64,
+            2..=4 => self.random.between(1_000, 20_000) as i64,
+            _ => self.random.between(1, 900) as i64,
+        }
+    }
+}
