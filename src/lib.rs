@@ -8,11 +8,14 @@
 //! - `worker`: the shell on the platform: makes the rows durable, then carries the effects out; [`wire`] makes bytes of
 //!   the replies.
 //!
-//! `queue`, `wire` and `store` are pure: no clock, no randomness, no I/O, no operating system. `docs/architecture.md`
+//! [`client`] is the other end of the wire, for the command line and for browsers.
+//!
+//! `queue`, `wire`, `store` and `client` are pure: no clock, no randomness, no I/O, no operating system. `docs/architecture.md`
 //! has the drawing and the invariants.
 #![cfg_attr(not(feature = "std"), no_std)]
 extern crate alloc;
 
+pub mod client;
 pub mod queue;
 pub mod store;
 pub mod wire;

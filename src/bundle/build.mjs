@@ -1,5 +1,7 @@
-// `npm run build`: compiles the worker to wasm, generates its bindings into build/worker, and weighs the result.
+// `npm run build`: compiles the worker to wasm, generates its bindings into build/worker, and weighs the result; then the
+// command line.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import path from "node:path";
 import { gzipSync } from "node:zlib";
 import { Refused, at, command, isMain, needRust, run, say } from "./tools.mjs";
 
@@ -15,13 +17,13 @@ const STAMP = at("build", "worker.wasm");
 export function build() {
   needRust([TARGET]);
   // Without WASM_BINDGEN_USE_JS_SYS the macros name other paths than the ones the worker crate was built with.
-  run("cargo", ["rustc", "--quiet", "--locked", "--profile", "wasm", "--lib", "--crate-type", "cdylib", "--features", "worker",
+  run("cargo", ["rustc", "--quiet", "--locked", "--profile", "wasm", "--lib", "--crate-type", "cdylib", "--no-default-features", "--features", "worker",
     "--target", TARGET, "--target-dir", at("target-worker")],
   { env: { WASM_BINDGEN_USE_JS_SYS: "1" }, why: "Compiling the worker" });
   if (!fresh()) {
     rmSync(OUT, { recursive: true, force: true });
     mkdirSync(OUT, { recursive: true });
-    run("cargo", ["run", "--quiet", "--locked", "--features", "bundle", "--bin", "bundle", "--target-dir", at("target-bundle"), "--", WASM, OUT],
+    run("cargo", ["run", "--quiet", "--locked", "--no-default-features", "--features", "bundle", "--bin", "bundle", "--target-dir", at("target-bundle"), "--", WASM, OUT],
       { why: "Generating the bindings" });
     copyFileSync(WASM, STAMP);
   }
@@ -41,7 +43,17 @@ function weigh() {
   const gzip = gzipSync(bytes, { level: 9 }).length;
   const kb = (size) => `${(size / 1024).toFixed(1)} KB`;
   say(`worker built: ${kb(bytes.length)} wasm, ${kb(gzip)} gzip (limit ${kb(GZIP_BYTES_MAX)})`);
-  if (gzip > GZIP_BYTES_MAX) throw new Refused("The worker is over its size limit: see what grew with `cargo tree --features worker`.");
+  if (gzip > GZIP_BYTES_MAX) throw new Refused("The worker is over its size limit: see what grew with `cargo tree --no-default-features --features worker`.");
 }
 
-if (isMain(import.meta.url)) await command(build);
+function buildCommandLine() {
+  run("cargo", ["build", "--quiet", "--locked", "--release", "--bin", "edgequeue"], { why: "Compiling the command line" });
+  say(`command line built: ${path.relative(process.cwd(), at("target", "release", "edgequeue"))}`);
+}
+
+if (isMain(import.meta.url)) {
+  await command(() => {
+    build();
+    buildCommandLine();
+  });
+}

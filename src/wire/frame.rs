@@ -96,11 +96,16 @@ pub fn json_attributes(attributes: &BTreeMap<String, String>) -> String {
     out
 }
 
+/// Reads a `DataFrameListProto` of any length.
+pub fn decode_list(body: &[u8]) -> Result<Vec<Frame>, prost::DecodeError> {
+    FrameList::decode(body).map(|list| list.frames)
+}
+
 /// Reads a `DataFrameListProto`.
 pub fn parse_list(body: &[u8]) -> Result<Vec<Frame>, Answer> {
-    let list = FrameList::decode(body)
+    let frames = decode_list(body)
         .map_err(|_| Answer::bad("the body is no DataFrameListProto; send protobuf, or JSON with its content type"))?;
-    bounded(list.frames)
+    bounded(frames)
 }
 
 /// Reads a JSON list of frames. `tags` and `data` may be missing or null.

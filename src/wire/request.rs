@@ -20,9 +20,9 @@ pub const HEADER_USER: &str = "X-EAS-QueueService-Uid";
 /// Header with the name of the consumer's group.
 pub const HEADER_GROUP: &str = "X-EAS-QueueService-Gid";
 /// The same as some clients write it.
-const HEADER_USER_REDIS: &str = "X-EAS-QueueService-Redis-Uid";
+pub const HEADER_USER_REDIS: &str = "X-EAS-QueueService-Redis-Uid";
 /// The same as some clients write it.
-const HEADER_GROUP_REDIS: &str = "X-EAS-QueueService-Redis-Gid";
+pub const HEADER_GROUP_REDIS: &str = "X-EAS-QueueService-Redis-Gid";
 /// Header with the priority of a put.
 pub const HEADER_PRIORITY: &str = "X-EAS-QueueService-Priority";
 /// Header that selects the rear queue.

@@ -16,11 +16,11 @@ const wish = { path: "/api/predict/profile", token: TOKEN, connections: 64, seco
 /** The worker with the names of its functions, in build/profile. */
 function buildWithNames() {
   const target = "wasm32-unknown-unknown";
-  run("cargo", ["rustc", "--quiet", "--locked", "--profile", "wasm", "--lib", "--crate-type", "cdylib", "--features", "worker",
+  run("cargo", ["rustc", "--quiet", "--locked", "--profile", "wasm", "--lib", "--crate-type", "cdylib", "--no-default-features", "--features", "worker",
     "--target", target, "--target-dir", at("target-profile")],
   { env: { WASM_BINDGEN_USE_JS_SYS: "1", CARGO_PROFILE_WASM_STRIP: "none" }, why: "Compiling the worker" });
   mkdirSync(at("build", "profile"), { recursive: true });
-  run("cargo", ["run", "--quiet", "--locked", "--features", "bundle", "--bin", "bundle", "--target-dir", at("target-bundle"), "--",
+  run("cargo", ["run", "--quiet", "--locked", "--no-default-features", "--features", "bundle", "--bin", "bundle", "--target-dir", at("target-bundle"), "--",
     at("target-profile", target, "wasm", "edgequeue.wasm"), at("build", "profile"), "--names"], { why: "Generating the bindings" });
 }
 
@@ -61,7 +61,7 @@ function sums({ nodes, samples, timeDeltas }) {
 await command(async () => {
   const bare = process.env.PROFILE_FLOOR === "1";
   if (!bare) buildWithNames();
-  run("cargo", ["build", "--quiet", "--locked", "--release", "--features", "bench", "--bin", "load"], { why: "Compiling the load client" });
+  run("cargo", ["build", "--quiet", "--locked", "--release", "--no-default-features", "--features", "bench", "--bin", "load"], { why: "Compiling the load client" });
   const dir = mkdtempSync(path.join(process.env.PROFILE_DIR ?? os.tmpdir(), "edgequeue-profile-"));
   process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
   const inspect = await freePort();

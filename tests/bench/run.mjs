@@ -172,7 +172,7 @@ await command(async () => {
   if (unknown.length > 0) throw new Refused(`unknown option ${unknown.join(" ")}: there are --quick, --deep and --dir=DIR`);
   needPackages();
   build();
-  run("cargo", ["build", "--quiet", "--locked", "--release", "--features", "bench", "--bin", "load"], { why: "Compiling the load client" });
+  run("cargo", ["build", "--quiet", "--locked", "--release", "--no-default-features", "--features", "bench", "--bin", "load"], { why: "Compiling the load client" });
   const began = performance.now();
   const servers = await plan();
   const measured = await measure();

@@ -6,7 +6,7 @@ const VARIABLES = { "--seeds": "SIM_SEEDS", "--seed": "SIM_SEED", "--seconds": "
 
 /** Plays the simulator with the given variables. */
 export function simulate(env) {
-  run("cargo", ["test", "--quiet", "--locked", "--features", "std", "--test", "sim", "--", "--nocapture"],
+  run("cargo", ["test", "--quiet", "--locked", "--no-default-features", "--features", "std", "--test", "sim", "--", "--nocapture"],
     { env: { SIM_SECONDS: "60", ...env }, why: "The simulator" });
 }
 

@@ -1,0 +1,9 @@
+//! One file per verb, or per family of them.
+
+pub mod bench;
+pub mod change;
+pub mod config;
+pub mod get;
+pub mod inspect;
+pub mod put;
+pub mod watch;

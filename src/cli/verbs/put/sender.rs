@@ -1,0 +1,252 @@
+//! Threads that put batches, and the one that reads them.
+
+use edgequeue::client::{Backoff, Batch, Failure, Kind, Outcome, Put, Response, answer};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, sleep};
+use std::time::Duration;
+
+use super::source::{Piece, Source};
+use crate::http::{Http, PATIENCE, Unanswered};
+use crate::stop::Stop;
+
+/// How often a sender without work looks whether it is to stop.
+const LOOK: Duration = Duration::from_millis(50);
+/// Attempts to reach a service that has gone away; with their waits they take about a minute.
+const ATTEMPTS: u32 = 10;
+
+/// What senders and reader tell.
+pub enum Report {
+    Line {
+        position: u64,
+        line: u64,
+        outcome: Outcome<String>,
+        bytes: u64,
+    },
+    /// All lines of a request were told.
+    Sent {
+        batch_bytes: u64,
+    },
+    Info(String),
+    /// Nothing more can be put.
+    Stopped(Stop),
+    /// A sender has ended.
+    Gone,
+}
+
+/// How things are put.
+#[derive(Clone)]
+pub struct Sender {
+    pub http: Http,
+    pub put: Put,
+    /// Whether to wait while the queue is full.
+    pub wait: bool,
+}
+
+/// What all threads share.
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    /// Something was stored: the address is right, and a failure to connect passes.
+    worked: AtomicBool,
+    /// That something is waited for was told, and has not passed since.
+    told: AtomicBool,
+    /// The service turned out not to take batches.
+    singles: AtomicBool,
+}
+
+/// All threads.
+pub struct Crew(Arc<Shared>);
+
+impl Crew {
+    pub fn start(sender: Sender, senders: usize, mut source: Source, reports: SyncSender<Report>) -> Self {
+        let shared = Arc::new(Shared::default());
+        let (work, inbox) = sync_channel::<Batch>(1);
+        let inbox = Arc::new(Mutex::new(inbox));
+        for number in 0..senders {
+            let worker = Worker {
+                sender: sender.clone(),
+                shared: shared.clone(),
+                reports: reports.clone(),
+                backoff: Backoff::new(number as u64 + u64::from(std::process::id())),
+            };
+            let inbox = inbox.clone();
+            thread::spawn(move || worker.work(&inbox));
+        }
+        let reader = shared.clone();
+        thread::spawn(move || {
+            // Either end being gone ends the reading.
+            while !reader.stop.load(Ordering::SeqCst) {
+                match source.next() {
+                    Ok(Some(Piece::Batch(batch))) => {
+                        if work.send(batch).is_err() {
+                            return;
+                        }
+                    }
+                    Ok(Some(Piece::TooLong { position, line })) => {
+                        let why = format!("it is longer than the {} bytes this queue takes", source.line_bytes_max);
+                        let outcome = Outcome::Refused(why);
+                        if reports.send(Report::Line { position, line, outcome, bytes: 0 }).is_err() {
+                            return;
+                        }
+                    }
+                    Ok(None) => return,
+                    Err(stop) => {
+                        let _ = reports.send(Report::Stopped(stop));
+                        return;
+                    }
+                }
+            }
+        });
+        Self(shared)
+    }
+
+    /// Nothing more is read or sent; what is on its way is still answered.
+    pub fn stop(&self) {
+        self.0.stop.store(true, Ordering::SeqCst);
+    }
+}
+
+struct Worker {
+    sender: Sender,
+    shared: Arc<Shared>,
+    reports: SyncSender<Report>,
+    backoff: Backoff,
+}
+
+/// Whether to go on.
+type Goes = bool;
+
+impl Worker {
+    fn work(mut self, inbox: &Mutex<Receiver<Batch>>) {
+        loop {
+            let received = match inbox.lock() {
+                Ok(inbox) if !self.stopped() => inbox.recv_timeout(LOOK),
+                _ => break,
+            };
+            match received {
+                Ok(batch) => {
+                    let batch_bytes = (batch.bytes() + batch.bodies.len()) as u64;
+                    let goes = self.put(batch);
+                    self.tell(Report::Sent { batch_bytes });
+                    if !goes {
+                        self.shared.stop.store(true, Ordering::SeqCst);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.tell(Report::Gone);
+    }
+
+    fn stopped(&self) -> bool {
+        self.shared.stop.load(Ordering::SeqCst)
+    }
+
+    fn tell(&self, report: Report) {
+        // The other end waits for every sender.
+        let _ = self.reports.send(report);
+    }
+
+    /// Puts a batch whose lines are put in order, and tells what became of each.
+    fn put(&mut self, batch: Batch) -> Goes {
+        let single = batch.bodies.len() == 1;
+        if !single && self.shared.singles.load(Ordering::SeqCst) {
+            return self.put_halves(batch);
+        }
+        let http = self.sender.http.clone();
+        let request = match batch.bodies.as_slice() {
+            [body] => http.endpoint.put(&self.sender.put, body.clone()),
+            _ => http.endpoint.put_batch(&self.sender.put, batch.encode()),
+        };
+        let read = |response: &Response| match single {
+            true => answer::put(response).map(|receipt| vec![receipt]),
+            false => answer::put_batch(response, batch.bodies.len()),
+        };
+        loop {
+            let failure = match http.send(&request, PATIENCE).map(|response| read(&response)) {
+                Ok(Ok(receipts)) => {
+                    self.shared.worked.store(true, Ordering::SeqCst);
+                    self.shared.told.store(false, Ordering::SeqCst);
+                    self.backoff.reset();
+                    let bodies = batch.lines().zip(&batch.bodies);
+                    for (((position, line), body), receipt) in bodies.zip(receipts) {
+                        let outcome = Outcome::Stored(receipt);
+                        self.tell(Report::Line { position, line, outcome, bytes: body.len() as u64 });
+                    }
+                    return true;
+                }
+                Ok(Err(failure)) => failure,
+                Err(unanswered @ Unanswered::NotSent(_)) => {
+                    if self.shared.worked.load(Ordering::SeqCst) && self.pause("cannot reach the service") {
+                        continue;
+                    }
+                    return self.give_up(unanswered.into());
+                }
+                Err(unanswered) => return self.unknown(&batch, unanswered.into()),
+            };
+            match failure.kind {
+                Kind::Bad if !single && failure.text.contains("_batch_") => {
+                    self.shared.singles.store(true, Ordering::SeqCst);
+                    return self.put_halves(batch);
+                }
+                Kind::TooLarge | Kind::Full if !single => return self.put_halves(batch),
+                Kind::TooLarge => return self.refused(&batch, &failure),
+                Kind::Full if self.sender.wait => {
+                    if !self.pause("the queue is full") {
+                        return false;
+                    }
+                }
+                Kind::Service | Kind::Unreadable => return self.unknown(&batch, failure.into()),
+                _ => return self.give_up(failure.into()),
+            }
+        }
+    }
+
+    /// One refused line must not take the others with it.
+    fn put_halves(&mut self, batch: Batch) -> Goes {
+        let (first, second) = batch.halves();
+        // Both in this thread: the order of the lines stays.
+        self.put(first) && !self.stopped() && self.put(second)
+    }
+
+    /// Waits before the next attempt; false if there is to be none.
+    fn pause(&mut self, why: &str) -> bool {
+        let wait = Duration::from_millis(self.backoff.next_ms());
+        if !self.sender.wait && self.backoff.failures() > ATTEMPTS {
+            return false;
+        }
+        if !self.shared.told.swap(true, Ordering::SeqCst) {
+            self.tell(Report::Info(format!("Waiting: {why}.")));
+        }
+        let mut left = wait;
+        while !left.is_zero() && !self.stopped() {
+            let step = left.min(LOOK);
+            sleep(step);
+            left -= step;
+        }
+        !self.stopped()
+    }
+
+    fn refused(&self, batch: &Batch, failure: &Failure) -> Goes {
+        for (position, line) in batch.lines() {
+            let outcome = Outcome::Refused(failure.text.clone());
+            self.tell(Report::Line { position, line, outcome, bytes: 0 });
+        }
+        true
+    }
+
+    fn unknown(&self, batch: &Batch, stop: Stop) -> Goes {
+        for (position, line) in batch.lines() {
+            self.tell(Report::Line { position, line, outcome: Outcome::Unknown, bytes: 0 });
+        }
+        self.give_up(stop)
+    }
+
+    fn give_up(&self, stop: Stop) -> Goes {
+        self.tell(Report::Stopped(stop));
+        false
+    }
+}

@@ -1,0 +1,156 @@
+//! `stream watch`: what is asked for, and how it begins. [`run`](run::Run) is the watch itself.
+
+mod run;
+
+use clap::Args;
+use edgequeue::client::{Endpoint, Session, Subscribe, answer};
+use edgequeue::queue::entry::{Index, Tags};
+use edgequeue::queue::event::{Rejection, Start};
+use edgequeue::queue::limits::{WINDOW_DEFAULT, WINDOW_MAX};
+use std::process;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::change::rejection;
+use super::get::start;
+use crate::args::{duration_ms, pair};
+use crate::stop::{Exit, Stop};
+use crate::{Context, ask, progress};
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  edgequeue stream watch                                # ask about each entry
+  edgequeue stream watch -y --window 100 --json         # commit each when it was printed
+  edgequeue stream watch --auto-commit -k               # the service commits what it sends
+  edgequeue stream watch -y -q --count 1000 > lines.txt
+  edgequeue stream watch -y --timeout 5s                # until nothing comes for five seconds
+
+With -y an entry is committed after it was written, so nothing is lost when this command is killed; with
+--auto-commit what was on its way is. The watch reconnects by itself. Ctrl-C ends it: what was not committed goes
+back to the queue, and the totals are printed. Exit code 3: --timeout passed and nothing had come.")]
+pub struct WatchArgs {
+    /// The service commits what it sends
+    #[arg(long, conflicts_with_all = ["yes", "no_commit", "code"])]
+    auto_commit: bool,
+    /// Do not ask, commit each entry after it was printed
+    #[arg(short = 'y', long, conflicts_with = "no_commit")]
+    yes: bool,
+    /// Do not ask and commit nothing: look at what comes until the window is full
+    #[arg(long)]
+    no_commit: bool,
+    /// Entries that may be uncommitted here
+    #[arg(short = 'w', long, default_value_t = WINDOW_DEFAULT, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(WINDOW_MAX)))]
+    window: u32,
+    /// Where a new group begins; -1: only what is put from now on
+    #[arg(long, default_value_t = 0, value_name = "INDEX", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
+    index: i64,
+    /// Indexes and tags without bodies
+    #[arg(long)]
+    index_only: bool,
+    /// Only entries with this tag; may be repeated; the same for all consumers of a group
+    #[arg(long = "tags", alias = "tag", value_name = "KEY=VALUE", value_parser = pair)]
+    tags: Vec<(String, String)>,
+    /// End after this many entries
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// End when nothing came for this long
+    #[arg(long, value_name = "TIME", value_parser = duration_ms)]
+    timeout: Option<u64>,
+    /// Code of negative commits
+    #[arg(long, default_value = "", hide_default_value = true)]
+    code: String,
+    /// Reason of negative commits
+    #[arg(long, default_value = "", hide_default_value = true)]
+    reason: String,
+}
+
+/// What becomes of an entry after it was printed.
+#[derive(Clone, Debug)]
+enum Then {
+    /// The service has committed it.
+    Nothing,
+    /// It is left as it is.
+    Hold,
+    Commit,
+    /// Somebody is asked; the rejection is for a no.
+    Ask(Rejection),
+}
+
+/// When a watch ends by itself.
+#[derive(Clone, Copy, Debug)]
+struct Until {
+    count: Option<u64>,
+    silence_ms: Option<u64>,
+}
+
+pub fn run(context: &mut Context, args: &WatchArgs) -> Result<Exit, Stop> {
+    let rejection = rejection(&args.code, &args.reason)?;
+    let then = match args {
+        WatchArgs { auto_commit: true, .. } => Then::Nothing,
+        WatchArgs { no_commit: true, .. } => Then::Hold,
+        WatchArgs { yes: true, .. } => Then::Commit,
+        _ if ask::possible() => Then::Ask(rejection),
+        _ => {
+            return Err(Stop::usage(
+                "watch asks about each entry, and there is no terminal to ask on",
+                "Add -y to commit each entry after it was printed, --auto-commit to let the service do it, \
+                 or --no-commit to only look.",
+            ));
+        }
+    };
+    let http = context.http()?;
+    let subscribe = Subscribe {
+        start: start(args.index),
+        window: args.window,
+        auto_commit: args.auto_commit,
+        index_only: args.index_only,
+        tags: args.tags.iter().cloned().collect(),
+    };
+    let attributes = http.ask(&http.endpoint.attributes(), answer::attributes)?;
+    let resume = resume(&subscribe, &http.endpoint, &attributes);
+    context.out.info(&format!(
+        "Start to watch: index: {}, indexOnly: {}, autoCommit: {}, window: {}",
+        args.index, args.index_only, args.auto_commit, args.window
+    ));
+    context.out.note(&log_line("watch via websocket"));
+    if !context.out.on_terminal
+        && let Some(bar) = progress::bar(expected(args, &attributes), false, context.out.quiet)
+    {
+        context.out.with_bar(bar);
+    }
+    let session = Session::new(http.endpoint.clone(), subscribe, resume, seed());
+    let until = Until { count: args.count, silence_ms: args.timeout };
+    run::Run::new(http, session, then, until)?.go(context)
+}
+
+/// Where later connections begin. A new group that begins with what is newest takes up, after a break, what came in the
+/// meantime; in a group that exists already only `-1` skips what waits there, so that is asked for again.
+fn resume(subscribe: &Subscribe, endpoint: &Endpoint, attributes: &Tags) -> Option<Start> {
+    let id = format!("Id: {},", endpoint.consumer.group);
+    let exists = attributes.iter().any(|(key, value)| key.starts_with("groups.list.") && value.starts_with(&id));
+    if subscribe.start != Start::Newest || exists {
+        return None;
+    }
+    let last: u64 = attributes.get("stream.lastEntry")?.parse().ok()?;
+    Some(Start::At(Index(last + 1)))
+}
+
+/// How many entries will come, as far as it can be known.
+fn expected(args: &WatchArgs, attributes: &Tags) -> Option<u64> {
+    let waiting =
+        || attributes.get("stream.length").and_then(|length| length.parse().ok()).filter(|length| *length > 0);
+    args.count.or_else(|| if args.tags.is_empty() && args.index == 0 { waiting() } else { None })
+}
+
+/// A line as the logger of the vendor's tool writes it. The name of the source file is the vendor's: scripts know the
+/// line by it.
+fn log_line(text: &str) -> String {
+    let now = chrono::Local::now().format("%m%d %H:%M:%S%.6f");
+    format!("I{now} {:7} queue.go:532] {text}", process::id())
+}
+
+/// Differs between clients.
+pub fn seed() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+    since ^ (u64::from(process::id()) << 32)
+}

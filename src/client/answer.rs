@@ -1,0 +1,221 @@
+//! Answers: what came back, read into values or into the [`Failure`] it is.
+
+use crate::queue::entry::{Frame, TAG_REQUEST_ID, Tags};
+use crate::wire::attributes::BACKEND;
+use crate::wire::frame;
+use alloc::{format, string::String, vec::Vec};
+use bytes::Bytes;
+
+/// Longest text of a refusal that is shown, in characters.
+const TEXT_CHARS_MAX: usize = 400;
+
+/// What came back for a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// The header [`HEADER_REQUEST_ID`](crate::wire::status::HEADER_REQUEST_ID).
+    pub request_id: Option<String>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Why a request was not carried out, as far as a program can act on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The token is missing or wrong.
+    NotAuthorised,
+    /// There is no such queue or entry.
+    NotFound,
+    /// The entry is larger than the queue takes.
+    TooLarge,
+    /// The queue takes no more for now.
+    Full,
+    /// The stream was ended.
+    Ended,
+    /// Something else is wrong with the request.
+    Bad,
+    /// The service, or something on the way to it, failed; the same request may work later.
+    Service,
+    /// The answer is not what the protocol says.
+    Unreadable,
+}
+
+/// A request that was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Failure {
+    /// For programs.
+    pub kind: Kind,
+    /// HTTP status.
+    pub status: u16,
+    /// For people.
+    pub text: String,
+}
+
+impl Failure {
+    /// Reads an answer that is no success.
+    pub fn of(response: &Response) -> Self {
+        let status = response.status;
+        let kind = match status {
+            401 | 403 => Kind::NotAuthorised,
+            404 => Kind::NotFound,
+            410 => Kind::Ended,
+            413 => Kind::TooLarge,
+            429 => Kind::Full,
+            400..=499 => Kind::Bad,
+            500..=599 => Kind::Service,
+            _ => Kind::Unreadable,
+        };
+        let body = String::from_utf8_lossy(&response.body);
+        // What stands on the way answers with pages; those are for browsers.
+        let text = if body.trim().is_empty() || body.trim_start().starts_with('<') {
+            format!("the service answered with status {status}")
+        } else {
+            printable(body.trim())
+        };
+        Self { kind, status, text }
+    }
+
+    fn unreadable(response: &Response, wanted: &str) -> Self {
+        let body = String::from_utf8_lossy(&response.body);
+        let text = format!("the answer is not {wanted} but {:?}", printable(body.trim()));
+        Self { kind: Kind::Unreadable, status: response.status, text }
+    }
+}
+
+/// A text of the service on one line, without what would move a terminal's cursor.
+fn printable(text: &str) -> String {
+    let shown = |character: char| if character.is_control() { ' ' } else { character };
+    text.chars().take(TEXT_CHARS_MAX).map(shown).collect()
+}
+
+fn success(response: &Response) -> Result<&str, Failure> {
+    match response.status {
+        200 => core::str::from_utf8(&response.body).map_err(|_| Failure::unreadable(response, "text")),
+        _ => Err(Failure::of(response)),
+    }
+}
+
+/// An entry that was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its index.
+    pub index: u64,
+    /// Its request id; empty when the service told none.
+    pub request_id: String,
+}
+
+/// Reads the answer to a put.
+pub fn put(response: &Response) -> Result<Receipt, Failure> {
+    let index = success(response)?.trim().parse().map_err(|_| Failure::unreadable(response, "an index"))?;
+    Ok(Receipt { index, request_id: response.request_id.clone().unwrap_or_default() })
+}
+
+/// Reads the answer to a batched put of `count` entries: their receipts in order.
+pub fn put_batch(response: &Response, count: usize) -> Result<Vec<Receipt>, Failure> {
+    let frames = frames(response, "a list of indexes")?;
+    if frames.len() != count {
+        return Err(Failure::unreadable(response, "one index for each entry"));
+    }
+    let receipt = |mut frame: Frame| {
+        let request_id = frame.tags.remove(TAG_REQUEST_ID).unwrap_or_default();
+        Receipt { index: frame.index, request_id }
+    };
+    Ok(frames.into_iter().map(receipt).collect())
+}
+
+/// Reads the answer to a get; nothing found is an empty list.
+pub fn entries(response: &Response) -> Result<Vec<Frame>, Failure> {
+    if response.status == 204 { Ok(Vec::new()) } else { frames(response, "a list of entries") }
+}
+
+fn frames(response: &Response, wanted: &str) -> Result<Vec<Frame>, Failure> {
+    if response.status != 200 {
+        return Err(Failure::of(response));
+    }
+    frame::decode_list(&response.body).map_err(|_| Failure::unreadable(response, wanted))
+}
+
+/// Reads attributes.
+pub fn attributes(response: &Response) -> Result<Tags, Failure> {
+    let text = success(response)?.trim();
+    if text.is_empty() {
+        return Ok(Tags::new());
+    }
+    serde_json::from_str(text).map_err(|_| Failure::unreadable(response, "a map of attributes"))
+}
+
+/// Whether the service with these attributes is one of ours, which takes batched puts. An older one of ours refuses them
+/// with [`Kind::Bad`] and stores nothing.
+pub fn takes_batches(attributes: &Tags) -> bool {
+    attributes.get("meta.backend").is_some_and(|backend| backend == BACKEND)
+}
+
+/// Longest body the queue with these attributes takes, if it says so.
+pub fn payload_bytes_max(attributes: &Tags) -> Option<u64> {
+    let found = attributes.get("meta.maxPayloadBytes").or_else(|| attributes.get("stream.maxPayloadBytes"));
+    found.and_then(|text| text.parse().ok())
+}
+
+/// Reads a count.
+pub fn count(response: &Response) -> Result<u64, Failure> {
+    success(response)?.trim().parse().map_err(|_| Failure::unreadable(response, "a number"))
+}
+
+/// Where an entry stands, in the vendor's words.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Position {
+    /// Group and user, joined by a dot.
+    pub consumer_id: String,
+    /// Whether that consumer holds it.
+    pub is_pending: bool,
+    /// Entries before it.
+    pub wait_count: u64,
+}
+
+/// Reads the answer to a search; an unknown index is [`Kind::NotFound`].
+pub fn position(response: &Response) -> Result<Position, Failure> {
+    serde_json::from_str(success(response)?).map_err(|_| Failure::unreadable(response, "a position"))
+}
+
+/// Reads an answer that only says that it is done.
+pub fn done(response: &Response) -> Result<(), Failure> {
+    success(response).map(|_| ())
+}
+
+/// Reads an answer that is a text.
+pub fn text(response: &Response) -> Result<String, Failure> {
+    success(response).map(|text| text.trim().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(status: u16, body: &str) -> Response {
+        Response { status, request_id: None, body: Bytes::copy_from_slice(body.as_bytes()) }
+    }
+
+    #[test]
+    fn statuses_become_kinds_and_bodies_become_texts() {
+        let table = [(401, Kind::NotAuthorised), (404, Kind::NotFound), (413, Kind::TooLarge), (429, Kind::Full)];
+        for (status, kind) in table {
+            assert_eq!(done(&response(status, "why")).map_err(|failure| failure.kind), Err(kind));
+        }
+        assert_eq!(Failure::of(&response(400, " a\u{1b}[2Jb\n")).text, "a [2Jb");
+        assert_eq!(Failure::of(&response(502, "<html>")).text, "the service answered with status 502");
+    }
+
+    #[test]
+    fn answers_that_are_something_else_are_not_guessed() {
+        assert_eq!(put(&response(200, "12")).map(|receipt| receipt.index), Ok(12));
+        assert!(put(&response(200, "<html>")).is_err() && put(&response(200, "")).is_err());
+        assert!(put_batch(&response(200, ""), 1).is_err());
+        assert_eq!(entries(&response(204, "")), Ok(Vec::new()));
+        assert_eq!(attributes(&response(200, "\n")), Ok(Tags::new()));
+        let position = position(&response(200, r#"{"ConsumerId": "eas.u", "IsPending": true, "WaitCount": 0}"#));
+        assert_eq!(position.map(|position| position.consumer_id), Ok("eas.u".into()));
+    }
+}
