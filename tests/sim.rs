@@ -1,8 +1,9 @@
 //! The simulator: many seeded scripts against the machine, with a naive second queue saying what may come of each turn.
 //!
-//! `cargo test --release --test sim -- --nocapture` plays seeds for SIM_SECONDS (45; 5 without `--release`). SIM_SEEDS=N plays exactly N, SIM_FIRST
-//! is the first seed, SIM_SEED=x plays one and prints it, SIM_STORE=plain replaces the segment store by plain maps.
-//! SIM_SURVEY=1 goes on after failures and lists their kinds.
+//! `cargo test --release --test sim -- --nocapture` plays seeds for SIM_SECONDS (45; 5 without `--release`). SIM_SEEDS=N
+//! plays exactly N, SIM_FIRST is the first seed, SIM_SEED=x plays one and prints it when it fails, SIM_STORE=plain replaces
+//! the segment store by plain maps, SIM_SURVEY=1 goes on after failures and lists their kinds. `npm run sim -- --seeds N` is
+//! the same with options.
 
 #![allow(missing_docs)]
 
@@ -92,7 +93,8 @@ fn swarm<D: Disk>() {
             None => return println!("seed {seed} passes"),
         }
     }
-    let (seeds, seconds) = (number("SIM_SEEDS"), number("SIM_SECONDS").unwrap_or(if cfg!(debug_assertions) { 5 } else { 45 }));
+    let (seeds, seconds) =
+        (number("SIM_SEEDS"), number("SIM_SECONDS").unwrap_or(if cfg!(debug_assertions) { 5 } else { 45 }));
     let first = number("SIM_FIRST").unwrap_or(1);
     let begun = Instant::now();
     let (mut turns, mut seed) = (0, first);
