@@ -1,14 +1,17 @@
 // `npm test`: every check there is, in stages; `npm test -- NAME...` runs only the named ones.
 // A stage that cannot run has failed: nothing is skipped silently.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { build } from "../src/bundle/build.mjs";
-import { Refused, at, command, needPackages, needRust, nodeForWrangler, output, run, say } from "../src/bundle/tools.mjs";
+import { Refused, at, command, needPackages, needRust, nodeForWrangler, output, root, run, say } from "../src/bundle/tools.mjs";
+import { simulate } from "./sim/run.mjs";
 import { start } from "./worker/service.mjs";
 
 const cargo = (...args) => run("cargo", args, { why: `cargo ${args[0]}` });
-const WASM = ["--features", "worker", "--target", "wasm32-unknown-unknown"];
+// The default feature is the command line; everything else is built without it.
+const WASM = ["--no-default-features", "--features", "worker", "--target", "wasm32-unknown-unknown"];
 
 /** In order: the cheap and telling ones first. */
 const STAGES = {
@@ -16,37 +19,46 @@ const STAGES = {
   // The pure rooms compile where there is no operating system and no std: the wall between pure and impure.
   purity: () => {
     for (const target of ["thumbv7em-none-eabihf", "wasm32v1-none"]) {
-      cargo("check", "--quiet", "--locked", "--lib", "--target", target, "--target-dir", "target-pure");
+      cargo("check", "--quiet", "--locked", "--lib", "--no-default-features", "--target", target, "--target-dir", "target-pure");
     }
   },
   lint: () => {
-    cargo("clippy", "--quiet", "--locked", "--all-targets", "--features", "std,bundle", "--", "-D", "warnings");
+    cargo("clippy", "--quiet", "--locked", "--all-targets", "--test", "cli", "--features", "bundle", "--", "-D", "warnings");
     run("cargo", ["clippy", "--quiet", "--locked", "--lib", ...WASM, "--target-dir", "target-worker", "--", "-D", "warnings"],
       { env: { WASM_BINDGEN_USE_JS_SYS: "1" }, why: "cargo clippy of the worker" });
   },
-  rust: () => cargo("test", "--quiet", "--locked", "--features", "std"),
-  // Three quarters of a minute of seeds; `npm run sim` plays more.
-  sim: () => cargo("test", "--quiet", "--locked", "--release", "--test", "sim", "--", "--nocapture"),
+  rust: () => cargo("test", "--quiet", "--locked", "--no-default-features", "--features", "std"),
+  sim: () => simulate({}),
   build,
   worker: () => run(nodeForWrangler(), ["--test", "--test-concurrency=2", "--test-reporter=spec", "tests/worker/*.test.mjs"], { why: "node --test" }),
   // A queue of a million entries beside an empty one.
   deep: () => run(nodeForWrangler(), ["--test", "--test-reporter=spec", "tests/worker/large.mjs"], { why: "node --test" }),
+  cli: () => beside("cargo", [["test", "--quiet", "--locked", "--bin", "edgequeue", "--test", "cli"]]),
   sdk: pythonSdk,
 };
+
+/** Runs a program with each list of arguments beside a service, whose address and token it finds in its environment. */
+async function beside(program, runs) {
+  const service = await start();
+  const env = { ...process.env, EDGEQUEUE_URL: service.url, EDGEQUEUE_TOKEN: service.token };
+  try {
+    for (const args of runs) {
+      // Not `run`, which would keep us from reading what the service prints: it would wait for us for ever.
+      const child = spawn(program, args, { cwd: root, env, stdio: "inherit" });
+      const [code, signal] = await once(child, "exit");
+      if (code !== 0) throw new Refused(`${program} ${args.join(" ")} ended with ${signal ?? `code ${code}`}.`);
+    }
+  } finally {
+    await service.stop();
+  }
+}
 
 /** The official Python client against a running service: every file in tests/sdk, one after the other. */
 async function pythonSdk() {
   const scripts = readdirSync(at("tests", "sdk")).filter((name) => name.endsWith(".py")).sort();
   if (scripts.length === 0) throw new Refused("there is no test in tests/sdk");
   const python = needPython();
-  const service = await start();
-  try {
-    for (const script of scripts) {
-      run(python, [at("tests", "sdk", script)], { env: { EDGEQUEUE_URL: service.url, EDGEQUEUE_TOKEN: service.token }, why: script });
-    }
-  } finally {
-    await service.stop();
-  }
+  await beside(python, scripts.map((script) => [at("tests", "sdk", script)]));
 }
 
 /** The interpreter of .venv with the official client in it; both are made when they are missing. */

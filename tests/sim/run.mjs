@@ -1,18 +1,30 @@
-// `npm run sim -- [--seeds N] [--seconds N] [--seed X] [--first X] [--survey] [--store plain]`: more of the simulator than a
-// test run has time for.
-import { Refused, command, run } from "../../src/bundle/tools.mjs";
+// `npm run sim -- --seeds N`: plays N seeds of the simulator; `--seed X` replays one and prints it; without either it plays
+// for `--seconds S` (60). A failing seed ends the run with its script, shrunk.
+import { command, isMain, needRust, Refused, run } from "../../src/bundle/tools.mjs";
 
-const OPTIONS = { seeds: "SIM_SEEDS", seconds: "SIM_SECONDS", seed: "SIM_SEED", first: "SIM_FIRST", store: "SIM_STORE" };
+const VARIABLES = { "--seeds": "SIM_SEEDS", "--seed": "SIM_SEED", "--seconds": "SIM_SECONDS", "--first": "SIM_FIRST" };
 
-command(() => {
+/** Plays the simulator with the given variables. */
+export function simulate(env) {
+  run("cargo", ["test", "--quiet", "--locked", "--no-default-features", "--features", "std", "--test", "sim", "--", "--nocapture"],
+    { env: { SIM_SECONDS: "60", ...env }, why: "The simulator" });
+}
+
+function variables(args) {
   const env = {};
-  const words = process.argv.slice(2);
-  while (words.length > 0) {
-    const option = words.shift();
-    const name = OPTIONS[option.replace(/^--/, "")];
-    if (option === "--survey") env.SIM_SURVEY = "1";
-    else if (option.startsWith("--") && name && words.length > 0) env[name] = words.shift();
-    else throw new Refused(`${option} is not understood; options: --seeds N, --seconds N, --seed X, --first X, --survey, --store plain`);
+  for (let place = 0; place < args.length; place += 2) {
+    const [option, value] = [args[place], args[place + 1]];
+    if (!Object.hasOwn(VARIABLES, option) || !/^\d+$/.test(value ?? "")) {
+      throw new Refused(`usage: npm run sim -- [${Object.keys(VARIABLES).map((name) => `${name} N`).join("] [")}]`);
+    }
+    env[VARIABLES[option]] = value;
   }
-  run("cargo", ["test", "--quiet", "--locked", "--release", "--test", "sim", "--", "--nocapture"], { env, why: "the simulator" });
-});
+  return env;
+}
+
+if (isMain(import.meta.url)) {
+  await command(() => {
+    needRust([]);
+    simulate(variables(process.argv.slice(2)));
+  });
+}

@@ -486,7 +486,7 @@ impl<D: Disk> World<D> {
             Effect::Reply(ticket, reply) => {
                 self.waiting.remove(&ticket);
                 // The ticket of an attach is the number before its socket's.
-                let id = WatcherId(ticket.0 + 1);
+                let id = WatcherId(ticket.0.wrapping_add(1));
                 match reply {
                     Reply::Attached => {
                         if let Some(socket) = self.sockets.get_mut(&id) {
