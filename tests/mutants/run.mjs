@@ -50,9 +50,9 @@ function cargo(...args) {
 }
 
 function simulate() {
-  const built = cargo("test", "--quiet", "--features", "std", "--test", "sim", "--no-run");
+  const built = cargo("test", "--quiet", "--no-default-features", "--features", "std", "--test", "sim", "--no-run");
   if (!built.passed) return { verdict: "does not compile", text: built.text };
-  const played = cargo("test", "--quiet", "--features", "std", "--test", "sim", "--", "--nocapture");
+  const played = cargo("test", "--quiet", "--no-default-features", "--features", "std", "--test", "sim", "--", "--nocapture");
   return { verdict: played.passed ? "survived" : "killed", text: played.text };
 }
 

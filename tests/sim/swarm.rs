@@ -87,8 +87,12 @@ pub fn script(seed: u64) -> Script {
     let mut random = Random::new(seed);
     let settings = settings(&mut random);
     let weights = KINDS.map(|(_, weight)| weight * random.pick(&[0, 1, 1, 1, 3]));
-    // A few seeds are about volume: what does not fit one turn has to go on in the next.
-    let bulky = random.percent(1);
+    let theme = match random.below(200) {
+        0 | 1 => Theme::Many,
+        2 => Theme::Heavy,
+        3 | 4 => Theme::Crowded,
+        _ => Theme::Usual,
+    };
     let mut swarm = Swarm {
         weights: weights.to_vec(),
         groups: random.between(1, 3),
@@ -96,22 +100,58 @@ pub fn script(seed: u64) -> Script {
         colors: random.pick(&[1, 1, 2, 3]),
         lanes: random.pick(&[1, 1, 2, 3]),
         windows: random.pick(&[1, 2, 4, 16, 1200]),
-        batch: if bulky { 1500 } else { random.pick(&[1, 3, 10]) },
-        body: if bulky { 20 } else { random.pick(&[0, 20, 200, 200, 40_000]) },
+        batch: random.pick(&[1, 3, 10]),
+        body: random.pick(&[0, 20, 200, 200, 40_000]),
         rear: random.pick(&[0, 5, 30]),
         auto_commit: random.pick(&[0, 0, 10, 50]),
         newest: random.pick(&[0, 10, 40]),
         random,
     };
-    let length = if bulky { 40 } else { swarm.random.pick(&[30, 100, 300]) };
-    let mut ops = Vec::new();
-    for _ in 0..length {
-        let op = swarm.op();
-        ops.push(op);
-    }
-    let settings =
-        if bulky { Settings { max_length: 1_000_000, max_payload_bytes: 1000, ..settings } } else { settings };
+    let length = swarm.random.pick(&[30, 100, 300]);
+    let (length, settings) = swarm.take_up(theme, length, settings);
+    let ops = (0..length).map(|_| swarm.op()).collect();
     Script { seed, settings, ops }
+}
+
+/// What a seed is about.
+#[derive(Clone, Copy, PartialEq)]
+enum Theme {
+    Usual,
+    /// Many entries: what does not fit one turn has to go on in the next.
+    Many,
+    /// Large entries: turns, windows and answers are bounded in bytes too.
+    Heavy,
+    /// More groups than a queue takes.
+    Crowded,
+}
+
+impl Swarm {
+    fn take_up(&mut self, theme: Theme, length: u64, settings: Settings) -> (u64, Settings) {
+        let (max_length, max_payload_bytes) = (1_000_000, limits::PAYLOAD_BYTES_CEILING);
+        let roomy = Settings { max_length, max_payload_bytes, ..settings.clone() };
+        let mut weigh = |kind: Kind, weight: u64| {
+            let place = KINDS.iter().position(|(other, _)| *other == kind).expect("all kinds are listed");
+            self.weights[place] = weight;
+        };
+        match theme {
+            Theme::Usual => (length, settings),
+            Theme::Many => {
+                weigh(Kind::Configure, 0);
+                (self.batch, self.body) = (1_500, 20);
+                (40, roomy)
+            }
+            Theme::Heavy => {
+                weigh(Kind::Configure, 0);
+                (self.batch, self.body, self.windows) = (8, 1_700_000, 20);
+                (30, roomy)
+            }
+            Theme::Crowded => {
+                weigh(Kind::Attach, 200);
+                (self.groups, self.users) = (70, 2);
+                (300, roomy)
+            }
+        }
+    }
 }
 
 fn settings(random: &mut Random) -> Settings {

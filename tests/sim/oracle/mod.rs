@@ -4,9 +4,11 @@
 //! What a crash makes unknowable is kept as `Sure::Maybe`, or as a span of time.
 
 mod check;
+mod connections;
 mod deliver;
 mod events;
 mod model;
+mod reads;
 mod settle;
 mod timers;
 
