@@ -16,6 +16,8 @@ mod exits;
 mod large;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/tls.rs"]
+mod tls;
 #[path = "cli/transcripts.rs"]
 mod transcripts;
 #[path = "cli/verbs.rs"]

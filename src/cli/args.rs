@@ -20,7 +20,12 @@ Examples:
   edgequeue bench --duration 10s
 
 Exit codes:
-  0 done   1 failure   2 usage   3 nothing found, or time is up   4 not authorised   5 refused: full or too large"
+  0  done
+  1  failure
+  2  usage
+  3  nothing found, or time is up
+  4  not authorised
+  5  refused: the queue is full, or the entry too large"
 )]
 pub struct Cli {
     #[command(flatten)]

@@ -2,7 +2,7 @@
 
 use edgequeue::client::{Endpoint, Failure, Request, Response};
 use edgequeue::wire::status::HEADER_REQUEST_ID;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::thread::sleep;
 use std::time::Duration;
 use ureq::tls::{RootCerts, TlsConfig};
@@ -135,17 +135,20 @@ fn unanswered(error: ureq::Error) -> Unanswered {
         | ureq::Error::ConnectProxyFailed(_)
         | ureq::Error::Tls(_)
         | ureq::Error::Rustls(_) => Unanswered::NotSent(text),
-        ureq::Error::Io(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::ConnectionRefused
-                    | ErrorKind::HostUnreachable
-                    | ErrorKind::NetworkUnreachable
-                    | ErrorKind::AddrNotAvailable
-            ) =>
-        {
-            Unanswered::NotSent(error.to_string())
-        }
+        ureq::Error::Io(error) if never_left(&error) => Unanswered::NotSent(error.to_string()),
         _ => Unanswered::NoAnswer(text),
     }
+}
+
+/// Whether there never was a connection: nobody listened, or who did is not trusted.
+fn never_left(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+        || matches!(
+            error.kind(),
+            ErrorKind::ConnectionRefused
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+                | ErrorKind::AddrNotAvailable
+        )
 }

@@ -118,19 +118,20 @@ impl Out {
             return self.object(&entry_object(frame));
         }
         if !self.quiet {
-            let head = format!("{} [{number} - {}] {} ", self.mark(), frame.index, tags_text(&frame.tags));
-            if self.on_terminal {
-                self.stdout.write_all(harmless(head.as_bytes(), true).as_bytes())?;
-            } else {
-                self.stdout.write_all(head.as_bytes())?;
-            }
+            let head = format!(" [{number} - {}] {} ", frame.index, tags_text(&frame.tags));
+            self.stdout.write_all(self.mark().as_bytes())?;
+            self.shown(head.as_bytes())?;
         }
-        if self.on_terminal {
-            self.stdout.write_all(harmless(&frame.data, false).as_bytes())?;
-        } else {
-            self.stdout.write_all(&frame.data)?;
-        }
+        self.shown(&frame.data)?;
         Ok(self.stdout.write_all(b"\n")?)
+    }
+
+    /// Bytes of others: on a terminal, what would move its cursor or change its state is spelled out instead.
+    fn shown(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        if self.on_terminal {
+            return self.bytes(harmless(&String::from_utf8_lossy(bytes)).as_bytes());
+        }
+        self.bytes(bytes)
     }
 
     /// Hands everything to the reader.
@@ -174,14 +175,11 @@ fn entry_object(frame: &Frame) -> serde_json::Value {
     serde_json::json!({ "index": frame.index, "tags": frame.tags, name: data })
 }
 
-/// Bytes for a terminal: what would move its cursor or change its state is shown instead of sent.
-fn harmless(bytes: &[u8], colours: bool) -> String {
-    let text = String::from_utf8_lossy(bytes);
+/// A text without control characters, but for tabs and line feeds.
+fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    // Our own colour stands at the very beginning.
-    let painted = if colours { text.find(' ').unwrap_or(0) } else { 0 };
-    for (at, character) in text.char_indices() {
-        if character.is_control() && character != '\t' && character != '\n' && at >= painted {
+    for character in text.chars() {
+        if character.is_control() && !matches!(character, '\t' | '\n') {
             out.extend(character.escape_default());
         } else {
             out.push(character);

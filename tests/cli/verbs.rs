@@ -156,7 +156,7 @@ fn every_command_explains_itself_with_examples() {
     }
     let help = end(queue.bare_command(&["stream", "help", "put"])).ok();
     assert!(help.stdout.contains("--from-line"));
-    assert!(end(queue.bare_command(&["--help"])).ok().stdout.contains("5 refused"));
+    assert!(end(queue.bare_command(&["--help"])).ok().stdout.contains("5  refused"));
 }
 
 #[test]

@@ -24,7 +24,7 @@ Examples:
   edgequeue stream get -k --tags requestId=ID --timeout 1m
   edgequeue stream get --index 7 --keep --raw > body.bin
 
-Entries are removed when they are read, unless --keep is given; `watch` removes them only when they are committed.
+Entries are removed when they are read, unless --keep is given; `watch` removes them only when they are committed. \
 Exit code 3: there was nothing.")]
 pub struct GetArgs {
     /// How many entries at the most

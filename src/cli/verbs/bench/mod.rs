@@ -35,9 +35,10 @@ Examples:
   edgequeue bench --size 16KB --concurrency 32 --duration 30s
   edgequeue bench --batch 100 --json
 
-A bench puts entries with the tag bench=edgequeue and consumes them in the group edgequeue-bench. Use a queue of its
-own: other groups of the queue would be delivered the entries too, and keep them there. When producers are faster
-than the consumer, end-to-end times show the waiting; --in-flight bounds it.")]
+A bench puts entries with the tag bench=edgequeue and consumes them in the group edgequeue-bench. Use a queue of its \
+own: other groups of the queue would be delivered the entries too, and keep them there.
+
+When producers are faster than the consumer, end-to-end times show the waiting; --in-flight bounds it.")]
 pub struct BenchArgs {
     /// Length of the bodies
     #[arg(short = 's', long, default_value = "1KB", value_parser = units::parse_size)]

@@ -43,8 +43,9 @@ Examples:
   edgequeue stream put -f image.png --whole         # the file as one entry
   edgequeue stream put -f requests.txt --from-line 20001
 
-Edgequeue services take many lines per request, in order. Other services take one per request, 16 requests at a
+Edgequeue services take many lines per request, in order. Other services take one per request, 16 requests at a \
 time, so that the order in the queue may differ from the order of the lines; --concurrency 1 keeps it.
+
 An interrupted put says which lines were acknowledged, and with which option the rest is put.")]
 pub struct PutArgs {
     /// Put this text as one entry

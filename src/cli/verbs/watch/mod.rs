@@ -25,9 +25,11 @@ Examples:
   edgequeue stream watch -y -q --count 1000 > lines.txt
   edgequeue stream watch -y --timeout 5s                # until nothing comes for five seconds
 
-With -y an entry is committed after it was written, so nothing is lost when this command is killed; with
---auto-commit what was on its way is. The watch reconnects by itself. Ctrl-C ends it: what was not committed goes
-back to the queue, and the totals are printed. Exit code 3: --timeout passed and nothing had come.")]
+With -y an entry is committed after it was written, so nothing is lost when this command is killed; with \
+--auto-commit what was on its way is. The watch reconnects by itself.
+
+Ctrl-C ends it: what was not committed goes back to the queue, and the totals are printed. Exit code 3: --timeout \
+passed and nothing had come.")]
 pub struct WatchArgs {
     /// The service commits what it sends
     #[arg(long, conflicts_with_all = ["yes", "no_commit", "code"])]
