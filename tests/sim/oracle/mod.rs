@@ -55,6 +55,14 @@ pub struct Known {
     pub delivered: BTreeMap<(Side, String), u64>,
 }
 
+/// A moment of a turn.
+#[derive(Clone, Copy, PartialEq)]
+enum When {
+    BeforeTheEvent,
+    AfterTheEvent,
+    AfterDelivery,
+}
+
 /// One way in which a turn may have gone where it cannot be seen directly.
 #[derive(Clone)]
 pub struct Choice {
@@ -62,8 +70,8 @@ pub struct Choice {
     forgotten: Vec<(Side, ConsumerId)>,
     /// One more that was, unless it had left something, and that the event brought back.
     back: Option<(Side, ConsumerId)>,
-    /// They were forgotten before the event, not after it.
-    first: bool,
+    /// When they were forgotten: a side that gets dead letters delivers before it has its own turn.
+    when: When,
     /// Old entries in disorder that are gone went because of their age.
     expire: bool,
 }
@@ -172,11 +180,12 @@ impl Oracle {
         let gone = |id: &&(Side, ConsumerId)| turn.known.is_some_and(|known| !known.consumers.contains(*id));
         let forgotten: Vec<_> = fading.iter().filter(gone).cloned().collect();
         let back = fading.iter().find(|id| attached == Some((id.0, &id.1))).cloned();
-        let mut choices = vec![Choice { forgotten, back: None, first: true, expire: true }];
+        let mut choices = vec![Choice { forgotten, back: None, when: When::BeforeTheEvent, expire: true }];
         if back.as_ref().is_some_and(|id| self.is_exact(id)) {
             choices[0].back = back;
         } else if !fading.is_empty() {
-            choices.push(Choice { first: false, ..choices[0].clone() });
+            choices.push(Choice { when: When::AfterTheEvent, ..choices[0].clone() });
+            choices.push(Choice { when: When::AfterDelivery, ..choices[0].clone() });
             choices.push(Choice { back, ..choices[0].clone() });
         }
         if self.expires_in_disorder(turn.sides(), turn.now) {
@@ -211,11 +220,11 @@ impl Oracle {
             self.settings = settings.clone();
         }
         self.expire(turn, choice.expire)?;
-        if choice.first {
+        if choice.when == When::BeforeTheEvent {
             self.forget_consumers(turn, choice)?;
         }
         self.happen(turn)?;
-        if !choice.first {
+        if choice.when == When::AfterTheEvent {
             self.forget_consumers(turn, choice)?;
         }
         for side in turn.sides() {
@@ -227,6 +236,9 @@ impl Oracle {
         self.answer_waiters(turn)?;
         self.check_waiters(turn)?;
         self.walk(turn)?;
+        if choice.when == When::AfterDelivery {
+            self.forget_consumers(turn, choice)?;
+        }
         self.resolve_swept(turn, true);
         self.check_totals(turn)?;
         self.check_known(turn)?;
