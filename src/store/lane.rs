@@ -1,7 +1,7 @@
 //! One lane: its segments in rows, those of them in memory, and its removed entries.
 
 use super::holes::Hole;
-use super::limits::{EMPTY_LANES_MAX, SMALL_BYTES, SMALL_ENTRIES, SMALL_MARKS};
+use super::limits::{EMPTY_LANES_MAX, LONG_LANE_BYTES, SMALL_BYTES, SMALL_ENTRIES, SMALL_MARKS};
 use super::rows::{Extent, LaneKey, Rows, SegmentRow};
 use super::segment::Segment;
 use crate::queue::entry::{Entry, Index, Mark};
@@ -320,6 +320,7 @@ impl LaneLog {
             && segment.last() >= at
         {
             segment.used = desk.cache.clock;
+            segment.sought = true;
             return Ok(Some(*first));
         }
         let after = self.segments.range(at..).next().map(|(first, segment)| (*first, segment.clear_from));
@@ -333,6 +334,7 @@ impl LaneLog {
         let segment = self.segments.get_mut(&first).expect("kept or found above");
         segment.clear_from = segment.clear_from.min(at);
         segment.used = desk.cache.clock;
+        segment.sought = true;
         Ok(Some(first))
     }
 
@@ -505,6 +507,11 @@ impl LaneLog {
             let segment = self.segments.get_mut(&first).expect("dirty segments stay in memory");
             rows.put_segment(self.key, row_of(segment, self.live)?)?;
             written += 1;
+            // At the end of a long lane it is out of the cache again long before anybody asks for it.
+            let grows = self.tail.is_some_and(|tail| tail.first == first && is_small(tail));
+            if self.live.bytes > LONG_LANE_BYTES && !segment.sought && !grows {
+                self.segments.remove(&first);
+            }
         }
         Ok((written, deleted))
     }

@@ -22,6 +22,8 @@ pub const SMALL_MARKS: usize = 1_024;
 pub const EMPTY_LANES_MAX: usize = 4;
 /// Decoded segments kept in memory per side, in bytes: 8 MiB. Segments that wait for a flush come on top.
 pub const CACHE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A lane with more bytes than this does not keep in memory what is appended to it: 2 MiB.
+pub const LONG_LANE_BYTES: u64 = 2 * 1024 * 1024;
 /// What removed entries of living segments may weigh in the ledger, in bytes, before segments are folded: 32 KiB.
 pub const HOLES_WEIGHT_MAX: usize = 32 * 1024;
 /// Segments folded in one flush while the holes weigh less than twice their bound.

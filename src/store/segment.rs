@@ -96,6 +96,8 @@ pub(super) struct Segment {
     pub clear_from: Index,
     /// When it was used last, by the cache's clock.
     pub used: u64,
+    /// Whether anything was looked for in it since it is in memory.
+    pub sought: bool,
     /// Whether its row must be written. Such a segment stays in memory.
     pub dirty: bool,
 }
@@ -111,6 +113,7 @@ impl Segment {
             stored: None,
             clear_from,
             used: 0,
+            sought: false,
             dirty: false,
         }
     }

@@ -19,7 +19,7 @@ const dir = flags.find((flag) => flag.startsWith("--dir="))?.slice("--dir=".leng
 const ROUNDS = quick ? 3 : 5;
 const SECONDS = quick ? 0.5 : 2;
 /** Entries that wait, and their size: with ten million a queue would not hold 1 KB each. */
-const WAITING = deep ? { count: 10_000_000, bytes: 100 } : { count: 1_000_000, bytes: quick ? 100 : 1024 };
+const WAITING = deep ? { count: 10_000_000, bytes: 100 } : { count: 1_000_000, bytes: 1024 };
 
 const LOAD = at("target", "release", process.platform === "win32" ? "load.exe" : "load");
 const temporary = mkdtempSync(path.join(dir, "edgequeue-bench-"));
