@@ -67,41 +67,8 @@ pub struct Entry {
 impl Entry {
     /// Encodes an entry. `tags` must hold everything it will ever be found by.
     pub fn encode(index: Index, lane: Lane, put_ms: u64, tags: Tags, data: Bytes) -> Self {
-        Self::encode_with(index, lane, put_ms, &tags, None, &data)
-    }
-
-    /// Encodes an entry that has a tag more than those given. The same bytes as [`Frame`] would make, in one allocation:
-    /// this is what a put spends most of its time with.
-    pub(super) fn encode_with(
-        index: Index,
-        lane: Lane,
-        put_ms: u64,
-        tags: &Tags,
-        more: Option<(&str, &str)>,
-        data: &[u8],
-    ) -> Self {
-        let fields: usize = tags.iter().map(|(key, value)| tag_len(key, value)).sum();
-        let more_len = more.map_or(0, |(key, value)| tag_len(key, value));
-        let mut frame = Vec::with_capacity(fields + more_len + data.len() + 24);
-        if index.0 != 0 {
-            encode_key(1, WireType::Varint, &mut frame);
-            encode_varint(index.0, &mut frame);
-        }
-        // In the order of their keys.
-        let mut more = more;
-        for (key, value) in tags {
-            if let Some((more_key, more_value)) = more.take_if(|(more_key, _)| *more_key < key.as_str()) {
-                encode_tag(more_key, more_value, &mut frame);
-            }
-            encode_tag(key, value, &mut frame);
-        }
-        if let Some((key, value)) = more {
-            encode_tag(key, value, &mut frame);
-        }
-        let head_len = frame.len() as u32;
-        if !data.is_empty() {
-            encode_bytes(3, data, &mut frame);
-        }
+        let mut frame = Vec::with_capacity(data.len() + 64);
+        let head_len = encode(index, &tags, None, &data, &mut frame);
         Self { index, lane, put_ms, head_len, frame: frame.into() }
     }
 
@@ -126,9 +93,30 @@ impl Entry {
     }
 }
 
-/// An upper bound of what [`encode_tag`] writes.
-fn tag_len(key: &str, value: &str) -> usize {
-    key.len() + value.len() + 16
+/// Appends an encoded [`Frame`] with a tag more than those given, and says how long its part before the body is. The same
+/// bytes as [`Frame`] itself would make, in one pass.
+pub(super) fn encode(index: Index, tags: &Tags, more: Option<(&str, &str)>, data: &[u8], out: &mut Vec<u8>) -> u32 {
+    let start = out.len();
+    if index.0 != 0 {
+        encode_key(1, WireType::Varint, out);
+        encode_varint(index.0, out);
+    }
+    // In the order of their keys.
+    let mut more = more;
+    for (key, value) in tags {
+        if let Some((more_key, more_value)) = more.take_if(|(more_key, _)| *more_key < key.as_str()) {
+            encode_tag(more_key, more_value, out);
+        }
+        encode_tag(key, value, out);
+    }
+    if let Some((key, value)) = more {
+        encode_tag(key, value, out);
+    }
+    let head_len = out.len() - start;
+    if !data.is_empty() {
+        encode_bytes(3, data, out);
+    }
+    head_len as u32
 }
 
 /// Appends one entry of the map of tags. Empty keys and values are left out, as the format has it.
@@ -211,13 +199,15 @@ mod tests {
             for more in [None, Some((TAG_REQUEST_ID, "id"))] {
                 for data in [&b""[..], b"x", &[7; 70_000]] {
                     for index in [0, 1, 127, 128, u64::MAX] {
-                        let entry = Entry::encode_with(Index(index), Lane(3), 4, &tags, more, data);
+                        let mut out = Vec::from(*b"before");
+                        let head_len = encode(Index(index), &tags, more, data, &mut out) as usize;
+                        let out = &out[6..];
                         let mut all = tags.clone();
                         all.extend(more.map(|(key, value)| (key.to_string(), value.to_string())));
                         let mut frame = Frame { index, tags: all, ..Frame::default() };
-                        assert_eq!(entry.head(), frame.encode_to_vec());
+                        assert_eq!(out[..head_len], frame.encode_to_vec());
                         frame.data = Bytes::copy_from_slice(data);
-                        assert_eq!(entry.frame, frame.encode_to_vec());
+                        assert_eq!(out, frame.encode_to_vec());
                     }
                 }
             }

@@ -1,16 +1,21 @@
 //! Putting entries: capacity, numbering, storing.
 
-use super::entry::{Entry, Index, Lane, TAG_REQUEST_ID, marks};
+use super::entry::{self, Entry, Index, Lane, Mark, TAG_REQUEST_ID, marks};
 use super::event::{NewEntry, Ticket};
 use super::refusal::{Refusal, StoreError};
 use super::step::{Receipt, Reply, Write};
 use super::store::Store;
 use super::stream::{DeadLetter, Stream, Turn};
 use super::{limits, request_id};
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
+use bytes::Bytes;
+use core::ops::Range;
 
-/// Bytes of framing an entry may have beside body and tags; for the byte bound only.
-const FRAMING_BYTES: u64 = 64;
+/// Bytes an entry may have beside body and tags: framing, and a request id that is made here.
+const FRAMING_BYTES: u64 = 96;
+/// Frames that are encoded into one piece of memory: 64 KiB. The piece is in memory as long as one of them is, which is
+/// until the next flush at the longest.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 impl Stream {
     /// Stores all entries or none.
@@ -24,10 +29,7 @@ impl Stream {
             turn.refuse(ticket, refusal);
             return Ok(());
         }
-        let mut receipts = Vec::with_capacity(entries.len());
-        for entry in entries {
-            receipts.push(self.append(turn, entry)?);
-        }
+        let receipts = self.append(turn, entries)?;
         turn.reply(ticket, Reply::Put(receipts));
         Ok(())
     }
@@ -42,7 +44,7 @@ impl Stream {
             let lanes = turn.store.lanes();
             let known = lanes.len() < limits::LANES_MAX || lanes.iter().any(|(live, _)| *live == lane);
             let lane = if known { lane } else { Lane::default() };
-            self.append(turn, NewEntry { lane, tags, data, random: 0 })?;
+            self.append(turn, vec![NewEntry { lane, tags, data, random: 0 }])?;
         }
         Ok(())
     }
@@ -97,23 +99,66 @@ impl Stream {
         Ok(oldest)
     }
 
-    /// Gives an entry its index and request id and stores it.
-    fn append<S: Store>(&mut self, turn: &mut Turn<'_, S>, new: NewEntry) -> Result<Receipt, StoreError> {
-        let NewEntry { lane, tags, data, random } = new;
-        let index = turn.store.totals().next_index;
-        // A request id made here is found by the index in it, so it gets no mark.
-        let marks = marks(&tags);
-        let (request_id, made) = match tags.get(TAG_REQUEST_ID) {
-            Some(given) => (given.clone(), false),
-            None => (request_id::make(random, index), true),
-        };
-        self.waiters.wake(&marks);
-        let more = made.then_some((TAG_REQUEST_ID, request_id.as_str()));
-        let entry = Entry::encode_with(index, lane, turn.now_ms, &tags, more, &data);
-        turn.store.apply(Write::Append(entry, marks))?;
-        self.timers.entry_put(turn.now_ms, turn.settings);
-        Ok(Receipt { index, request_id })
+    /// Gives entries their indexes and request ids and stores them. Several are encoded into one piece of memory, of
+    /// which their frames are slices: a put is mostly allocating and copying.
+    fn append<S: Store>(&mut self, turn: &mut Turn<'_, S>, entries: Vec<NewEntry>) -> Result<Vec<Receipt>, StoreError> {
+        let mut receipts = Vec::with_capacity(entries.len());
+        let mut left: usize = entries.iter().map(|entry| size(entry) as usize).sum();
+        let mut drafts = Vec::with_capacity(entries.len());
+        let mut frames = Vec::new();
+        let mut index = turn.store.totals().next_index;
+        for entry in entries {
+            let bytes = size(&entry) as usize;
+            if !frames.is_empty() && frames.len() + bytes > CHUNK_BYTES {
+                self.store(turn, &mut drafts, core::mem::take(&mut frames))?;
+            }
+            if frames.is_empty() {
+                frames.reserve_exact(left.min(CHUNK_BYTES.max(bytes)));
+            }
+            left -= bytes;
+            let NewEntry { lane, tags, data, random } = entry;
+            // A request id made here is found by the index in it, so it gets no mark.
+            let marks = marks(&tags);
+            let (request_id, made) = match tags.get(TAG_REQUEST_ID) {
+                Some(given) => (given.clone(), false),
+                None => (request_id::make(random, index), true),
+            };
+            self.waiters.wake(&marks);
+            let more = made.then_some((TAG_REQUEST_ID, request_id.as_str()));
+            let start = frames.len();
+            let head_len = entry::encode(index, &tags, more, &data, &mut frames);
+            drafts.push(Draft { index, lane, head_len, frame: start..frames.len(), marks });
+            receipts.push(Receipt { index, request_id });
+            index = index.next();
+        }
+        self.store(turn, &mut drafts, frames)?;
+        Ok(receipts)
     }
+
+    /// Stores encoded entries.
+    fn store<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        drafts: &mut Vec<Draft>,
+        frames: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let frames = Bytes::from(frames);
+        for Draft { index, lane, head_len, frame, marks } in drafts.drain(..) {
+            let entry = Entry { index, lane, put_ms: turn.now_ms, head_len, frame: frames.slice(frame) };
+            turn.store.apply(Write::Append(entry, marks))?;
+            self.timers.entry_put(turn.now_ms, turn.settings);
+        }
+        Ok(())
+    }
+}
+
+/// An entry whose frame is somewhere among others.
+struct Draft {
+    index: Index,
+    lane: Lane,
+    head_len: u32,
+    frame: Range<usize>,
+    marks: Vec<Mark>,
 }
 
 /// An upper bound of the bytes an entry takes.

@@ -172,15 +172,19 @@ impl Segment {
             encode_varint(place.frame.len() as u64, &mut body);
             (index, put_ms) = (place.index.0, place.put_ms);
         }
+        let frames = body.len();
         for place in &self.places {
             body.extend_from_slice(&place.frame);
         }
-        let row = SegmentRow {
-            extent: self.extent(),
-            head: snapshot.encode(),
-            marks: self.marks.encode(),
-            body: body.into(),
-        };
+        let body = Bytes::from(body);
+        // From now on the frames are slices of the row, and nothing that they were part of stays in memory.
+        let mut end = frames;
+        for place in &mut self.places {
+            let start = end;
+            end += place.frame.len();
+            place.frame = body.slice(start..end);
+        }
+        let row = SegmentRow { extent: self.extent(), head: snapshot.encode(), marks: self.marks.encode(), body };
         // 64: key and sums. Holds by construction: see the limits.
         if row.body.len() + row.marks.len() + row.head.len() + 64 > ROW_BYTES_MAX {
             return Err(bad("it is larger than a row may be"));
