@@ -2,6 +2,8 @@
 //!
 //! While one flush is on its way to the disk, what arrives is collected and becomes the next one; with nothing on its
 //! way an event is worked off at once. So a busy queue writes few rows, and an idle one answers without delay.
+//!
+//! The waiting in between is the clerk's, in `entry.mjs`: a future that waits here would cost several crossings each time.
 
 use std::{
     cell::RefCell,
@@ -11,6 +13,7 @@ use std::{
 };
 
 use futures_channel::oneshot;
+use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use worker::{Delay, Env, Response, State};
 
@@ -57,6 +60,27 @@ pub enum Outcome {
 type Store = SegmentStore<SqlRows<Database>>;
 type Batch = Vec<(Side, Event)>;
 
+#[wasm_bindgen]
+extern "C" {
+    /// Works a desk off: see `Clerk` in `entry.mjs`.
+    pub type Clerk;
+    /// Soon, when all that arrived at this moment lies on the desk, calls [`Desk::step`] until that is `Idle`.
+    #[wasm_bindgen(method)]
+    fn begin(this: &Clerk);
+}
+
+/// What must have happened before the next step.
+#[wasm_bindgen]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// There is nothing to do.
+    Idle,
+    /// The platform had a moment to send and to listen.
+    Moment,
+    /// What was written is durable.
+    Disk,
+}
+
 /// Who is owed an answer.
 pub(super) enum Owed {
     /// A request that is answered as soon as there is a reply.
@@ -74,6 +98,7 @@ pub struct Desk {
     alarm: Alarm,
     defaults: Settings,
     faults: Faults,
+    clerk: Clerk,
     pub(super) papers: RefCell<Papers>,
 }
 
@@ -83,10 +108,13 @@ pub(super) struct Papers {
     /// The queue and its store; none before the first event and after a failure.
     pub(super) queue: Option<(Queue, Store)>,
     pub(super) inbox: Inbox,
-    /// Someone works the inbox off.
+    /// The clerk works the inbox off.
     busy: bool,
-    /// Something in the inbox came on a socket, where more may follow.
-    patient: bool,
+    /// What the flush on its way to the disk promises.
+    promised: Option<Vec<Effect>>,
+    /// There is more to do than the last turns did.
+    again: bool,
+    patience: Patience,
     tickets: u64,
     watchers: u64,
     owed: HashMap<Ticket, Owed>,
@@ -105,7 +133,7 @@ pub(super) struct Papers {
 
 impl Desk {
     /// The desk of an object. Settings of a deployment that make no sense are told in the log and not used.
-    pub fn new(state: &State, env: &Env) -> Rc<Self> {
+    pub fn new(state: &State, env: &Env, clerk: Clerk) -> Rc<Self> {
         let sink = state.id().name().is_some_and(|name| name.ends_with("/sink"));
         let variable = |name: &str| env.var(name).ok().map(|value| value.to_string());
         let defaults = settings::defaults(sink, &variable).unwrap_or_else(|wrong| {
@@ -119,6 +147,7 @@ impl Desk {
             alarm: Alarm::of(state),
             defaults,
             faults,
+            clerk,
             papers: RefCell::default(),
         })
     }
@@ -191,7 +220,7 @@ impl Desk {
         papers.inbox.push(side, event);
         if !papers.busy {
             papers.busy = true;
-            spawn_local(self.clone().work());
+            self.clerk.begin();
         }
     }
 
@@ -199,7 +228,7 @@ impl Desk {
     /// waits to become durable, so the flush begins a little later: messages that were sent without waiting for answers
     /// share it.
     pub(super) fn tell_soon(self: &Rc<Self>, side: Side, event: Event) {
-        self.papers.borrow_mut().patient = true;
+        self.papers.borrow_mut().patience.mail();
         self.tell(side, event);
     }
 
@@ -227,42 +256,54 @@ impl Desk {
         ticket
     }
 
-    /// Works the inbox off until it is empty.
-    async fn work(self: Rc<Self>) {
+    /// Works the inbox off, as far as that goes without waiting. `failure` says why the last flush is not durable.
+    pub fn step(self: &Rc<Self>, failure: Option<String>) -> Wait {
+        let promised = self.papers.borrow_mut().promised.take();
+        if let Some(effects) = promised {
+            self.settle(failure.map_or(Ok(effects), |error| Err(StoreError(error))));
+        }
         loop {
-            if std::mem::take(&mut self.papers.borrow_mut().patient) {
-                Delay::from(Duration::ZERO).await;
-            }
             let batch: Batch = {
-                let mut papers = self.papers.borrow_mut();
-                let batch = papers.inbox.take();
-                papers.busy = !batch.is_empty();
-                batch
+                let papers = &mut *self.papers.borrow_mut();
+                if papers.patience.waits() {
+                    return Wait::Moment;
+                }
+                if std::mem::take(&mut papers.again) {
+                    papers.inbox.push(Side::Main, Event::Tick);
+                }
+                papers.inbox.take()
             };
             if batch.is_empty() {
-                return;
+                self.papers.borrow_mut().busy = false;
+                return Wait::Idle;
             }
-            let outcome = match self.turns(batch) {
-                Ok((effects, false)) => Ok(effects),
+            match self.turns(batch) {
                 Ok((effects, true)) => {
-                    self.storage.sync().await.map(|()| effects).map_err(|error| StoreError(error.to_string()))
+                    self.papers.borrow_mut().promised = Some(effects);
+                    return Wait::Disk;
                 }
-                Err(error) => Err(error),
-            };
-            match outcome {
-                Ok(effects) => {
-                    self.papers.borrow_mut().failures = 0;
-                    if self.carry_out(effects) {
-                        // Between two helpings of a long delivery the platform gets to send and to listen.
-                        Delay::from(Duration::ZERO).await;
-                        self.papers.borrow_mut().inbox.push(Side::Main, Event::Tick);
-                    }
-                }
-                Err(error) => self.fail(&error),
+                Ok((effects, false)) => self.settle(Ok(effects)),
+                Err(error) => self.settle(Err(error)),
             }
-            self.set_timer();
-            self.set_alarm().await;
         }
+    }
+
+    /// What turns promised is carried out, now that it is durable, or taken back.
+    fn settle(self: &Rc<Self>, outcome: Result<Vec<Effect>, StoreError>) {
+        match outcome {
+            Ok(effects) => {
+                self.papers.borrow_mut().failures = 0;
+                if self.carry_out(effects) {
+                    let papers = &mut *self.papers.borrow_mut();
+                    papers.again = true;
+                    // Between two helpings of a long delivery the platform gets to send and to listen.
+                    papers.patience.rest();
+                }
+            }
+            Err(error) => self.fail(&error),
+        }
+        self.set_timer();
+        self.set_alarm();
     }
 
     /// Takes the turns of a batch and writes them in one transaction. Says whether anything was written.
@@ -449,19 +490,80 @@ impl Desk {
     }
 
     /// The alarm costs a stored row, so it is only ever moved earlier.
-    async fn set_alarm(&self) {
-        let wanted = self.papers.borrow().queue.as_ref().and_then(|(queue, _)| queue.wake().alarm_ms);
-        let Some(at_ms) = wanted else { return };
-        if !self.papers.borrow().alarm_known {
-            let set_ms = self.alarm.at_ms().await.ok().flatten();
-            let mut papers = self.papers.borrow_mut();
-            papers.alarm_ms = set_ms;
-            papers.alarm_known = true;
+    fn set_alarm(self: &Rc<Self>) {
+        let papers = &mut *self.papers.borrow_mut();
+        let Some(at_ms) = papers.queue.as_ref().and_then(|(queue, _)| queue.wake().alarm_ms) else { return };
+        if !papers.alarm_known {
+            let desk = self.clone();
+            spawn_local(async move {
+                let set_ms = desk.alarm.at_ms().await.ok().flatten();
+                {
+                    let papers = &mut *desk.papers.borrow_mut();
+                    if papers.alarm_known {
+                        return;
+                    }
+                    papers.alarm_ms = set_ms;
+                    papers.alarm_known = true;
+                }
+                desk.set_alarm();
+            });
+            return;
         }
-        let mut papers = self.papers.borrow_mut();
         if papers.alarm_ms.is_none_or(|set_ms| at_ms < set_ms) && self.alarm.set(at_ms).is_ok() {
             papers.alarm_ms = Some(at_ms);
         }
+    }
+}
+
+/// When a flush waits a moment for more mail from sockets. Where that was in vain, as with a client that sends one message
+/// at a time, ever more flushes begin at once before it is tried again.
+#[derive(Default)]
+struct Patience {
+    /// Messages that came on sockets since the last flush.
+    mail: u32,
+    /// The moment was waited for.
+    waited: bool,
+    /// A moment is due in any case.
+    rest: bool,
+    /// Times in a row that waiting brought nothing.
+    in_vain: u32,
+    /// Flushes that still begin at once.
+    hurried: u32,
+}
+
+impl Patience {
+    /// At most so often is a flush with a single message not waited for: 2 to the power of this, minus one.
+    const IN_VAIN_MAX: u32 = 5;
+
+    fn mail(&mut self) {
+        self.mail += 1;
+    }
+
+    /// The next step begins a moment later.
+    fn rest(&mut self) {
+        self.rest = true;
+    }
+
+    /// Whether the flush that would begin now waits a moment; asked again after that.
+    fn waits(&mut self) -> bool {
+        if std::mem::take(&mut self.rest) {
+            return true;
+        }
+        let mail = self.mail;
+        if mail == 0 {
+            return false;
+        }
+        if self.waited {
+            self.in_vain = if mail > 1 { 0 } else { (self.in_vain + 1).min(Self::IN_VAIN_MAX) };
+            self.hurried = (1 << self.in_vain) - 1;
+        } else if mail > 1 || self.hurried == 0 {
+            self.waited = true;
+            return true;
+        } else {
+            self.hurried -= 1;
+        }
+        (self.waited, self.mail) = (false, 0);
+        false
     }
 }
 

@@ -164,13 +164,22 @@ function refuse(error) {
   return new Response("The service met an internal error. What was acknowledged is stored; try this request again.\n", { status: 500 });
 }
 
+/** Method, address and headers in one text, a line each: every text that crosses into the instance costs a call. */
+function headOf(request) {
+  let head = `${request.method}\n${request.url}`;
+  for (const [name, value] of request.headers) head += `\n${name}: ${value}`;
+  return head;
+}
+
 export default {
   /** One synchronous call into the instance: nothing of the request stays in it while the object answers. */
   async fetch(request, env) {
     try {
       if (dying) await null;
-      const answer = await rust.fetch(request, env);
-      if (answer.status >= 400) await discard(request);
+      const answer = rust.fetch(request, headOf(request), env);
+      // The object's answer, or our own: then nobody has read the body.
+      if (answer instanceof Promise) return await answer;
+      await discard(request);
       return answer;
     } catch (error) {
       trapped(error);
@@ -178,6 +187,44 @@ export default {
     }
   },
 };
+
+/** Works off an object's desk: the instance takes its turns, the clerk waits in between. */
+class Clerk {
+  #storage;
+  #object;
+  #born = generation;
+
+  constructor(storage, object) {
+    this.#storage = storage;
+    this.#object = object;
+  }
+
+  begin() {
+    queueMicrotask(() => this.#work());
+  }
+
+  async #work() {
+    let failure;
+    try {
+      while (!dying && this.#born === generation) {
+        switch (this.#object.step(failure)) {
+          case rust.Wait.Idle:
+            return;
+          case rust.Wait.Moment:
+            failure = undefined;
+            await new Promise((resolve) => setTimeout(resolve, 0));
+            break;
+          case rust.Wait.Disk:
+            failure = await this.#storage.sync().then(() => undefined, (error) => String(error?.message ?? error));
+        }
+      }
+    } catch (error) {
+      // Whatever was thrown, it left the instance in the middle of something.
+      console.error("edgequeue:", error);
+      died();
+    }
+  }
+}
 
 /** The Durable Object class: a new Rust object whenever there is none from the living instance. */
 export class QueueObject {
@@ -195,6 +242,7 @@ export class QueueObject {
   #living() {
     if (this.#generation !== generation) {
       this.#object = new rust.QueueObject(this.#state, this.#env);
+      this.#object.employ(new Clerk(this.#state.storage, this.#object));
       this.#generation = generation;
     }
     return this.#object;
@@ -214,7 +262,7 @@ export class QueueObject {
       let quick = true;
       const response = await call((one) => {
         const object = this.#living();
-        quick = object.quick(one, request, body);
+        quick = object.quick(one, headOf(request), body);
         if (!quick) object.fetch(request).then((response) => one.done(response), (error) => one.giveUp(error));
       });
       if (response.status >= 400) await discard(request);

@@ -13,6 +13,7 @@ use worker::Env;
 
 use super::storage::Meter;
 use crate::queue::refusal::StoreError;
+use crate::wire::Head;
 
 const VARIABLE: &str = "EDGEQUEUE_FAULTS";
 const HEADER: &str = "X-Edgequeue-Fault";
@@ -55,9 +56,9 @@ impl Faults {
     }
 
     /// Takes note of the fault a request asks for. A text is the request's answer.
-    pub fn ask(&self, request: &web_sys::Request) -> Result<Option<String>, String> {
+    pub fn ask(&self, head: &Head<'_>) -> Result<Option<String>, String> {
         let Some(allowed) = &self.0 else { return Ok(None) };
-        match request.headers().get(HEADER).ok().flatten().as_deref() {
+        match (head.header)(HEADER).as_deref() {
             None => {}
             Some("panic") => allowed.strike.set(Some(Strike::Panic)),
             Some("trap") => allowed.strike.set(Some(Strike::Trap)),

@@ -2,7 +2,8 @@
 //!
 //! The room from door to desk:
 //! - `entry.mjs`: the module the platform loads; keeps one dead wasm instance from taking the service with it;
-//! - `service`: the Worker: checks the token, finds the queue's object and hands the request on untouched;
+//! - `service`: the Worker: checks the token, finds the queue's object and hands the request on untouched (`head` reads
+//!   what both need to know of it);
 //! - `object`: the Durable Object: a doorway; requests become events (`body` reads what they carry), replies become
 //!   responses (`respond`);
 //! - `desk`: collects events, takes the machine's turns, makes them durable, carries the effects out;
@@ -22,6 +23,7 @@ mod connections;
 mod departure;
 mod desk;
 mod faults;
+mod head;
 mod inbox;
 mod object;
 mod respond;

@@ -1,6 +1,9 @@
 //! The Durable Object of one queue: a doorway. Requests become events, replies become responses.
 
-use std::rc::Rc;
+use std::{
+    cell::{OnceCell, RefCell},
+    rc::Rc,
+};
 
 use bytes::Bytes;
 use futures_channel::oneshot;
@@ -13,7 +16,8 @@ use worker::{
 use super::{
     body,
     departure::Departure,
-    desk::{Desk, Outcome, Owed, now_ms, random},
+    desk::{Clerk, Desk, Outcome, Owed, Wait, now_ms, random},
+    head,
     respond::{Caller, failed, respond},
     session::{Terms, too_fast},
     sockets::Socket,
@@ -33,12 +37,13 @@ const FORM_BYTES_MAX: u64 = 64 * 1024;
 pub struct QueueObject {
     state: State,
     env: Env,
-    desk: std::cell::OnceCell<Rc<Desk>>,
+    clerk: RefCell<Option<Clerk>>,
+    desk: OnceCell<Rc<Desk>>,
 }
 
 impl DurableObject for QueueObject {
     fn new(state: State, env: Env) -> Self {
-        Self { state, env, desk: std::cell::OnceCell::new() }
+        Self { state, env, clerk: RefCell::default(), desk: OnceCell::new() }
     }
 
     /// What [`QueueObject::quick`] leaves.
@@ -80,11 +85,15 @@ impl DurableObject for QueueObject {
 impl QueueObject {
     /// Answers a request with what the queue says next; false for a request that needs more than that. `body` is the
     /// body where it is short and known to be complete: then the answer is never false.
-    pub fn quick(&self, caller: &Caller, request: &web_sys::Request, body: Option<Vec<u8>>) -> bool {
-        let asked = parse(request).and_then(|call| {
-            if let Some(report) = self.desk().faults().ask(request).map_err(Answer::bad)? {
-                return Err(Answer::text(200, report));
+    pub fn quick(&self, caller: &Caller, head: &str, body: Option<Vec<u8>>) -> bool {
+        let asked = head::read(head, |head| {
+            let call = request::parse(head, now_ms())?;
+            match self.desk().faults().ask(head).map_err(Answer::bad)? {
+                Some(report) => Err(Answer::text(200, report)),
+                None => Ok(call),
             }
+        })
+        .and_then(|call| {
             let Some(max) = body_max(&call.operation) else {
                 return if waits(&call.operation) { Ok(false) } else { self.ask(call, Vec::new(), caller) };
             };
@@ -98,6 +107,16 @@ impl QueueObject {
             caller.answer(&refused);
             true
         })
+    }
+
+    /// Who works the desk off. To be called before anything else.
+    pub fn employ(&self, clerk: Clerk) {
+        self.clerk.replace(Some(clerk));
+    }
+
+    /// The clerk's next step, after what the last one waited for; `failure` says why that did not happen.
+    pub fn step(&self, failure: Option<String>) -> Wait {
+        self.desk().step(failure)
     }
 
     /// A binary message on a socket.
@@ -127,7 +146,10 @@ fn waits(operation: &Operation) -> bool {
 
 impl QueueObject {
     fn desk(&self) -> &Rc<Desk> {
-        self.desk.get_or_init(|| Desk::new(&self.state, &self.env))
+        self.desk.get_or_init(|| {
+            let clerk = self.clerk.take().expect("entry.mjs employs one as it makes the object");
+            Desk::new(&self.state, &self.env, clerk)
+        })
     }
 
     /// Asks the queue what a call is about.

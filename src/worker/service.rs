@@ -10,7 +10,7 @@ use js_sys::Promise;
 use wasm_bindgen::{JsCast, prelude::*};
 use worker::Env;
 
-use super::respond::respond;
+use super::{head, respond::respond};
 use crate::wire::{Address, Answer, Head, address, auth};
 
 /// Name of the secret that every request must carry.
@@ -29,16 +29,16 @@ extern "C" {
     fn fetch(this: &Fetcher, request: &web_sys::Request) -> Result<Promise, JsValue>;
 }
 
-/// Answers a request: with a response, or with the promise of one.
+/// Answers a request with this head: with a response, or with the promise of one.
 #[wasm_bindgen]
-pub fn fetch(request: web_sys::Request, env: Env) -> Result<JsValue, JsValue> {
+pub fn fetch(request: &web_sys::Request, head: &str, env: Env) -> Result<JsValue, JsValue> {
     let bindings = Bindings::of(&env)?;
-    let fetcher: Fetcher = match route(&request, bindings.token.as_deref()) {
+    let fetcher: Fetcher = match head::read(head, |head| route(head, bindings.token.as_deref())) {
         Ok(Route::Queue(name)) => bindings.queues.by_name(&name)?,
         Ok(Route::Page) => js_sys::Reflect::get(env.as_ref(), &"ASSETS".into())?.unchecked_into(),
         Err(refused) => return Ok(web_sys::Response::from(respond(refused)?).into()),
     };
-    Ok(fetcher.fetch(&request)?.into())
+    Ok(fetcher.fetch(request)?.into())
 }
 
 /// What every request needs of the deployment. It does not change while an instance lives, and asking costs calls.
@@ -69,15 +69,11 @@ enum Route {
     Page,
 }
 
-fn route(request: &web_sys::Request, token: Option<&str>) -> Result<Route, Answer> {
-    let (url, method, headers) = (request.url(), request.method(), request.headers());
-    let (path, query) = address::path_and_query(&url);
-    let header = |name: &str| headers.get(name).ok().flatten();
-    let head = Head { method: &method, path, query, header: &header };
+fn route(head: &Head<'_>, token: Option<&str>) -> Result<Route, Answer> {
     // The page is only read. A body that nobody reads would break the connection under some proxies.
-    if matches!(head.method, "GET" | "HEAD") && !address::is_api(&head) {
+    if matches!(head.method, "GET" | "HEAD") && !address::is_api(head) {
         return Ok(Route::Page);
     }
-    auth::check(token, header("Authorization").as_deref())?;
-    Ok(Route::Queue(Address::parse(path)?.queue_name()))
+    auth::check(token, (head.header)("Authorization").as_deref())?;
+    Ok(Route::Queue(Address::parse(head.path)?.queue_name()))
 }

@@ -1,4 +1,4 @@
-//! An object's SQLite storage: synchronous statements, synchronous transactions, and waiting for durability.
+//! An object's SQLite storage: synchronous statements and synchronous transactions.
 //!
 //! The bindings are our own because the `worker` crate has no `transactionSync`, packs parameters into an array per
 //! call, and imports the cursor's methods without `catch`: an error there would hang the request for ever.
@@ -11,7 +11,6 @@ use std::{
 
 use js_sys::{Array, ArrayBuffer, JsString, Uint8Array};
 use wasm_bindgen::{JsCast, prelude::*};
-use wasm_bindgen_futures::JsFuture;
 use worker::State;
 
 #[wasm_bindgen]
@@ -23,8 +22,6 @@ extern "C" {
     fn transaction_sync(this: &RawStorage, body: &mut dyn FnMut()) -> Result<(), JsValue>;
     #[wasm_bindgen(method, getter)]
     fn sql(this: &RawStorage) -> RawSql;
-    #[wasm_bindgen(method, catch)]
-    fn sync(this: &RawStorage) -> Result<js_sys::Promise, JsValue>;
 
     /// `ctx.storage.sql`. One import per number of parameters saves an array per call.
     type RawSql;
@@ -135,12 +132,6 @@ impl Storage {
             (Err(thrown), _) => Err(E::from(thrown.into())),
             (Ok(()), None) => Err(E::from(SqlError("the transaction did not run".into()))),
         }
-    }
-
-    /// Resolves when everything written so far survives a crash.
-    pub async fn sync(&self) -> Result<(), SqlError> {
-        JsFuture::from(self.raw.sync()?).await?;
-        Ok(())
     }
 }
 
