@@ -68,6 +68,8 @@ ${notes.map((note) => `- ${note}`).join("\n")}
 ## What is compared
 
 - **floor**: a plain JavaScript Worker and Durable Object that do one INSERT per request or socket message and nothing else.
+- **hop**: a Worker and an object that store nothing: what the way to an object and back allows at the most.
+- **empty**, **some**, **full**: the same queue with nothing, with 20,000 and with all those entries waiting.
 - **simulator**: Cloudflare Queues as miniflare plays them: entries in memory, the consumer a function in the same process.
 - **redis**: Streams with every write synced before its answer (\`appendfsync always\`); XADD, and XREADGROUP with XACK and XDEL.
 - **nats**: JetStream with file storage; publish with acknowledgement, and a pull consumer that acknowledges each message.
@@ -79,5 +81,9 @@ ${notes.map((note) => `- ${note}`).join("\n")}
   when nothing happens; this service is none of that.
 - A bare Worker with one connection answers sooner than ours: ours checks a token, parses, numbers, and keeps what makes a
   message a queue's. With many connections ours is ahead, because what arrives while a write is under way becomes one row.
+  How far ahead depends on the disk: ours saves writes, and can only come as close to **hop** as its own work allows. Where
+  writes are nearly free, the floor comes close to it too.
+- A queue with entries waiting hands out what it reads from its rows, an empty one what it was just given. That is the
+  difference between **empty** and **some**; how many wait makes none: compare **some** with **full**.
 `;
 }

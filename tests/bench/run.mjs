@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import { build } from "../../src/bundle/build.mjs";
 import { Refused, at, command, needPackages, run, say } from "../../src/bundle/tools.mjs";
 import { page, print } from "./report.mjs";
-import { TOKEN, floor, memory, nats, ours, redis, simulator, stop } from "./servers.mjs";
+import { TOKEN, floor, hop, memory, nats, ours, redis, simulator, stop } from "./servers.mjs";
 
 const flags = process.argv.slice(2).filter((word) => word.startsWith("--"));
 const wanted = process.argv.slice(2).filter((word) => !word.startsWith("--"));
@@ -20,6 +20,9 @@ const ROUNDS = quick ? 3 : 5;
 const SECONDS = quick ? 0.5 : 2;
 /** Entries that wait, and their size: with ten million a queue would not hold 1 KB each. */
 const WAITING = deep ? { count: 10_000_000, bytes: 100 } : { count: 1_000_000, bytes: 1024 };
+
+/** Enough that the flow below never reaches the end of them. */
+const SOME_WAITING = 20_000;
 
 const LOAD = at("target", "release", process.platform === "win32" ? "load.exe" : "load");
 const temporary = mkdtempSync(path.join(dir, "edgequeue-bench-"));
@@ -50,6 +53,7 @@ async function plan() {
     return (servers[name] = server);
   };
   const [bare, own] = [await start("floor", floor), await start("ours", ours)];
+  const way = await start("hop", hop);
   const sim = await start("simulator", simulator);
   const [red, jet] = [await start("redis", redis), await start("nats", nats)];
   if (jet && !jet.syncs) notes.push(`NATS ${jet.version} acknowledges a publish before it is on the disk (\`sync_interval: always\` exists from 2.10 on): its figures are for less durability.`);
@@ -64,6 +68,7 @@ async function plan() {
     }, {
       ours: rate("http", { address: own.address, path: queue(), token, connections }),
       floor: rate("http", { address: bare.address, path: "/", connections }),
+      hop: rate("http", { address: way.address, path: "/", connections }),
       redis: red && rate("redis-put", { address: red.address, connections }),
       nats: jet && rate("nats-put", { address: jet.address, connections }),
     });
@@ -92,7 +97,7 @@ async function plan() {
   return servers;
 }
 
-/** The same queue twice, empty and with many entries waiting, each on a workerd of its own. */
+/** The same queue three times, empty, with some and with many entries waiting, each on a workerd of its own. */
 async function planWaiting(servers) {
   const path_ = "/api/predict/waiting";
   const { count, bytes } = WAITING;
@@ -106,16 +111,18 @@ async function planWaiting(servers) {
     if (!answer.ok) throw new Error(`${name}: ${answer.status} ${await answer.text()}`);
     return answer.text();
   };
-  for (const name of ["empty", "full"]) {
+  const waiting = { empty: 0, some: SOME_WAITING, full: count };
+  for (const [name, count] of Object.entries(waiting)) {
     await restart(name);
     await ask(name, "", "POST");
+    if (count === 0) continue;
+    await stop(made[name]);
+    say(`filling a queue with ${count.toLocaleString("en")} entries of ${bytes} bytes`);
+    await load("fill", { file: databaseOf(path.join(temporary, name)), count, bytes });
+    await restart(name);
   }
-  await stop(made.full);
-  say(`filling a queue with ${count.toLocaleString("en")} entries of ${bytes} bytes`);
-  await load("fill", { file: databaseOf(path.join(temporary, "full")), count, bytes });
-  for (const name of ["empty", "full"]) await restart(name);
 
-  const both = (what) => ({ full: what("full"), empty: what("empty") });
+  const both = (what) => ({ full: what("full"), empty: what("empty"), some: what("some") });
   const goal = 1 / 1.1;
   const label = `${(count / 1e6).toFixed(0)} M waiting`;
   row("waiting-put", { what: `put of ${bytes} B over HTTP, 64 connections, ${label}`, base: "empty", goal },

@@ -104,13 +104,18 @@ const main :Workerd.Worker = (
   return { child, address: `127.0.0.1:${port}`, url: `http://127.0.0.1:${port}`, dir };
 }
 
-/** A plain JavaScript Worker and object: see floor/worker.mjs. */
-export const floor = (dir, options = {}) => worker(dir, {
-  modules: [["worker.mjs", "esModule", at("tests", "bench", "floor", "worker.mjs")]],
+const bare = (file) => (dir, options = {}) => worker(dir, {
+  modules: [["worker.mjs", "esModule", at("tests", "bench", "floor", file)]],
   className: "Floor",
   bindings: `(name = "FLOOR", durableObjectNamespace = "Floor")`,
   ...options,
 });
+
+/** A plain JavaScript Worker and object: see floor/worker.mjs. */
+export const floor = bare("worker.mjs");
+
+/** The same without storing: see floor/hop.mjs. */
+export const hop = bare("hop.mjs");
 
 /** The service as it is built. With `metered` it tells how much memory its instance has. */
 export function ours(dir, { metered = false, built = at("build", "worker"), entry = at("src", "worker", "entry.mjs"), ...options } = {}) {
