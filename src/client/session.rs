@@ -280,6 +280,11 @@ impl Session {
         self.settlements.push(index, decision);
     }
 
+    /// What the request of [`Todo::Settle`] says, for a shell that has another way to say it; all decisions are equal.
+    pub fn settling(&self) -> &[(u64, Decision)] {
+        self.settlements.under_way()
+    }
+
     /// The request of [`Todo::Settle`] was answered; `None`: no answer came.
     pub fn settled(&mut self, now_ms: u64, response: Option<&Response>) {
         match response.map(answer::done) {

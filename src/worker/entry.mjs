@@ -171,6 +171,17 @@ function headOf(request) {
   return head;
 }
 
+/** The answer with what a page of another origin needs to read it, in a deployment that allows some. */
+async function readable(request, env, answer) {
+  const list = env.EDGEQUEUE_ALLOWED_ORIGINS;
+  if (!list || answer.webSocket) return answer;
+  if (dying) await null;
+  const open = new Response(answer.body, answer);
+  const headers = named(rust.origin_headers(list, request.headers.get("Origin") ?? undefined));
+  for (const [name, value] of Object.entries(headers)) open.headers.append(name, value);
+  return open;
+}
+
 export default {
   /** One synchronous call into the instance: nothing of the request stays in it while the object answers. */
   async fetch(request, env) {
@@ -178,12 +189,12 @@ export default {
       if (dying) await null;
       const answer = rust.fetch(request, headOf(request), env);
       // The object's answer, or our own: then nobody has read the body.
-      if (answer instanceof Promise) return await answer;
+      if (answer instanceof Promise) return readable(request, env, await answer);
       await discard(request);
-      return answer;
+      return readable(request, env, answer);
     } catch (error) {
       trapped(error);
-      return refuse(error);
+      return readable(request, env, refuse(error));
     }
   },
 };

@@ -2,8 +2,9 @@
 
 use crate::wire::{Head, address};
 
-/// Calls `read` with the head that is told in lines: the method, the address, then `name: value` for each header.
-pub fn read<T>(told: &str, read: impl FnOnce(&Head<'_>) -> T) -> T {
+/// Calls `read` with the head that is told in lines (the method, the address, then `name: value` for each header), and with
+/// the whole address.
+pub fn read<T>(told: &str, read: impl FnOnce(&Head<'_>, &str) -> T) -> T {
     let (method, rest) = told.split_once('\n').unwrap_or((told, ""));
     let (url, headers) = rest.split_once('\n').unwrap_or((rest, ""));
     let (path, query) = address::path_and_query(url);
@@ -11,5 +12,5 @@ pub fn read<T>(told: &str, read: impl FnOnce(&Head<'_>) -> T) -> T {
         let mut pairs = headers.split('\n').filter_map(|line| line.split_once(": "));
         pairs.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
     };
-    read(&Head { method, path, query, header: &header })
+    read(&Head { method, path, query, header: &header }, url)
 }

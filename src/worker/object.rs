@@ -19,6 +19,7 @@ use super::{
     desk::{Clerk, Desk, Outcome, Owed, Wait, now_ms, random},
     head,
     respond::{Caller, failed, respond},
+    service::header_carried,
     session::{Terms, too_fast},
     sockets::Socket,
 };
@@ -86,7 +87,7 @@ impl QueueObject {
     /// Answers a request with what the queue says next; false for a request that needs more than that. `body` is the
     /// body where it is short and known to be complete: then the answer is never false.
     pub fn quick(&self, caller: &Caller, head: &str, body: Option<Vec<u8>>) -> bool {
-        let asked = head::read(head, |head| {
+        let asked = head::read(head, |head, _| {
             let call = request::parse(head, now_ms())?;
             match self.desk().faults().ask(head).map_err(Answer::bad)? {
                 Some(report) => Err(Answer::text(200, report)),
@@ -245,8 +246,10 @@ impl QueueObject {
 fn parse(request: &web_sys::Request) -> std::result::Result<Call, Answer> {
     let (url, method, headers) = (request.url(), request.method(), request.headers());
     let (path, query) = address::path_and_query(&url);
-    let header = |name: &str| headers.get(name).ok().flatten();
-    request::parse(&Head { method: &method, path, query, header: &header }, now_ms())
+    let sent = |name: &str| headers.get(name).ok().flatten();
+    let head = Head { method: &method, path, query, header: &sent };
+    let header = |name: &str| sent(name).or_else(|| header_carried(&head, name));
+    request::parse(&Head { header: &header, ..head }, now_ms())
 }
 
 fn reply(outcome: std::result::Result<Outcome, oneshot::Canceled>) -> std::result::Result<Reply, Answer> {
