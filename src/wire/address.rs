@@ -15,7 +15,7 @@ pub const BARE_SERVICE: &str = "default";
 const SINK: &str = "sink";
 
 /// A queue, and the sub-path that goes to whoever processes its entries.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Address {
     /// Name of the service, checked: ASCII letters, digits, `_`, `-` and `.`, beginning with a letter or digit.
     pub service: String,

@@ -23,6 +23,7 @@ mod fields;
 pub mod frame;
 mod json;
 pub mod operation;
+pub mod progress;
 pub mod query;
 pub mod rejection;
 pub mod request;
@@ -33,5 +34,6 @@ pub mod stamp;
 pub mod status;
 
 pub use address::Address;
+pub use progress::Progress;
 pub use request::{Call, Head, Operation, Transport};
 pub use status::{Answer, Encoding, Form, answer};

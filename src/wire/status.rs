@@ -2,10 +2,11 @@
 
 use super::address::Address;
 use super::operation::{PROTOBUF, TAG_CONTENT_TYPE};
+use super::progress::{self, Progress};
 use super::{attributes, frame, json, settings};
 use crate::queue::entry::{Frame, TAG_REQUEST_ID};
 use crate::queue::refusal::Refusal;
-use crate::queue::stats::Position;
+use crate::queue::stats::{Position, Whereabouts};
 use crate::queue::step::{Delivery, Receipt, Reply};
 use crate::queue::store::Side;
 use alloc::{borrow::Cow, format, string::String, string::ToString, vec, vec::Vec};
@@ -51,7 +52,7 @@ impl Answer {
         Self { headers: vec![("Allow", allow.into())], ..Self::text(405, text) }
     }
 
-    fn new(status: u16, content_type: impl Into<Cow<'static, str>>, body: impl Into<Bytes>) -> Self {
+    pub(super) fn new(status: u16, content_type: impl Into<Cow<'static, str>>, body: impl Into<Bytes>) -> Self {
         Self { status, content_type: Some(content_type.into()), headers: Vec::new(), body: body.into() }
     }
 }
@@ -80,6 +81,10 @@ pub enum Form {
     Attributes(Encoding, Address, Side),
     /// Settings of a queue.
     Settings,
+    /// What became of the request with this id, as this queue knows it.
+    Progress(String, Address, Side),
+    /// A cancellation of the request with this id.
+    Cancelled(String),
 }
 
 /// Writes a reply. Every pair of form and reply gives an answer; those that do not belong together are not made by
@@ -107,8 +112,29 @@ pub fn answer(form: &Form, reply: Reply) -> Answer {
         },
         Reply::Count(count) => Answer::text(200, count.to_string()),
         Reply::Position(position) => Answer::new(200, JSON, search(&position)),
+        Reply::Found(found) => match form {
+            Form::Progress(request_id, address, side) => progress(found, address, *side).answer(request_id),
+            _ => progress(found, &Address::default(), Side::Main).answer(""),
+        },
+        Reply::Cancelled(index) => {
+            let request_id = if let Form::Cancelled(request_id) = form { request_id } else { "" };
+            match index {
+                Some(index) => progress::cancelled(request_id, index),
+                None => Progress::Unknown.answer(request_id),
+            }
+        }
         Reply::Attached | Reply::Done => Answer::text(200, "OK"),
         Reply::Refused(refusal) => refused(&refusal),
+    }
+}
+
+/// What one queue knows of a request.
+fn progress(found: Option<Whereabouts>, address: &Address, side: Side) -> Progress {
+    match found {
+        None => Progress::Unknown,
+        Some(found) if side == Side::Rear => Progress::of_rear(&found),
+        Some(found) if address.sink => Progress::of_sink(&found),
+        Some(found) => Progress::of_input(found, &address.service),
     }
 }
 

@@ -350,6 +350,7 @@ impl Desk {
                     changed.insert(id);
                 }
                 Effect::Again => again = true,
+                Effect::Revoke(..) => {}
             }
         }
         self.send_all(outbox);

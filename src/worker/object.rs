@@ -20,7 +20,7 @@ use super::{
 };
 use crate::queue::{
     Event, Reply,
-    event::{Get, NewEntry, Ticket},
+    event::{Get, NewEntry, Once, Ticket},
     limits,
     store::Side,
 };
@@ -146,8 +146,14 @@ impl QueueObject {
             false => Err(too_fast()),
         };
         let event: Box<dyn FnOnce(Ticket) -> Event> = match operation {
-            Operation::Put { lane, tags } => {
-                let entries = put(vec![NewEntry { lane, tags, data: body, random: random()? }])?;
+            Operation::Put { lane, tags, once } => {
+                let entries = put(vec![NewEntry {
+                    lane,
+                    tags,
+                    data: body,
+                    random: random()?,
+                    once: once.then_some(Once::RequestId),
+                }])?;
                 Box::new(|ticket| Event::Put(ticket, entries))
             }
             Operation::Batch { batch, .. } => {
@@ -157,10 +163,12 @@ impl QueueObject {
             Operation::Get { get, .. } => Box::new(|ticket| Event::Get(ticket, get)),
             Operation::Attributes { .. } | Operation::Settings => Box::new(Event::Stats),
             Operation::Count { lane, filter } => Box::new(move |ticket| Event::Count(ticket, lane, filter)),
+            Operation::Status { request_id } => Box::new(|ticket| Event::Find(ticket, request_id)),
+            Operation::Cancel { request_id } => Box::new(|ticket| Event::Cancel(ticket, request_id)),
             Operation::Search { index } => Box::new(move |ticket| Event::Search(ticket, consumer, index)),
             Operation::Commit { indexes } => Box::new(|ticket| Event::Commit(ticket, consumer, indexes)),
-            Operation::Reject { indexes } => {
-                let rejection = rejection::parse(&body)?;
+            Operation::Reject { indexes, delay_ms } => {
+                let rejection = rejection::parse(&body, delay_ms)?;
                 Box::new(|ticket| Event::Reject(ticket, consumer, indexes, rejection))
             }
             Operation::Remove { indexes } => Box::new(|ticket| Event::Remove(ticket, indexes)),

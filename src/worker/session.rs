@@ -59,7 +59,13 @@ impl Terms {
         Ok(match operation {
             Operation::Put(entries, _) => {
                 let stamp = Stamp::new(self.sink, now_ms, "");
-                let batch = Batch { format: Format::Frames, lane: Default::default(), tags: Default::default(), stamp };
+                let batch = Batch {
+                    format: Format::Frames,
+                    lane: Default::default(),
+                    tags: Default::default(),
+                    stamp,
+                    once: false,
+                };
                 Event::Put(ticket, batch.complete(entries, random)?)
             }
             Operation::Commit(indexes) => Event::Commit(ticket, consumer(), indexes),
