@@ -83,6 +83,8 @@ pub const DELAY_MS_MAX: u64 = 3_600_000;
 pub const ONCE_MAX: usize = 4_096;
 /// Inferences one queue has running at most: the widest window.
 pub const WORKER_THREADS_MAX: u32 = WINDOW_MAX;
+/// Longest setting of the time until a failed inference is tried again: 5 minutes.
+pub const RETRY_DELAY_MS_MAX: u64 = 300_000;
 /// Longest time of one inference: 15 minutes.
 pub const PREDICTOR_TIMEOUT_MS_MAX: u64 = 900_000;
 /// Longest negative-commit code, in characters (the vendor's own bound).

@@ -23,6 +23,7 @@ mod fields;
 pub mod frame;
 mod json;
 pub mod operation;
+pub mod predictor;
 pub mod progress;
 pub mod query;
 pub mod rejection;

@@ -18,6 +18,10 @@ pub(super) const JSON: &str = "application/json";
 const BINARY: &str = "application/octet-stream";
 /// Header with the request id of a put entry, and of an entry got raw.
 pub const HEADER_REQUEST_ID: &str = "X-Eas-Queueservice-Request-Id";
+/// Header of the answer to a put of one entry that stored nothing because an earlier put had done so.
+pub const HEADER_REPEATED: &str = "X-Eas-Queueservice-Repeated";
+/// Message of the receipt of an entry that was not stored because an earlier put had done so.
+pub const REPEATED: &str = "repeated";
 /// When to try again after a 429, in seconds: what consumers free, they free within moments.
 const RETRY_AFTER_S: &str = "1";
 /// Longest stored content type that is given back.
@@ -166,15 +170,25 @@ fn json_receipts(receipts: &[Receipt]) -> String {
         out.push_str(if position > 0 { "," } else { "" });
         json::string(&mut out, &receipt.request_id);
     }
-    out.push_str("]}\n");
+    out.push(']');
+    let mut repeated =
+        receipts.iter().enumerate().filter(|(_, receipt)| receipt.repeated).map(|(at, _)| at.to_string());
+    if let Some(first) = repeated.next() {
+        out.push_str(",\"repeated\":[");
+        out.push_str(&first);
+        repeated.for_each(|at| out.extend([",", &at]));
+        out.push(']');
+    }
+    out.push_str("}\n");
     out
 }
 
-/// Receipts of a batch as frames with an index and the tag `requestId`.
+/// Receipts of a batch as frames with an index and the tag `requestId`; repeated ones have a message that says so.
 fn frame_receipts(receipts: &[Receipt]) -> Vec<u8> {
     let frame = |receipt: &Receipt| {
         let tags = [(TAG_REQUEST_ID.to_string(), receipt.request_id.clone())].into();
-        Frame { index: receipt.index.0, tags, ..Frame::default() }.encode_to_vec().into()
+        let message = if receipt.repeated { REPEATED.into() } else { String::new() };
+        Frame { index: receipt.index.0, tags, message, ..Frame::default() }.encode_to_vec().into()
     };
     frame::list(&receipts.iter().map(frame).collect::<Vec<Bytes>>())
 }
@@ -186,6 +200,9 @@ fn put(receipts: &[Receipt]) -> Answer {
     let mut answer = Answer::text(200, indexes.join(","));
     if let [receipt] = receipts {
         answer.headers.push((HEADER_REQUEST_ID, header_value(&receipt.request_id)));
+        if receipt.repeated {
+            answer.headers.push((HEADER_REPEATED, "true".into()));
+        }
     }
     answer
 }
