@@ -2,15 +2,10 @@
 
 use crate::queue::entry::{TAG_LAST_CODE, TAG_LAST_REASON, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
 use crate::queue::limits::{TAGS_BYTES_MAX, TAGS_MAX};
+use crate::wire::operation::{TAG_CALLBACK, TAG_CONTENT_TYPE, TAG_PATH};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use bytes::Bytes;
 
-/// Tag with the content type of an entry's body.
-pub const TAG_CONTENT_TYPE: &str = "Header:Content-Type";
-/// Tag with the URL that is told when a request ended.
-pub const TAG_CALLBACK: &str = "callback";
-/// Tag with the sub-path of a request.
-pub const TAG_PATH: &str = "Path";
 /// Bytes of a reason that are kept; the whole body of the last failure is in the sink.
 const REASON_BYTES_MAX: usize = 200;
 /// Tags a result gains: content type, time stamp of the sink, code and reason.

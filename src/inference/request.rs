@@ -1,63 +1,39 @@
 //! What a predictor is sent: a POST of the data, where the original put would have gone.
 
-use super::outcome::{TAG_CALLBACK, TAG_CONTENT_TYPE, TAG_PATH, Trouble};
+use super::outcome::Trouble;
 use super::runner::Work;
 use crate::queue::entry::{TAG_LAST_CODE, TAG_LAST_REASON, TAG_REQUEST_ID, TAG_TIME_PREFIX};
+use crate::wire::operation::{TAG_CALLBACK, TAG_CONTENT_TYPE, TAG_PATH};
+use crate::wire::predictor::Predictor;
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 
-/// Who infers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Predictor {
-    /// An endpoint: its URL.
-    Url(String),
-    /// Another Worker: the name of its binding, and a path or nothing.
-    Service(String, String),
-    /// A model of Workers AI, by name.
-    Model(String),
-}
-
-impl Predictor {
-    /// From the setting: `https://...`, `service:BINDING[/path]` or `ai:MODEL`.
-    pub fn parse(text: &str) -> Option<Self> {
-        if let Some(model) = text.strip_prefix("ai:") {
-            return (!model.is_empty()).then(|| Self::Model(model.into()));
+/// The URL of one request: its path after the predictor's, its query before the predictor's. A path that would lead out of
+/// the predictor's own is not sent.
+pub fn url(predictor: Predictor<'_>, append: bool, work: &Work) -> Result<String, Trouble> {
+    let (base, path) = match predictor {
+        Predictor::Url(url) => (url, ""),
+        // Only the path counts for a Worker that is called directly.
+        Predictor::Service(_, path) => ("https://predictor", path),
+        Predictor::Model(_) => return Ok(String::new()),
+    };
+    let base = format!("{base}{path}");
+    let (base, own_query) = base.split_once('?').unwrap_or((&base, ""));
+    let suffix = work.tags.get(TAG_PATH).map_or("", String::as_str).trim_start_matches('/');
+    let mut url = String::from(base);
+    if append && !suffix.is_empty() {
+        if !is_plain(suffix) {
+            return Err(Trouble::new(400, "the path of the request leads elsewhere"));
         }
-        if let Some(service) = text.strip_prefix("service:") {
-            let (binding, path) = service.split_at(service.find('/').unwrap_or(service.len()));
-            return (!binding.is_empty()).then(|| Self::Service(binding.into(), path.into()));
-        }
-        let scheme = text.get(..8).unwrap_or(text).to_ascii_lowercase();
-        (scheme.starts_with("https://") || scheme.starts_with("http://")).then(|| Self::Url(text.into()))
+        url = format!("{}/{suffix}", base.trim_end_matches('/'));
     }
-
-    /// The URL of one request: its path after the predictor's, its query before the predictor's. A path that would lead
-    /// out of the predictor's own is not sent.
-    pub fn url(&self, append: bool, work: &Work) -> Result<String, Trouble> {
-        let (base, path) = match self {
-            Self::Url(url) => (url.as_str(), ""),
-            // Only the path counts for a Worker that is called directly.
-            Self::Service(_, path) => ("https://predictor", path.as_str()),
-            Self::Model(_) => return Ok(String::new()),
-        };
-        let base = format!("{base}{path}");
-        let (base, own_query) = base.split_once('?').unwrap_or((&base, ""));
-        let suffix = work.tags.get(TAG_PATH).map_or("", String::as_str).trim_start_matches('/');
-        let mut url = String::from(base);
-        if append && !suffix.is_empty() {
-            if !is_plain(suffix) {
-                return Err(Trouble::new(400, "the path of the request leads elsewhere"));
-            }
-            url = format!("{}/{suffix}", base.trim_end_matches('/'));
-        }
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(work.tags.iter().filter(|(key, _)| is_callers(key)));
-        let query = query.finish();
-        let between = if query.is_empty() || own_query.is_empty() { "" } else { "&" };
-        if !query.is_empty() || !own_query.is_empty() {
-            url = format!("{url}?{query}{between}{own_query}");
-        }
-        Ok(url)
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(work.tags.iter().filter(|(key, _)| is_callers(key)));
+    let query = query.finish();
+    let between = if query.is_empty() || own_query.is_empty() { "" } else { "&" };
+    if !query.is_empty() || !own_query.is_empty() {
+        url = format!("{url}?{query}{between}{own_query}");
     }
+    Ok(url)
 }
 
 /// Whether a path stays below where it is put, whatever a URL parser makes of it.
@@ -127,18 +103,7 @@ mod tests {
 
     fn url(predictor: &str, append: bool, tags: &[(&str, &str)]) -> Result<String, u16> {
         let predictor = Predictor::parse(predictor).expect("a predictor");
-        predictor.url(append, &work(tags)).map_err(|trouble| trouble.status)
-    }
-
-    #[test]
-    fn predictors_are_named_by_url_binding_or_model() {
-        assert_eq!(Predictor::parse("HTTPS://a.example/x"), Some(Predictor::Url("HTTPS://a.example/x".into())));
-        assert_eq!(Predictor::parse("service:MODEL"), Some(Predictor::Service("MODEL".into(), "".into())));
-        assert_eq!(Predictor::parse("service:MODEL/v1/x"), Some(Predictor::Service("MODEL".into(), "/v1/x".into())));
-        assert_eq!(Predictor::parse("ai:@cf/a/b"), Some(Predictor::Model("@cf/a/b".into())));
-        for wrong in ["", "ai:", "service:", "service:/x", "ftp://x", "a.example", "https:x"] {
-            assert_eq!(Predictor::parse(wrong), None, "{wrong}");
-        }
+        super::url(predictor, append, &work(tags)).map_err(|trouble| trouble.status)
     }
 
     #[test]

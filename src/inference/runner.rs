@@ -12,10 +12,11 @@
 //! queue is lost from memory so are all jobs ([`Runner::reset`]): the queue pushes their entries again.
 
 use super::outbox::{Outbox, PutId};
-use super::outcome::{self, Answer, Ending, Letter, TAG_CALLBACK, TIMED_OUT, TOO_LARGE, Trouble};
+use super::outcome::{self, Answer, Ending, Letter, TIMED_OUT, TOO_LARGE, Trouble};
 use super::{notice, notice::Notice};
 use crate::queue::entry::{Index, TAG_REQUEST_ID, Tags};
 use crate::queue::limits::PAYLOAD_BYTES_CEILING;
+use crate::wire::operation::{TAG_CALLBACK, TAG_CONTENT_TYPE};
 use alloc::{
     collections::{BTreeMap, VecDeque},
     format,
@@ -473,7 +474,7 @@ impl Runner {
         let tags = [
             (TAG_REQUEST_ID, request_id.to_string()),
             (TAG_CALLBACK, named.clone()),
-            (outcome::TAG_CONTENT_TYPE, "application/json".into()),
+            (TAG_CONTENT_TYPE, "application/json".into()),
             (TAG_NOTICE, notice::id(&self.terms.service, index)),
         ];
         let tags = tags.into_iter().map(|(key, value)| (key.into(), value)).collect();

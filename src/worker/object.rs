@@ -141,9 +141,12 @@ impl QueueObject {
     fn errand(&self, call: Call, body: Bytes, owed: Owed) -> std::result::Result<(), Answer> {
         let desk = self.desk();
         let Call { side, consumer, operation, .. } = call;
-        let put = |entries: Vec<NewEntry>| match desk.has_room(entries.iter().map(|entry| entry.data.len()).sum()) {
-            true => Ok(entries),
-            false => Err(too_fast()),
+        let put = |entries: Vec<NewEntry>| {
+            desk.inference.check_entries(&entries).map_err(Answer::bad)?;
+            match desk.has_room(entries.iter().map(|entry| entry.data.len()).sum()) {
+                true => Ok(entries),
+                false => Err(too_fast()),
+            }
         };
         let event: Box<dyn FnOnce(Ticket) -> Event> = match operation {
             Operation::Put { lane, tags, once } => {

@@ -8,7 +8,7 @@ export class Outgoing {
 
   /**
    * Sends a POST and waits for the beginning of the answer. `kind` says what `name` is: nothing for a `url`, the binding of
-   * a `service`, a `model` of Workers AI, or the `queue` of another object. `headers` are lines, `body` is the instance's
+   * a `service`, a `model` of Workers AI, or the `queue` of another object, which `ask` asks by GET. `headers` are lines, `body` is the instance's
    * own memory and must be copied.
    */
   async begin(env, kind, name, url, headers, body) {
@@ -27,6 +27,8 @@ export class Outgoing {
         return env[name].fetch(url, request);
       case "queue":
         return env.QUEUES.getByName(name).fetch(url, request);
+      case "ask":
+        return env.QUEUES.getByName(name).fetch(url, { headers: request.headers, signal: request.signal });
       default:
         return fetch(url, request);
     }
