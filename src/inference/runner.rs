@@ -18,7 +18,7 @@ use crate::queue::entry::{Index, TAG_REQUEST_ID, Tags};
 use crate::queue::limits::PAYLOAD_BYTES_CEILING;
 use crate::wire::operation::{TAG_CALLBACK, TAG_CONTENT_TYPE};
 use alloc::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     format,
     string::{String, ToString},
     vec,
@@ -169,8 +169,7 @@ pub struct Storing;
 #[derive(Debug)]
 pub struct Runner {
     terms: Terms,
-    jobs: BTreeMap<Index, Job>,
-    calls: BTreeMap<CallId, Index>,
+    jobs: Jobs,
     sink: Outbox,
     callbacks: Outbox,
     /// Answers that have begun and wait for room, the oldest first.
@@ -186,14 +185,55 @@ pub struct Runner {
     resume_ms: Option<u64>,
 }
 
+/// What is under way, at most a window of it, in the order of indexes.
+#[derive(Debug, Default)]
+struct Jobs(Vec<Job>);
+
+impl Jobs {
+    fn at(&self, index: Index) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&index, |job| job.index)
+    }
+
+    fn get(&self, index: Index) -> Option<&Job> {
+        self.0.get(self.at(index).ok()?)
+    }
+
+    fn get_mut(&mut self, index: Index) -> Option<&mut Job> {
+        let at = self.at(index).ok()?;
+        self.0.get_mut(at)
+    }
+
+    fn insert(&mut self, job: Job) {
+        if let Err(at) = self.at(job.index) {
+            self.0.insert(at, job);
+        }
+    }
+
+    fn remove(&mut self, index: Index) -> Option<Job> {
+        Some(self.0.remove(self.at(index).ok()?))
+    }
+
+    /// The one whose call this is, if the call is not over.
+    fn calling(&mut self, call: CallId) -> Option<&mut Job> {
+        self.0.iter_mut().find(|job| job.call == call && job.is_calling())
+    }
+}
+
 #[derive(Debug)]
 struct Job {
+    index: Index,
     call: CallId,
     attempt: u32,
     tags: Tags,
     phase: Phase,
     /// Bytes it holds or may come to hold.
     bytes: usize,
+}
+
+impl Job {
+    fn is_calling(&self) -> bool {
+        matches!(self.phase, Phase::Calling { .. } | Phase::Waiting { .. } | Phase::Reading { .. })
+    }
 }
 
 #[derive(Debug)]
@@ -220,8 +260,7 @@ impl Runner {
         Self {
             window: terms.window,
             terms,
-            jobs: BTreeMap::new(),
-            calls: BTreeMap::new(),
+            jobs: Jobs::default(),
             sink: Outbox::default(),
             callbacks: Outbox::default(),
             hungry: VecDeque::new(),
@@ -251,7 +290,7 @@ impl Runner {
 
     /// Everything is forgotten: the queue was lost from memory and will push again what is not committed.
     pub fn reset(&mut self, actions: &mut Vec<Action>) {
-        actions.extend(self.calls.keys().copied().map(Action::Abort));
+        actions.extend(self.jobs.0.iter().filter(|job| job.is_calling()).map(|job| Action::Abort(job.call)));
         *self = Self { numbers: self.numbers, outages: self.outages, ..Self::new(self.terms.clone()) };
     }
 
@@ -262,12 +301,12 @@ impl Runner {
 
     /// Whether something is under way that must be woken up for, should this memory be lost.
     pub fn has_work(&self) -> bool {
-        !self.jobs.is_empty() || self.resume_ms.is_some()
+        !self.jobs.0.is_empty() || self.resume_ms.is_some()
     }
 
     /// When to come with a [`Event::Tick`] at the latest, Unix milliseconds.
     pub fn due_ms(&self) -> Option<u64> {
-        let deadlines = self.jobs.values().filter_map(|job| match job.phase {
+        let deadlines = self.jobs.0.iter().filter_map(|job| match job.phase {
             Phase::Calling { until_ms } | Phase::Reading { until_ms } => Some(until_ms),
             _ => None,
         });
@@ -276,7 +315,7 @@ impl Runner {
 
     /// Whether a request that was just taken away can still end without a result.
     pub fn cancelled(&self, index: Index) -> Result<(), Storing> {
-        match self.jobs.get(&index).map(|job| &job.phase) {
+        match self.jobs.get(index).map(|job| &job.phase) {
             Some(Phase::Storing { .. } | Phase::Telling { .. }) => Err(Storing),
             _ => Ok(()),
         }
@@ -309,15 +348,14 @@ impl Runner {
         self.revoke(work.index, actions);
         let call = CallId(self.number());
         let phase = Phase::Calling { until_ms: now_ms.saturating_add(self.terms.timeout_ms) };
-        let job = Job { call, attempt: work.attempt, tags: work.tags.clone(), phase, bytes: 0 };
-        self.jobs.insert(work.index, job);
-        self.calls.insert(call, work.index);
+        let (index, attempt, tags) = (work.index, work.attempt, work.tags.clone());
+        self.jobs.insert(Job { index, call, attempt, tags, phase, bytes: 0 });
         actions.push(Action::Call(call, work));
     }
 
     /// Somebody took a request away. What is on its way into the sink goes on: nobody can call it back.
     fn revoke(&mut self, index: Index, actions: &mut Vec<Action>) {
-        let Some(job) = self.jobs.get(&index) else { return };
+        let Some(job) = self.jobs.get(index) else { return };
         match job.phase {
             Phase::Storing { .. } if !self.sink.withdraw(index) => {}
             Phase::Telling { .. } => {}
@@ -326,27 +364,25 @@ impl Runner {
     }
 
     fn forget(&mut self, index: Index, actions: &mut Vec<Action>) {
-        let Some(job) = self.jobs.remove(&index) else { return };
+        let Some(job) = self.jobs.remove(index) else { return };
         self.held_bytes -= job.bytes;
         self.hungry.retain(|call| *call != job.call);
-        if self.calls.remove(&job.call).is_some() {
+        if job.is_calling() {
             actions.push(Action::Abort(job.call));
         }
     }
 
     fn begun(&mut self, now_ms: u64, call: CallId, status: u16, length: Option<u64>, actions: &mut Vec<Action>) {
-        let Some((&index, job)) = self.calls.get(&call).and_then(|index| Some((index, self.jobs.get_mut(index)?)))
-        else {
-            return;
-        };
+        let results = self.terms.results;
+        let Some(job) = self.jobs.calling(call) else { return };
         let Phase::Calling { until_ms } = job.phase else { return };
         let success = outcome::is_success(status);
-        if success && !self.terms.results {
-            self.calls.remove(&call);
+        if success && !results {
+            let index = job.index;
             actions.push(Action::Abort(call));
             return self.end(index, Ending::Done, actions);
         }
-        let most = match (success, self.terms.results) {
+        let most = match (success, results) {
             (true, _) => PAYLOAD_BYTES_CEILING as usize,
             (false, true) => ERROR_BYTES_MAX,
             (false, false) => REASON_BYTES_MAX,
@@ -360,12 +396,8 @@ impl Runner {
     /// Lets answers be read as far as there is room.
     fn read_more(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
         while let Some(call) = self.hungry.front().copied() {
-            let job = self.calls.get(&call).and_then(|index| self.jobs.get_mut(index));
-            let Some(job) = job else {
-                self.hungry.pop_front();
-                continue;
-            };
-            let Phase::Waiting { wanted, left_ms, .. } = job.phase else {
+            let job = self.jobs.calling(call).map(|job| (&job.phase, job.index));
+            let Some((&Phase::Waiting { wanted, left_ms }, index)) = job else {
                 self.hungry.pop_front();
                 continue;
             };
@@ -374,8 +406,10 @@ impl Runner {
             }
             self.hungry.pop_front();
             self.held_bytes += wanted;
-            job.bytes = wanted;
-            job.phase = Phase::Reading { until_ms: now_ms.saturating_add(left_ms) };
+            if let Some(job) = self.jobs.get_mut(index) {
+                job.bytes = wanted;
+                job.phase = Phase::Reading { until_ms: now_ms.saturating_add(left_ms) };
+            }
             actions.push(Action::Read(call, wanted));
         }
     }
@@ -385,9 +419,9 @@ impl Runner {
             let trouble = Trouble::of(&answer);
             return self.failed(now_ms, call, trouble, Some(answer), actions);
         }
-        let Some(index) = self.calls.remove(&call) else { return };
-        let Some(job) = self.jobs.get_mut(&index) else { return };
         self.outages = 0;
+        let Some(job) = self.jobs.calling(call) else { return };
+        let index = job.index;
         if answer.body.is_empty() && !answer.cut {
             return self.end(index, Ending::Empty, actions);
         }
@@ -410,9 +444,12 @@ impl Runner {
         answer: Option<Answer>,
         actions: &mut Vec<Action>,
     ) {
-        let Some(index) = self.calls.remove(&call) else { return };
+        if self.jobs.calling(call).is_none() {
+            return;
+        }
         self.count_outage(now_ms, &trouble);
-        let Some(job) = self.jobs.get(&index) else { return };
+        let Some(job) = self.jobs.calling(call) else { return };
+        let index = job.index;
         let doublings = job.attempt.saturating_sub(1).min(32);
         let delay_ms = self.terms.retry_delay_ms.saturating_mul(1 << doublings).min(DELAY_MS_MAX);
         let last = self.terms.max_delivery != 0 && job.attempt >= self.terms.max_delivery;
@@ -440,7 +477,7 @@ impl Runner {
     }
 
     fn store(&mut self, index: Index, letter: Letter, conclusion: Conclusion) {
-        let Some(job) = self.jobs.get_mut(&index) else { return };
+        let Some(job) = self.jobs.get_mut(index) else { return };
         self.held_bytes = self.held_bytes - job.bytes + letter.data.len();
         job.bytes = letter.data.len();
         job.phase = Phase::Storing { letter, conclusion, reduced: false };
@@ -454,7 +491,7 @@ impl Runner {
 
     /// Everything of a request is stored: who wants to know is told, and then it ends.
     fn tell(&mut self, index: Index, conclusion: Conclusion, sink_index: Option<Index>, actions: &mut Vec<Action>) {
-        let Some(job) = self.jobs.get_mut(&index) else { return };
+        let Some(job) = self.jobs.get_mut(index) else { return };
         self.held_bytes -= core::mem::take(&mut job.bytes);
         let named = job.tags.get(TAG_CALLBACK).unwrap_or(&self.terms.callback);
         if named.is_empty() || !self.terms.results {
@@ -501,14 +538,14 @@ impl Runner {
             Destination::Sink => (&mut self.sink, &self.jobs),
             Destination::Callbacks => (&mut self.callbacks, &self.jobs),
         };
-        let letter = |index: &Index| match &jobs.get(index)?.phase {
+        let letter = |index: &Index| match &jobs.get(*index)?.phase {
             Phase::Storing { letter, .. } | Phase::Telling { letter, .. } => Some(letter),
             _ => None,
         };
         let bytes = |index: Index| letter(&index).map_or(0, |letter| letter.data.len());
         let Some(entries) = outbox.take(now_ms, put, bytes) else { return };
         let letters = entries.iter().filter_map(|index| Some((*index, letter(index)?.clone()))).collect();
-        let oldest = self.jobs.first_key_value().map_or(Index(u64::MAX), |(index, _)| *index);
+        let oldest = self.jobs.0.first().map_or(Index(u64::MAX), |job| job.index);
         actions.push(Action::Put { put, to, letters, settled_below: self.settled_below.min(oldest) });
     }
 
@@ -542,7 +579,7 @@ impl Runner {
     }
 
     fn stored(&mut self, index: Index, place: Index, actions: &mut Vec<Action>) {
-        let Some(job) = self.jobs.get_mut(&index) else { return };
+        let Some(job) = self.jobs.get_mut(index) else { return };
         match core::mem::replace(&mut job.phase, Phase::Calling { until_ms: u64::MAX }) {
             Phase::Storing { conclusion, .. } => self.tell(index, conclusion, Some(place), actions),
             Phase::Telling { conclusion, .. } => self.close(index, conclusion, actions),
@@ -553,7 +590,7 @@ impl Runner {
     /// The other queue does not take it for what it is. In place of a result the sink gets the reason; should it not
     /// even take that, the request ends among the dead.
     fn refused(&mut self, index: Index, trouble: Trouble, actions: &mut Vec<Action>) {
-        let Some(job) = self.jobs.get_mut(&index) else { return };
+        let Some(job) = self.jobs.get_mut(index) else { return };
         match core::mem::replace(&mut job.phase, Phase::Calling { until_ms: u64::MAX }) {
             Phase::Storing { conclusion, reduced: false, .. } => {
                 let letter = match trouble.status {
@@ -562,7 +599,7 @@ impl Runner {
                 };
                 let conclusion = Conclusion { ending: Ending::Failed, trouble: Some(trouble), dead: conclusion.dead };
                 self.store(index, letter, conclusion);
-                if let Some(Phase::Storing { reduced, .. }) = self.jobs.get_mut(&index).map(|job| &mut job.phase) {
+                if let Some(Phase::Storing { reduced, .. }) = self.jobs.get_mut(index).map(|job| &mut job.phase) {
                     *reduced = true;
                 }
             }
@@ -579,7 +616,7 @@ impl Runner {
         self.resume_ms.take_if(|at_ms| *at_ms <= now_ms);
         self.sink.give_up_late(now_ms);
         self.callbacks.give_up_late(now_ms);
-        let late = self.jobs.values().filter_map(|job| match job.phase {
+        let late = self.jobs.0.iter().filter_map(|job| match job.phase {
             Phase::Calling { until_ms } | Phase::Reading { until_ms } if until_ms <= now_ms => Some(job.call),
             _ => None,
         });

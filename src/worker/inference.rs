@@ -4,7 +4,7 @@
 //! Nothing of it is stored. When the memory is lost, opening the queue attaches the consumer again, and what it held is
 //! pushed again; an alarm that is set while something is under way sees to it that somebody opens the queue.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use futures_channel::oneshot;
 use futures_util::future::select;
@@ -80,9 +80,20 @@ struct State {
     watcher: Option<WatcherId>,
     /// What the runner works by.
     settings: Settings,
-    calls: BTreeMap<CallId, Outgoing>,
+    calls: Vec<(CallId, Outgoing)>,
     /// The next deadline, and what ends its timer when it is dropped.
     timer: Option<(u64, oneshot::Sender<()>)>,
+}
+
+impl State {
+    fn outgoing(&self, call: CallId) -> Option<Outgoing> {
+        self.calls.iter().find(|(id, _)| *id == call).map(|(_, outgoing)| outgoing.clone())
+    }
+
+    fn forget(&mut self, call: CallId) -> Option<Outgoing> {
+        let at = self.calls.iter().position(|(id, _)| *id == call)?;
+        Some(self.calls.swap_remove(at).1)
+    }
 }
 
 /// What is sent.
@@ -97,6 +108,8 @@ impl Inference {
     /// Of the object with this name. Settings of a deployment that make no sense are told in the log and not used.
     pub fn of(name: &str, env: &Env) -> Self {
         let (service, kind) = match name.split_once('/') {
+            // An object that does not know what it is called cannot know where results go.
+            None if name.is_empty() => (name, Kind::Sink),
             None => (name, Kind::Input),
             Some((service, address::CALLBACKS)) => (service, Kind::Callbacks),
             Some((service, _)) => (service, Kind::Sink),
@@ -403,7 +416,7 @@ impl Desk {
                 Action::Call(call, work) => self.call(call, work),
                 Action::Read(call, max) => self.read(call, max),
                 Action::Abort(call) => {
-                    let outgoing = self.inference.state.borrow_mut().calls.remove(&call);
+                    let outgoing = self.inference.state.borrow_mut().forget(call);
                     if let Some(outgoing) = outgoing {
                         outgoing.abort();
                     }
@@ -444,7 +457,7 @@ impl Desk {
 
     fn call(self: &Rc<Self>, call: CallId, work: Work) {
         let outgoing = Outgoing::new();
-        self.inference.state.borrow_mut().calls.insert(call, outgoing.clone());
+        self.inference.state.borrow_mut().calls.push((call, outgoing.clone()));
         let desk = self.clone();
         spawn_local(async move {
             let event = match desk.inference.plan(&work) {
@@ -455,14 +468,14 @@ impl Desk {
                 Err(trouble) => Event::Failed(call, trouble),
             };
             if matches!(event, Event::Failed(..)) {
-                desk.inference.state.borrow_mut().calls.remove(&call);
+                desk.inference.state.borrow_mut().forget(call);
             }
             desk.infer(event);
         });
     }
 
     fn read(self: &Rc<Self>, call: CallId, max: usize) {
-        let Some(outgoing) = self.inference.state.borrow().calls.get(&call).cloned() else { return };
+        let Some(outgoing) = self.inference.state.borrow().outgoing(call) else { return };
         let desk = self.clone();
         spawn_local(async move {
             let event = match body(&outgoing, max).await {
@@ -472,7 +485,7 @@ impl Desk {
                 }
                 Err(error) => Event::Failed(call, Trouble::new(UNREACHABLE, error)),
             };
-            desk.inference.state.borrow_mut().calls.remove(&call);
+            desk.inference.state.borrow_mut().forget(call);
             desk.infer(event);
         });
     }
