@@ -9,7 +9,7 @@ use edgequeue::wire::{Head, Operation, request};
 use prost::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-const OK: Response = Response { status: 200, request_id: None, body: Bytes::new() };
+const OK: Response = Response { status: 200, request_id: None, repeated: false, body: Bytes::new() };
 
 fn endpoint() -> Endpoint {
     Endpoint::parse("http://a/api/predict/x").expect("an address")
@@ -263,7 +263,7 @@ fn silence_is_found_out_and_waits_grow() {
 
 #[test]
 fn what_cannot_pass_ends_the_watch() {
-    let answer = |status| Response { status, request_id: None, body: Bytes::from_static(b"why") };
+    let answer = |status| Response { status, request_id: None, repeated: false, body: Bytes::from_static(b"why") };
     let end = |session: &mut Session| loop {
         match session.next(1) {
             Todo::Close(_) => {}

@@ -156,6 +156,7 @@ fn go() {
             auto_commit: false,
             index_only: true,
             filter: Filter::default(),
+            local: false,
         },
         transport,
     };

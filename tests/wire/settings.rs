@@ -21,6 +21,7 @@ fn json_and_form_say_the_same() {
         max_idle_ms: 60_000,
         retention_ms: 86_400_000,
         max_silence_ms: 0,
+        ..Settings::standard()
     };
     for body in [
         r#"{"max_delivery":0,"dead_message_policy":"drop","auto_evict":true,"max_payload_size_kb":8,"max_length":10,"max_idle":"1m","retention":"24h","max_silence":0}"#,
