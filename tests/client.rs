@@ -89,7 +89,7 @@ impl Service {
                     self.out.remove(&index);
                 }
             }
-            Operation::Reject { indexes } => {
+            Operation::Reject { indexes, .. } => {
                 for Index(index) in indexes {
                     self.out.remove(&index);
                 }
@@ -211,7 +211,7 @@ fn leaving_confirms_what_was_decided_and_hands_back_the_rest() {
     assert_eq!(operation(&request), Operation::Commit { indexes: vec![Index(1)] });
     session.settled(10, Some(&OK));
     let Todo::Settle(request) = session.next(10) else { panic!() };
-    assert_eq!(operation(&request), Operation::Reject { indexes: vec![Index(2), Index(3)] });
+    assert_eq!(operation(&request), Operation::Reject { indexes: vec![Index(2), Index(3)], delay_ms: None });
     assert_eq!(&request.body[..], b"_code_=Shutdown");
     session.settled(10, Some(&OK));
     assert!(matches!(session.next(10), Todo::Close(closed) if closed == connection));

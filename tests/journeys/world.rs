@@ -382,10 +382,13 @@ impl World {
         text
     }
 
-    /// A request id as a line names it: as it was given, or as that of an entry: `#3`.
+    /// A request id as a line names it: as it was given, or as that of an entry: `#3`. At the rear, `#3` may be the entry
+    /// of the queue itself that died.
     fn request_id(&self, side: Side, word: &str) -> Result<String, String> {
         let Some(index) = word.strip_prefix('#') else { return Ok(word.into()) };
-        let known = self.bodies.get(&(side, Index(number(index)?)));
+        let index = number(index)?;
+        let index_of = |side| (side, Index(index));
+        let known = self.bodies.get(&index_of(side)).or_else(|| self.bodies.get(&index_of(Side::Main)));
         known.map(|(_, request_id)| request_id.clone()).ok_or(format!("there was no entry {index}"))
     }
 

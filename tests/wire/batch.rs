@@ -50,7 +50,8 @@ fn lines() {
 
 #[test]
 fn what_was_read_can_be_put_again() {
-    let entry = |priority| PutEntry { tags: tags([("a", "b"), ("requestId", "")]), data: "x".into(), priority };
+    let entry =
+        |priority| PutEntry { tags: tags([("a", "b"), ("requestId", "")]), data: "x".into(), priority, once: None };
     let list = frame::list(&[entry(None).encode().into(), entry(Some(i64::MIN)).encode().into()]);
     let entries = read("application/vnd.google.protobuf", &list).unwrap();
     assert_eq!(entries.iter().map(|entry| entry.lane).collect::<Vec<_>>(), [Lane(3), Lane(i64::MIN)]);

@@ -85,6 +85,11 @@ pub fn stats() -> Stats {
         last: Index(9),
         length: 4,
         bytes: 93,
+        waiting: 3,
+        in_flight: 1,
+        oldest_ms: 62_091,
+        done: 7,
+        failed: 2,
         waiting_gets: 2,
         settings: Settings { max_idle_ms: 60_000, ..Settings::standard() },
         consumers: vec![

@@ -133,7 +133,7 @@ fn limits_hold_for_a_message_and_name_the_request() {
 fn operation() -> impl Strategy<Value = Operation> {
     let tag = ("[^_]{1,5}", any::<String>());
     let entry = (proptest::collection::btree_map(tag.0, tag.1, 0..3), any::<Vec<u8>>(), any::<Option<i64>>())
-        .prop_map(|(tags, data, priority)| PutEntry { tags, data: data.into(), priority });
+        .prop_map(|(tags, data, priority)| PutEntry { tags, data: data.into(), priority, once: None });
     let indexes = || proptest::collection::vec((0..=i64::MAX as u64).prop_map(Index), 0..20);
     prop_oneof![
         (proptest::collection::vec(entry, 0..5), any::<bool>()).prop_map(|(entries, ids)| Operation::Put(entries, ids)),
