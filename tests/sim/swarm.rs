@@ -164,6 +164,7 @@ fn settings(random: &mut Random) -> Settings {
         max_idle_ms: random.pick(&[0, 0, 2_000]),
         retention_ms: random.pick(&[0, 0, 0, 8_000]),
         max_silence_ms: random.pick(&[0, 0, 5_000, limits::SILENCE_MS_DEFAULT]),
+        ..Settings::standard()
     }
 }
 

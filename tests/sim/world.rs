@@ -199,7 +199,7 @@ impl<D: Disk> World<D> {
                 (who.side, Event::Commit(ticket, consumer(*who), self.choose(*who, *what, true)))
             }
             Op::Reject { who, what, code, reason } => {
-                let rejection = Rejection { code: (*code).into(), reason: (*reason).into() };
+                let rejection = Rejection { code: (*code).into(), reason: (*reason).into(), delay_ms: 0 };
                 (who.side, Event::Reject(ticket, consumer(*who), self.choose(*who, *what, false), rejection))
             }
             Op::Remove { side, what } => {
@@ -261,7 +261,7 @@ impl<D: Disk> World<D> {
             tags.insert("requestId".into(), format!("request-{serial}"));
         }
         let random = u128::from(serial).wrapping_mul(0x2545_f491_4f6c_dd1d_2545_f491_4f6c_dd1d);
-        NewEntry { lane: Lane(item.lane), tags, data: data.into(), random }
+        NewEntry { lane: Lane(item.lane), tags, data: data.into(), random, once: None }
     }
 
     fn place(&self, side: Side, place: Place) -> u64 {
@@ -521,6 +521,7 @@ impl<D: Disk> World<D> {
                 }
             }
             Effect::Again => self.again = true,
+            Effect::Revoke(..) => {}
         }
     }
 

@@ -58,7 +58,11 @@ impl Oracle {
                 self.expect_done(turn, *ticket)
             }
             Event::Configure(ticket, _) => self.expect_done(turn, *ticket),
-            Event::Stats(ticket) | Event::Count(ticket, ..) | Event::Search(ticket, ..) => {
+            Event::Stats(ticket)
+            | Event::Count(ticket, ..)
+            | Event::Search(ticket, ..)
+            | Event::Find(ticket, ..)
+            | Event::Cancel(ticket, ..) => {
                 self.turn.replies.insert(*ticket);
                 self.check_answers(turn)
             }

@@ -264,7 +264,7 @@ impl Oracle {
                 }
                 Effect::Push(watcher, delivery) => self.push(turn.now, *watcher, delivery)?,
                 Effect::Close(watcher, reason) => self.close(turn.now, *watcher, *reason)?,
-                Effect::Remember(_) | Effect::Again => {}
+                Effect::Remember(_) | Effect::Again | Effect::Revoke(..) => {}
             }
         }
         demand!(self.turn.replies.is_empty(), "no reply to {:?}", self.turn.replies);
