@@ -4,16 +4,14 @@ use super::outcome::Ending;
 use crate::queue::entry::Index;
 use alloc::{format, string::String, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use hmac_sha256::HMAC;
 
 /// Secret with the keys notices are signed with: `whsec_` and base64; several with blanks between while keys change.
 pub const SECRET: &str = "EDGEQUEUE_CALLBACK_SECRET";
 const PREFIX: &str = "whsec_";
 
 /// What became of a request.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice<'a> {
     /// The caller's id of the request.
     pub request_id: &'a str,
@@ -24,21 +22,35 @@ pub struct Notice<'a> {
     /// Its index in the input queue.
     pub index: u64,
     /// Where its result is in the sink; missing when there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sink_index: Option<u64>,
     /// Code of the last failure; missing when there was none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'a str>,
     /// Reason of the last failure; missing when there was none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
 }
 
 impl Notice<'_> {
     /// As it is sent.
     pub fn body(&self) -> Vec<u8> {
-        serde_json::to_vec(self).unwrap_or_default()
+        let (id, service) = (quoted(self.request_id), quoted(self.service));
+        let (status, index) = (self.status.word(), self.index);
+        let mut body = format!(r#"{{"requestId":{id},"service":{service},"status":"{status}","index":{index}"#);
+        if let Some(index) = self.sink_index {
+            body.push_str(&format!(r#","sinkIndex":{index}"#));
+        }
+        for (key, text) in [("code", self.code), ("reason", self.reason)] {
+            if let Some(text) = text {
+                body.push_str(&format!(r#","{key}":{}"#, quoted(text)));
+            }
+        }
+        body.push('}');
+        body.into_bytes()
     }
+}
+
+/// A text as JSON.
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 /// Names a notice, the same in every attempt to send it.
@@ -63,10 +75,10 @@ impl Keys {
     /// The header `webhook-signature` of a notice sent at that time, Unix seconds.
     pub fn sign(&self, id: &str, sent_s: u64, body: &[u8]) -> String {
         let signatures = self.0.iter().map(|key| {
-            let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length is taken");
-            mac.update(format!("{id}.{sent_s}.").as_bytes());
+            let mut mac = HMAC::new(key);
+            mac.update(format!("{id}.{sent_s}."));
             mac.update(body);
-            format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+            format!("v1,{}", STANDARD.encode(mac.finalize()))
         });
         signatures.collect::<Vec<_>>().join(" ")
     }

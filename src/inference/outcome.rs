@@ -20,8 +20,7 @@ pub const UNREACHABLE: u16 = 502;
 pub const TIMED_OUT: u16 = 504;
 
 /// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// With a result in the sink.
     Done,
@@ -29,6 +28,17 @@ pub enum Ending {
     Empty,
     /// With a failure, after the last attempt or because no attempt can succeed.
     Failed,
+}
+
+impl Ending {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Empty => "empty",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// What a predictor answered, as far as it was read.

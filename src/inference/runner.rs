@@ -38,7 +38,7 @@ const DELAY_MS_MAX: u64 = 300_000;
 /// So many failures in a row that speak of the predictor, and it is taken to be down: requests must not be used up on it.
 const OUTAGE_FAILURES: u32 = 5;
 /// Longest pause between two requests to a predictor that is down.
-const OUTAGE_PAUSE_MS_MAX: u64 = 30_000;
+const OUTAGE_PAUSE_MS_MAX: u64 = 10_000;
 
 /// How a queue is worked off.
 #[derive(Clone, Debug, PartialEq, Eq)]

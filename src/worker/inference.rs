@@ -34,7 +34,7 @@ use crate::queue::{
     store::Side,
 };
 use crate::wire::{
-    address,
+    Progress, address,
     batch::PutEntry,
     frame,
     operation::{PROTOBUF, TAG_CALLBACK},
@@ -547,6 +547,14 @@ impl Inference {
         self.send(&outgoing, &Plan { kind, name, url, headers }, body).await?;
         let answer = self::body(&outgoing, RECEIPTS_BYTES_MAX).await?;
         Ok((outgoing.status(), answer))
+    }
+
+    /// What the sink knows of a request.
+    pub async fn progress_in_sink(&self, request_id: &str) -> Result<Progress, String> {
+        let mut query = form_urlencoded::Serializer::new(String::from("_status_=true&"));
+        let query = query.append_pair("requestId", request_id).finish();
+        let (_, answer) = self.ask(Destination::Sink, "GET", &query, &[]).await?;
+        Progress::parse(&answer).ok_or_else(|| "the sink gave no answer".into())
     }
 
     async fn put(&self, to: Destination, entries: &[u8]) -> Result<PutOutcome, String> {
