@@ -213,6 +213,7 @@ impl Stream {
         }
         if let Event::Attach(_, id, watch) = event
             && watch.local
+            && watch.window > 0
             && let Some(group) = self.groups.get(&watch.consumer.group)
             && group.filter == watch.filter
             && group.consumers.get(&watch.consumer.user).is_some_and(|seat| seat.last_ms == record::CONNECTED_MS)

@@ -104,21 +104,20 @@ impl Stream {
             let reserved = troubles.map(|trouble| trouble.reserved_until_ms);
             self.timers.reserved_ms = reserved.filter(|until_ms| *until_ms > now_ms).min();
         }
-        if due(&mut self.timers.delayed_ms, now_ms) {
-            self.groups.values_mut().for_each(|group| group.end_delays(now_ms));
-            self.timers.delayed_ms = self.groups.values().filter_map(Group::delayed_until_ms).min();
-        }
+        self.end_delays(now_ms);
         if self.sweep.is_some() {
             self.sweep_on(turn)?;
         }
         Ok(())
     }
 
-    /// Removes entries that are too old and consumers that are gone too long, before anybody can be told of them.
+    /// Removes entries that are too old and consumers that are gone too long, and ends delays, before anybody can be told
+    /// of them.
     pub(super) fn expire<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
         if due(&mut self.timers.forget_ms, turn.now_ms) {
             self.forget_consumers(turn);
         }
+        self.end_delays(turn.now_ms);
         let retention_ms = turn.settings.retention_ms;
         if !due(&mut self.timers.expire_ms, turn.now_ms) || retention_ms == 0 {
             return Ok(());
@@ -137,6 +136,14 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    /// What was delayed until now waits with the others.
+    fn end_delays(&mut self, now_ms: u64) {
+        if due(&mut self.timers.delayed_ms, now_ms) {
+            self.groups.values_mut().for_each(|group| group.end_delays(now_ms));
+            self.timers.delayed_ms = self.groups.values().filter_map(Group::delayed_until_ms).min();
+        }
     }
 
     /// Takes back what a consumer holds for too long.
