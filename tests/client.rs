@@ -9,7 +9,7 @@ use edgequeue::wire::{Head, Operation, request};
 use prost::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-const OK: Response = Response { status: 200, request_id: None, body: Bytes::new() };
+const OK: Response = Response { status: 200, request_id: None, repeated: false, body: Bytes::new() };
 
 fn endpoint() -> Endpoint {
     Endpoint::parse("http://a/api/predict/x").expect("an address")
@@ -89,7 +89,7 @@ impl Service {
                     self.out.remove(&index);
                 }
             }
-            Operation::Reject { indexes } => {
+            Operation::Reject { indexes, .. } => {
                 for Index(index) in indexes {
                     self.out.remove(&index);
                 }
@@ -211,7 +211,7 @@ fn leaving_confirms_what_was_decided_and_hands_back_the_rest() {
     assert_eq!(operation(&request), Operation::Commit { indexes: vec![Index(1)] });
     session.settled(10, Some(&OK));
     let Todo::Settle(request) = session.next(10) else { panic!() };
-    assert_eq!(operation(&request), Operation::Reject { indexes: vec![Index(2), Index(3)] });
+    assert_eq!(operation(&request), Operation::Reject { indexes: vec![Index(2), Index(3)], delay_ms: None });
     assert_eq!(&request.body[..], b"_code_=Shutdown");
     session.settled(10, Some(&OK));
     assert!(matches!(session.next(10), Todo::Close(closed) if closed == connection));
@@ -263,7 +263,7 @@ fn silence_is_found_out_and_waits_grow() {
 
 #[test]
 fn what_cannot_pass_ends_the_watch() {
-    let answer = |status| Response { status, request_id: None, body: Bytes::from_static(b"why") };
+    let answer = |status| Response { status, request_id: None, repeated: false, body: Bytes::from_static(b"why") };
     let end = |session: &mut Session| loop {
         match session.next(1) {
             Todo::Close(_) => {}

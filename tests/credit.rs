@@ -34,7 +34,8 @@ impl World {
     }
 
     fn put(&mut self, count: usize) -> Vec<u64> {
-        let entry = NewEntry { lane: Default::default(), tags: Default::default(), data: "x".into(), random: 0 };
+        let entry =
+            NewEntry { lane: Default::default(), tags: Default::default(), data: "x".into(), random: 0, once: None };
         pushed(&self.turn(Event::Put(Ticket(0), vec![entry; count])))
     }
 
@@ -51,6 +52,7 @@ fn watch(window: u32) -> Watch {
         auto_commit: false,
         index_only: false,
         filter: Filter::default(),
+        local: false,
     }
 }
 

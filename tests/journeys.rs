@@ -14,16 +14,19 @@
 //! | line | meaning |
 //! |---|---|
 //! | `put a b k=v priority 1` | one put of the bodies `a` and `b`, tagged; `a*3` is `aaa` |
+//! | `put a requestId=r once` | put-once by request id |
+//! | `put a b of 7,9 settled 5` | put-once by source: what came of the entries 7 and 9 of another queue, which has settled all below 5 |
 //! | `get from 3 count 2 k=v keep wait 5s as g` | a read; `newest` instead of `from`; `keep`: do not remove; `as`: its name while it waits |
 //! | `abandon g` | the client of a waiting get goes away |
-//! | `watch eas.w1 window 2 k=v` | consumer `w1` of group `eas` connects; also `from 3`, `newest`, `auto` (commit), `heads` (index only), `over http`; `as name` names the connection, else it is called like the consumer |
+//! | `watch eas.w1 window 2 k=v` | consumer `w1` of group `eas` connects; also `from 3`, `newest`, `auto` (commit), `heads` (index only), `over http`, `local` (inside the process: it attaches again whenever the queue is opened); `as name` names the connection, else it is called like the consumer |
 //! | `lose w1` | a connection is seen to be gone, with or without a close frame |
 //! | `commit eas.w1 1 2` | entries are done |
-//! | `reject eas.w1 1 2 code OOM reason no memory` | negative commit; code and reason may be left out |
+//! | `reject eas.w1 1 2 delay 5s code OOM reason no memory` | negative commit; delay, code and reason may be left out |
 //! | `remove 1 2`, `truncate 3` | entries are removed: these, those below |
 //! | `end`, `end force` | end of the stream |
 //! | `set max_delivery=3 retention=1h` | settings, read as the service reads them |
-//! | `queue`, `consumers`, `groups`, `count priority 1 k=v`, `search eas.w1 2` | questions; `1 of 2`: one entry out, window two |
+//! | `find r`, `cancel r` | the request with the id `r`, or with that of entry 3: `#3` |
+//! | `queue`, `numbers`, `consumers`, `groups`, `count priority 1 k=v`, `search eas.w1 2` | questions; `1 of 2`: one entry out, window two |
 //! | `wait 5s` | time passes; the alarm and the timer go off when the queue asked for them |
 //! | `sleep` | the queue is evicted from memory; sockets stay, and come back from what they remember with the next line |
 //! | `crash` | the queue loses memory and connections; what was answered is on the disk |
@@ -36,7 +39,10 @@
 //! | text | meaning |
 //! |---|---|
 //! | `ok`, `attached`, `waits` | the request is carried out; the get waits |
-//! | `put 1 2` | the indexes of the put entries |
+//! | `put 1 2` | the indexes of the put entries; `again:1`, `again`: nothing was stored for this one, which is entry 1, or nobody knows which |
+//! | `found 3, 2 before it`, `eas: 1 before it, 2 failed`, `eas: attempt 3 at eas.w1 for 5s` | where a request stands: for a new group, and for each one that needs it |
+//! | `cancelled 3`, `unknown` | |
+//! | `revoke w1 3` | a watcher inside the process is told that somebody took an entry from it |
 //! | `got 1 2`, `got none` | entries of a get; of a named one that waited: `g got 1` |
 //! | `w1: 1 2` | entries pushed to a connection; several connections stand in the order of their names |
 //! | `close w1 ended` | the queue ends a connection: `ended` (close frame 1000), `taken over`, `silent` |

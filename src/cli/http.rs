@@ -1,7 +1,7 @@
 //! Requests over HTTP.
 
 use edgequeue::client::{Endpoint, Failure, Request, Response};
-use edgequeue::wire::status::HEADER_REQUEST_ID;
+use edgequeue::wire::status::{HEADER_REPEATED, HEADER_REQUEST_ID};
 use std::io::{self, ErrorKind};
 use std::thread::sleep;
 use std::time::Duration;
@@ -118,7 +118,12 @@ impl Http {
         let mut answer = answer.map_err(unanswered)?;
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(unanswered)?;
         let request_id = answer.headers().get(HEADER_REQUEST_ID).and_then(|value| value.to_str().ok());
-        Ok(Response { status: answer.status().as_u16(), request_id: request_id.map(str::to_owned), body: body.into() })
+        Ok(Response {
+            status: answer.status().as_u16(),
+            request_id: request_id.map(str::to_owned),
+            repeated: answer.headers().contains_key(HEADER_REPEATED),
+            body: body.into(),
+        })
     }
 }
 

@@ -88,6 +88,7 @@ fn connect(url: &str, authority: &str, secure: bool, headers: &[(&'static str, S
         Err(HandshakeError::Failure(Error::Http(answer))) => Err(Happened::Refused(Response {
             status: answer.status().as_u16(),
             request_id: None,
+            repeated: false,
             body: answer.into_body().unwrap_or_default().into(),
         })),
         Err(HandshakeError::Failure(error)) => Err(lost(error.to_string())),

@@ -1,8 +1,10 @@
 //! Answers: what came back, read into values or into the [`Failure`] it is.
 
 use crate::queue::entry::{Frame, TAG_REQUEST_ID, Tags};
+use crate::wire::Progress;
 use crate::wire::attributes::BACKEND;
 use crate::wire::frame;
+use crate::wire::status::REPEATED;
 use alloc::{format, string::String, vec::Vec};
 use bytes::Bytes;
 
@@ -16,6 +18,8 @@ pub struct Response {
     pub status: u16,
     /// The header [`HEADER_REQUEST_ID`](crate::wire::status::HEADER_REQUEST_ID).
     pub request_id: Option<String>,
+    /// Whether the header [`HEADER_REPEATED`](crate::wire::status::HEADER_REPEATED) is there.
+    pub repeated: bool,
     /// The body.
     pub body: Bytes,
 }
@@ -104,12 +108,14 @@ pub struct Receipt {
     pub index: u64,
     /// Its request id; empty when the service told none.
     pub request_id: String,
+    /// Nothing was stored: an earlier put had done so.
+    pub repeated: bool,
 }
 
 /// Reads the answer to a put.
 pub fn put(response: &Response) -> Result<Receipt, Failure> {
     let index = success(response)?.trim().parse().map_err(|_| Failure::unreadable(response, "an index"))?;
-    Ok(Receipt { index, request_id: response.request_id.clone().unwrap_or_default() })
+    Ok(Receipt { index, request_id: response.request_id.clone().unwrap_or_default(), repeated: response.repeated })
 }
 
 /// Reads the answer to a batched put of `count` entries: their receipts in order.
@@ -120,7 +126,7 @@ pub fn put_batch(response: &Response, count: usize) -> Result<Vec<Receipt>, Fail
     }
     let receipt = |mut frame: Frame| {
         let request_id = frame.tags.remove(TAG_REQUEST_ID).unwrap_or_default();
-        Receipt { index: frame.index, request_id }
+        Receipt { index: frame.index, request_id, repeated: frame.message == REPEATED }
     };
     Ok(frames.into_iter().map(receipt).collect())
 }
@@ -180,6 +186,43 @@ pub fn position(response: &Response) -> Result<Position, Failure> {
     serde_json::from_str(success(response)?).map_err(|_| Failure::unreadable(response, "a position"))
 }
 
+/// Reads the answer to a status call. A request that nobody knows is an answer too.
+pub fn progress(response: &Response) -> Result<Progress, Failure> {
+    let known = Progress::parse(&response.body);
+    match (response.status, known) {
+        (200, Some(progress)) => Ok(progress),
+        (404, Some(Progress::Unknown)) => Ok(Progress::Unknown),
+        (200, None) => Err(Failure::unreadable(response, "a status")),
+        _ => Err(Failure::of(response)),
+    }
+}
+
+/// What came of a cancellation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// The entry with this index was removed.
+    Done(u64),
+    /// The request has ended, or is about to; why it cannot be cancelled.
+    TooLate(String),
+    /// Nothing is known of it.
+    Unknown,
+}
+
+/// Reads the answer to a cancellation.
+pub fn cancelled(response: &Response) -> Result<Cancelled, Failure> {
+    #[derive(serde::Deserialize)]
+    struct Answer {
+        index: u64,
+    }
+    match response.status {
+        409 => Ok(Cancelled::TooLate(Failure::of(response).text)),
+        404 if Progress::parse(&response.body) == Some(Progress::Unknown) => Ok(Cancelled::Unknown),
+        _ => serde_json::from_str(success(response)?)
+            .map(|Answer { index }| Cancelled::Done(index))
+            .map_err(|_| Failure::unreadable(response, "a cancellation")),
+    }
+}
+
 /// Reads an answer that only says that it is done.
 pub fn done(response: &Response) -> Result<(), Failure> {
     success(response).map(|_| ())
@@ -195,7 +238,7 @@ mod tests {
     use super::*;
 
     fn response(status: u16, body: &str) -> Response {
-        Response { status, request_id: None, body: Bytes::copy_from_slice(body.as_bytes()) }
+        Response { status, request_id: None, repeated: false, body: Bytes::copy_from_slice(body.as_bytes()) }
     }
 
     #[test]
@@ -215,6 +258,13 @@ mod tests {
         assert!(put_batch(&response(200, ""), 1).is_err());
         assert_eq!(entries(&response(204, "")), Ok(Vec::new()));
         assert_eq!(attributes(&response(200, "\n")), Ok(Tags::new()));
+        assert_eq!(progress(&response(404, "{\"status\":\"unknown\"}\n")), Ok(Progress::Unknown));
+        assert!(progress(&response(404, "no such page")).is_err() && progress(&response(200, "OK")).is_err());
+        assert!(progress(&response(400, "{\"status\":\"unknown\"}")).is_err());
+        assert_eq!(cancelled(&response(200, "{\"status\":\"cancelled\",\"index\":7}")), Ok(Cancelled::Done(7)));
+        assert_eq!(cancelled(&response(404, "{\"status\":\"unknown\"}")), Ok(Cancelled::Unknown));
+        assert_eq!(cancelled(&response(409, "late")), Ok(Cancelled::TooLate("late".into())));
+        assert!(cancelled(&response(404, "")).is_err() && cancelled(&response(200, "{}")).is_err());
         let position = position(&response(200, r#"{"ConsumerId": "eas.u", "IsPending": true, "WaitCount": 0}"#));
         assert_eq!(position.map(|position| position.consumer_id), Ok("eas.u".into()));
     }

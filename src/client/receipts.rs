@@ -91,7 +91,7 @@ mod tests {
     use alloc::string::String;
 
     fn stored(index: u64) -> Outcome<()> {
-        Outcome::Stored(Receipt { index, request_id: String::new() })
+        Outcome::Stored(Receipt { index, request_id: String::new(), repeated: false })
     }
 
     #[test]

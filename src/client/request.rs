@@ -1,7 +1,7 @@
 //! Requests as values: one method of [`Endpoint`] for each verb.
 
 use super::endpoint::Endpoint;
-use crate::queue::entry::{Index, Tags};
+use crate::queue::entry::{Index, TAG_REQUEST_ID, Tags};
 use crate::queue::event::{Rejection, Start};
 use crate::wire::duration;
 use crate::wire::operation::PROTOBUF;
@@ -36,6 +36,11 @@ pub struct Put {
     pub priority: i64,
     /// Sub-path for whoever processes the entry, beginning with `/` and percent-encoded; or empty.
     pub path: String,
+    /// Each entry is stored only if its request id is not there yet, so that the request can be repeated (our own service
+    /// only).
+    pub once: bool,
+    /// URL that is told when the request has ended (our own service only); or empty.
+    pub callback: String,
 }
 
 /// What is read.
@@ -112,6 +117,11 @@ fn start_text(start: Start) -> String {
     }
 }
 
+/// The tag that names a request.
+fn named(request_id: &str) -> Tags {
+    [(TAG_REQUEST_ID.into(), request_id.into())].into()
+}
+
 fn joined(indexes: &[u64]) -> String {
     let texts: Vec<String> = indexes.iter().map(u64::to_string).collect();
     texts.join(",")
@@ -148,7 +158,9 @@ impl Endpoint {
 
     fn post(&self, put: &Put, query: Query, body: Bytes) -> Request {
         let query = if put.priority == 0 { query } else { query.with("_priority_", &put.priority.to_string()) };
-        let mut request = Request { body, ..self.request("POST", &put.path, query) };
+        let query = if put.once { query.flag("_once_") } else { query };
+        let query = if put.callback.is_empty() { query } else { query.with("_callback_", &put.callback) };
+        let mut request = Request { body, repeatable: put.once, ..self.request("POST", &put.path, query) };
         if put.priority != 0 {
             request.headers.push((HEADER_PRIORITY, put.priority.to_string()));
         }
@@ -204,6 +216,16 @@ impl Endpoint {
         self.request("GET", "", Query::new(&Tags::new()).flag("_search_").with("_index_", &index.to_string()))
     }
 
+    /// Asks what became of a request (our own service only): see [`answer::progress`](super::answer::progress).
+    pub fn status(&self, request_id: &str) -> Request {
+        self.request("GET", "", Query::new(&named(request_id)).flag("_status_"))
+    }
+
+    /// Cancels a request (our own service only): see [`answer::cancelled`](super::answer::cancelled).
+    pub fn cancel(&self, request_id: &str) -> Request {
+        self.request("DELETE", "", Query::new(&named(request_id)).flag("_cancel_"))
+    }
+
     /// Subscribes; the answer is a WebSocket.
     pub fn watch(&self, subscribe: &Subscribe) -> Request {
         let flag = |set| if set { "true" } else { "false" };
@@ -226,6 +248,10 @@ impl Endpoint {
     /// Refuses entries: see [`answer::done`](super::answer::done).
     pub fn reject(&self, indexes: &[u64], rejection: &Rejection) -> Request {
         let query = Query::new(&Tags::new()).with("_indexes_", &joined(indexes)).flag("_negative_");
+        let query = match rejection.delay_ms {
+            0 => query,
+            delay_ms => query.with("_delay_", &duration::print(delay_ms)),
+        };
         let mut form = Serializer::new(String::new());
         for (name, value) in [("_code_", &rejection.code), ("_reason_", &rejection.reason)] {
             if !value.is_empty() {
@@ -299,9 +325,20 @@ mod tests {
     fn the_service_understands_every_request() {
         let endpoint = endpoint();
         let tags: Tags = [("k k".to_string(), "v&=\u{e9}".to_string())].into();
-        let put = Put { tags: tags.clone(), priority: 3, path: "/a/b".into() };
-        let Operation::Put { lane, tags: stored } = read(&endpoint.put(&put, Bytes::new())) else { panic!() };
+        let put = Put { tags: tags.clone(), priority: 3, path: "/a/b".into(), ..Put::default() };
+        let Operation::Put { lane, tags: stored, once } = read(&endpoint.put(&put, Bytes::new())) else { panic!() };
+        assert!(!once && !stored.contains_key("callback") && !endpoint.put(&put, Bytes::new()).repeatable);
         assert_eq!((lane.0, stored.get("k k"), stored.get("Path")), (3, tags.get("k k"), Some(&"/a/b".to_string())));
+
+        let callback = "https://a/?b=1&c=%20";
+        let once = Put { tags: named("mine"), once: true, callback: callback.into(), ..Put::default() };
+        let Operation::Put { tags: stored, once: read_once, .. } = read(&endpoint.put(&once, Bytes::new())) else {
+            panic!()
+        };
+        assert!(read_once && endpoint.put(&once, Bytes::new()).repeatable);
+        assert_eq!(stored.get("callback").map(String::as_str), Some(callback));
+        let Operation::Batch { batch, .. } = read(&endpoint.put_batch(&once, Vec::new())) else { panic!() };
+        assert!(batch.once);
 
         let what = Read { start: Start::Newest, count: 7, wait_ms: 500, remove: false, tags: tags.clone() };
         let Operation::Get { get, encoding } = read(&endpoint.get(&what)) else { panic!() };
@@ -322,12 +359,15 @@ mod tests {
         let indexes = alloc::vec![Index(1), Index(2)];
         assert_eq!(read(&endpoint.commit(&[1, 2])), Operation::Commit { indexes: indexes.clone() });
         assert_eq!(read(&endpoint.delete(&[1, 2])), Operation::Remove { indexes: indexes.clone() });
-        let rejection = Rejection { code: "OOM".into(), reason: "no & room".into() };
+        let rejection = Rejection { code: "OOM".into(), reason: "no & room".into(), delay_ms: 5_000 };
         let request = endpoint.reject(&[1, 2], &rejection);
-        assert_eq!(read(&request), Operation::Reject { indexes });
-        assert_eq!(wire::rejection::parse(&request.body), Ok(rejection));
+        assert_eq!(read(&request), Operation::Reject { indexes, delay_ms: Some(5_000) });
+        assert_eq!(wire::rejection::parse(&request.body, Some(5_000)), Ok(rejection));
         assert_eq!(read(&endpoint.truncate(9)), Operation::Truncate { below: Index(9) });
         assert_eq!(read(&endpoint.search(9)), Operation::Search { index: Index(9) });
+        let request_id = || "a b".to_string();
+        assert_eq!(read(&endpoint.status("a b")), Operation::Status { request_id: request_id() });
+        assert_eq!(read(&endpoint.cancel("a b")), Operation::Cancel { request_id: request_id() });
         assert_eq!(read(&endpoint.end(true)), Operation::End { force: true });
         assert_eq!(read(&endpoint.settings()), Operation::Settings);
         assert_eq!(read(&endpoint.configure(&tags)), Operation::Configure);

@@ -314,7 +314,7 @@ impl Session {
             return;
         }
         self.leaving_until_ms = Some(now_ms + LEAVE_MS);
-        let shutdown = Rejection { code: CODE_SHUTDOWN.into(), reason: String::new() };
+        let shutdown = Rejection { code: CODE_SHUTDOWN.into(), ..Rejection::default() };
         let held: Vec<u64> = core::mem::take(&mut self.held).into_keys().collect();
         for index in held {
             self.settlements.push(index, Decision::Reject(shutdown.clone()));

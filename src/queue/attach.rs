@@ -1,7 +1,7 @@
 //! Connections coming, coming back and going.
 
 use super::entry::Index;
-use super::event::{ConsumerId, Start, Ticket, Watch, WatcherId};
+use super::event::{ConsumerId, Event, Start, Ticket, Watch, WatcherId};
 use super::group::{Consumer, Group, Holder, Open};
 use super::refusal::{Refusal, StoreError};
 use super::settle::GiveBack;
@@ -129,7 +129,11 @@ impl Stream {
                     continue;
                 }
                 open.holder = holder;
+                // What it remembers may be older than that it gave the entry back.
                 group.returned.remove(&(Reverse(lease.lane), lease.index));
+                if let Some(trouble) = &open.trouble {
+                    group.delayed.remove(&(trouble.not_before_ms, lease.index));
+                }
             } else if group.is_fresh(lease.lane, lease.index) && turn.store.find(lease.index)?.is_some() {
                 group.fresh_in(lease.lane).remove(lease.index.0, lease.index.0 + 1);
                 group.open.insert(lease.index, Open { lane: lease.lane, holder, trouble: None });
@@ -145,16 +149,8 @@ impl Stream {
     }
 
     /// Makes a connection a watcher, and its consumer and group known.
-    fn seat<S: Store>(
-        &mut self,
-        turn: &mut Turn<'_, S>,
-        id: WatcherId,
-        watch: Watch,
-        start: u64,
-        from: u64,
-        sign_ms: u64,
-    ) {
-        let Watch { consumer, window, auto_commit, index_only, filter, .. } = watch;
+    fn seat<S: Store>(&mut self, turn: &Turn<'_, S>, id: WatcherId, watch: Watch, start: u64, from: u64, sign_ms: u64) {
+        let Watch { consumer, window, auto_commit, index_only, filter, local, .. } = watch;
         let group = self.groups.entry(consumer.group.clone()).or_insert_with(|| {
             self.changed.groups = true;
             Group::starting_at(start, filter)
@@ -173,6 +169,7 @@ impl Stream {
                 window: window.min(limits::WINDOW_MAX),
                 auto_commit,
                 index_only,
+                local,
                 from,
                 stopped: false,
                 leases: Vec::new(),
@@ -193,7 +190,7 @@ impl Stream {
     ) -> Result<(), StoreError> {
         let Some(watcher) = self.watchers.get(&id) else { return Ok(()) };
         let (consumer, leases) = (watcher.consumer.clone(), watcher.leases.clone());
-        let back = GiveBack { counts: true, rejection: None, avoid: false, reserved_until_ms };
+        let back = GiveBack { counts: true, rejection: None, avoid: false, reserved_until_ms, not_before_ms: 0 };
         for index in leases {
             self.give_back(turn, &consumer, id, index, back)?;
         }
@@ -208,10 +205,20 @@ impl Stream {
         Ok(())
     }
 
-    /// After opening: consumers that were connected and did not come back are gone from now on.
-    pub(super) fn miss<S: Store>(&mut self, turn: &Turn<'_, S>) {
+    /// After opening: consumers that were connected and did not come back are gone from now on. One inside the process
+    /// that attaches first of all was never away.
+    pub(super) fn miss<S: Store>(&mut self, turn: &Turn<'_, S>, event: &Event) {
         if !core::mem::take(&mut self.opened) {
             return;
+        }
+        if let Event::Attach(_, id, watch) = event
+            && watch.local
+            && watch.window > 0
+            && let Some(group) = self.groups.get(&watch.consumer.group)
+            && group.filter == watch.filter
+            && group.consumers.get(&watch.consumer.user).is_some_and(|seat| seat.last_ms == record::CONNECTED_MS)
+        {
+            self.seat(turn, *id, watch.clone(), 0, 0, turn.now_ms);
         }
         let seats = self.groups.values_mut().flat_map(|group| group.consumers.values_mut());
         for seat in seats.filter(|seat| seat.watcher.is_none() && seat.last_ms == record::CONNECTED_MS) {
@@ -264,6 +271,7 @@ impl Stream {
             auto_commit: watcher.auto_commit,
             index_only: watcher.index_only,
             filter: group.filter.clone(),
+            local: watcher.local,
         };
         Some(Remembered { watch, leases: leases.collect(), sign_ms: watcher.sign_ms, stopped: watcher.stopped })
     }

@@ -1,6 +1,7 @@
 //! Settings of one queue. Defaults come from the deployment, changes are stored with the queue.
 
 use super::limits;
+use alloc::string::String;
 
 /// What happens to an entry that failed too often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
@@ -10,6 +11,16 @@ pub enum DeadPolicy {
     Rear = 0,
     /// It is removed.
     Drop = 1,
+}
+
+/// What becomes of the sub-path of a put when the predictor is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub enum PathPolicy {
+    /// It is appended to the predictor's path.
+    Append = 0,
+    /// The predictor's path stays as it is.
+    Fixed = 1,
 }
 
 /// Settings of one queue, shared by its rear twin (which has no maximum of deliveries and evicts nothing).
@@ -39,6 +50,28 @@ pub struct Settings {
     /// Time without a sign of life after which a consumer that holds entries is disconnected, in milliseconds; 0 = off.
     #[prost(uint64, tag = "8")]
     pub max_silence_ms: u64,
+    /// What infers the entries of the queue: a URL, `service:BINDING` or `ai:MODEL`; nothing when empty. Its form is
+    /// checked by the wire.
+    #[prost(string, tag = "9")]
+    pub predictor: String,
+    /// Inferences at a time; at least 1.
+    #[prost(uint32, tag = "10", default = "5")]
+    pub worker_threads: u32,
+    /// Longest time of one inference, in milliseconds.
+    #[prost(uint64, tag = "11", default = "60000")]
+    pub predictor_timeout_ms: u64,
+    /// What becomes of the sub-path.
+    #[prost(enumeration = "PathPolicy", tag = "12")]
+    pub predictor_path: i32,
+    /// Name of the secret that holds header lines for the predictor; none when empty.
+    #[prost(string, tag = "13")]
+    pub predictor_headers: String,
+    /// Time until a failed inference is tried again, in milliseconds; doubled with each attempt.
+    #[prost(uint64, tag = "14", default = "1000")]
+    pub retry_delay_ms: u64,
+    /// URL that is told when a request of the queue has ended; none when empty.
+    #[prost(string, tag = "15")]
+    pub callback: String,
 }
 
 impl Settings {
@@ -53,6 +86,8 @@ impl Settings {
             max_idle_ms: 0,
             retention_ms: 0,
             max_silence_ms: limits::SILENCE_MS_DEFAULT,
+            // Those of inference: what a record without them means.
+            ..Self::default()
         }
     }
 }

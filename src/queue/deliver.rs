@@ -55,8 +55,8 @@ impl Stream {
         self.groups = groups;
         outcome?;
         self.changed.again |= budget.is_spent();
-        for (name, index) in committed {
-            self.settle(turn, &name, index)?;
+        for (name, id, index) in committed {
+            self.settle(turn, &name, index, Some(id))?;
         }
         Ok(())
     }
@@ -67,7 +67,7 @@ impl Stream {
         name: &str,
         group: &mut Group,
         budget: &mut Budget,
-        committed: &mut Vec<(String, Index)>,
+        committed: &mut Vec<(String, WatcherId, Index)>,
     ) -> Result<(), StoreError> {
         let mut seats: Vec<WatcherId> = group
             .consumers
@@ -98,7 +98,7 @@ impl Stream {
         lane: Lane,
         seats: &mut Vec<WatcherId>,
         budget: &mut Budget,
-        committed: &mut Vec<(String, Index)>,
+        committed: &mut Vec<(String, WatcherId, Index)>,
     ) -> Result<(), StoreError> {
         let mut after = (Reverse(lane), Index(0));
         while !seats.is_empty() && !budget.is_spent() {
@@ -130,7 +130,7 @@ impl Stream {
         lane: Lane,
         seats: &mut Vec<WatcherId>,
         budget: &mut Budget,
-        committed: &mut Vec<(String, Index)>,
+        committed: &mut Vec<(String, WatcherId, Index)>,
     ) -> Result<(), StoreError> {
         // A consumer that wants new entries only may find none where another still does.
         let mut reach = u64::MAX;
@@ -164,19 +164,22 @@ impl Stream {
         entry: Entry,
         seats: &mut Vec<WatcherId>,
         budget: &mut Budget,
-        committed: &mut Vec<(String, Index)>,
+        committed: &mut Vec<(String, WatcherId, Index)>,
     ) {
         let Some(watcher) = self.watchers.get_mut(&id) else { return };
         let (index, bytes) = (entry.index, entry.frame.len() as u32);
         let open = group.open.entry(index).or_insert(Open { lane: entry.lane, holder: None, trouble: None });
         open.holder = Some(Holder { watcher: id, since_ms: turn.now_ms, bytes });
-        let gained = open.trouble.as_ref().map(|trouble| trouble.tags()).unwrap_or_default();
+        let (gained, attempts) = match &open.trouble {
+            Some(trouble) => (trouble.tags(), trouble.attempts),
+            None => Default::default(),
+        };
         self.wheel += 1;
         watcher.served = self.wheel;
         watcher.take(index, bytes);
         self.timers.entry_leased(turn.now_ms, watcher.sign_ms, turn.settings);
         if watcher.auto_commit {
-            committed.push((String::from(name), index));
+            committed.push((String::from(name), id, index));
         } else {
             self.changed.watchers.insert(id);
         }
@@ -185,7 +188,7 @@ impl Stream {
         }
         budget.entries -= 1;
         budget.bytes = budget.bytes.saturating_sub(entry.frame.len());
-        let delivery = Delivery { entry, gained, index_only: watcher.index_only };
+        let delivery = Delivery { entry, gained, index_only: watcher.index_only, attempt: attempts.saturating_add(1) };
         turn.effects.push(Effect::Push(id, delivery));
     }
 }

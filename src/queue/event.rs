@@ -43,6 +43,25 @@ pub struct NewEntry {
     pub data: Bytes,
     /// Random bits for the request id.
     pub random: u128,
+    /// Whether it is stored only if it was not before, and how that is told.
+    pub once: Option<Once>,
+}
+
+/// How the repetition of a put is recognized. A repeated put stores nothing and is answered like the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Once {
+    /// An entry with the same request id is in the queue. Once that is consumed, nothing is known of it any more.
+    RequestId,
+    /// The entry is what came of entry `index` of another queue, always the same one, and such a thing was put before: also
+    /// when it was consumed meanwhile. Of entries below `settled_below` nothing will be put again; what is put all the
+    /// same counts as repeated. The queue remembers [`ONCE_MAX`](super::limits::ONCE_MAX) of them.
+    Source {
+        /// Index in the other queue.
+        index: Index,
+        /// First index of the other queue of which something may still be put: see
+        /// [`Queue::settled_below`](super::Queue::settled_below).
+        settled_below: Index,
+    },
 }
 
 /// A read. It ignores groups and consumers.
@@ -75,6 +94,9 @@ pub struct Watch {
     pub index_only: bool,
     /// What the group takes.
     pub filter: Filter,
+    /// It has no connection, but consumes inside the process: it is never silent, and may attach again after each opening
+    /// as if it had never been away.
+    pub local: bool,
 }
 
 /// What happened outside.
@@ -115,6 +137,10 @@ pub enum Event {
     Count(Ticket, Option<Lane>, Filter),
     /// Where an entry stands for a group. Answer: [`Reply::Position`](super::Reply::Position) or a 404.
     Search(Ticket, ConsumerId, Index),
+    /// Where the first entry with this request id stands. Answer: [`Reply::Found`](super::Reply::Found).
+    Find(Ticket, String),
+    /// The first entry with this request id is removed for everybody. Answer: [`Reply::Cancelled`](super::Reply::Cancelled).
+    Cancel(Ticket, String),
     /// Time has passed: an alarm, a timer, or a turn asked for by [`Effect::Again`](super::Effect::Again).
     Tick,
 }
@@ -126,6 +152,8 @@ pub struct Rejection {
     pub code: String,
     /// Text for people, or empty.
     pub reason: String,
+    /// Nobody of the group is given the entry before so many milliseconds have passed; others are delivered meanwhile.
+    pub delay_ms: u64,
 }
 
 /// Code of a rejection that says: the consumer is about to leave; push no more, and do not count this delivery.
@@ -146,7 +174,9 @@ impl Event {
             | Self::Configure(ticket, ..)
             | Self::Stats(ticket)
             | Self::Count(ticket, ..)
-            | Self::Search(ticket, ..) => Some(*ticket),
+            | Self::Search(ticket, ..)
+            | Self::Find(ticket, ..)
+            | Self::Cancel(ticket, ..) => Some(*ticket),
             Self::Abandon(_) | Self::Resume(..) | Self::Detach(_) | Self::Alive(_) | Self::Tick => None,
         }
     }

@@ -24,8 +24,10 @@ pub(super) struct Group {
     pub fresh: BTreeMap<Lane, Ranges>,
     /// What is out or was given back.
     pub open: BTreeMap<Index, Open>,
-    /// The open entries that nobody holds, in delivery order.
+    /// The open entries that nobody holds, in delivery order, without the delayed ones.
     pub returned: BTreeSet<(Reverse<Lane>, Index)>,
+    /// The open entries that nobody may have yet, by when that ends in Unix milliseconds.
+    pub delayed: BTreeSet<(u64, Index)>,
     /// Entries committed since it exists.
     pub delivered: u64,
     /// Its consumers, by user.
@@ -65,6 +67,8 @@ pub(super) struct Trouble {
     pub avoid: bool,
     /// Until then only that user may have it, Unix milliseconds.
     pub reserved_until_ms: u64,
+    /// Until then nobody may have it, Unix milliseconds.
+    pub not_before_ms: u64,
 }
 
 impl Trouble {
@@ -118,8 +122,41 @@ impl Group {
 
     /// Whether a consumer that went away left entries that nobody holds now.
     pub fn has_left_entries(&self, user: &str) -> bool {
-        self.returned.iter().any(|(_, index)| {
+        let returned = self.returned.iter().map(|(_, index)| index);
+        returned.chain(self.delayed.iter().map(|(_, index)| index)).any(|index| {
             self.open.get(index).and_then(|open| open.trouble.as_ref()).is_some_and(|trouble| trouble.user == user)
         })
+    }
+
+    /// An open entry that nobody holds waits to go out again.
+    pub fn wait_again(&mut self, index: Index, lane: Lane, not_before_ms: u64) {
+        match not_before_ms {
+            0 => self.returned.insert((Reverse(lane), index)),
+            _ => self.delayed.insert((not_before_ms, index)),
+        };
+    }
+
+    /// When the first of its delays ends.
+    pub fn delayed_until_ms(&self) -> Option<u64> {
+        self.delayed.first().map(|(until_ms, _)| *until_ms)
+    }
+
+    /// What was delayed until now can go out again.
+    pub fn end_delays(&mut self, now_ms: u64) {
+        while let Some((_, index)) = self.delayed.first().copied().filter(|(until_ms, _)| *until_ms <= now_ms) {
+            self.delayed.pop_first();
+            if let Some(open) = self.open.get(&index) {
+                self.returned.insert((Reverse(open.lane), index));
+            }
+        }
+    }
+
+    /// An open entry that nobody holds does not wait any more.
+    pub fn wait_no_more(&mut self, index: Index, open: &Open) {
+        if !self.returned.remove(&(Reverse(open.lane), index))
+            && let Some(trouble) = &open.trouble
+        {
+            self.delayed.remove(&(trouble.not_before_ms, index));
+        }
     }
 }

@@ -9,14 +9,14 @@ use super::stats::{ConsumerStats, ConsumerStatus, GroupStats, Position, Stats};
 use super::step::Reply;
 use super::store::Store;
 use super::stream::{Stream, Turn};
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, vec::Vec};
 use core::cmp::Reverse;
 
 impl Stream {
     /// The whole state.
     pub(super) fn stats<S: Store>(&mut self, turn: &mut Turn<'_, S>, ticket: Ticket) -> Result<(), StoreError> {
         let totals = turn.store.totals();
-        let first = self.oldest(turn)?.map(|entry| entry.index).unwrap_or_default();
+        let first = self.oldest(turn)?;
         let mut last = Index(0);
         for (lane, _) in turn.store.lanes() {
             last = turn.store.previous(lane, Index(u64::MAX))?.map_or(last, |entry| last.max(entry.index));
@@ -27,12 +27,18 @@ impl Stream {
                 self.consumer_stats(turn.now_ms, id, group, consumer)
             })
         });
+        let in_flight = self.in_flight();
         let stats = Stats {
             ended: self.ended,
-            first,
+            first: first.as_ref().map(|entry| entry.index).unwrap_or_default(),
             last,
             length: totals.length,
             bytes: totals.bytes,
+            waiting: totals.length.saturating_sub(in_flight),
+            in_flight,
+            oldest_ms: first.map_or(0, |entry| turn.now_ms.saturating_sub(entry.put_ms)),
+            done: self.done,
+            failed: self.failed,
             waiting_gets: self.waiters.len() as u64,
             settings: turn.settings.clone(),
             consumers: consumers.collect(),
@@ -40,6 +46,25 @@ impl Stream {
         };
         turn.reply(ticket, Reply::Stats(stats));
         Ok(())
+    }
+
+    /// Entries that are out, each counted once.
+    fn in_flight(&self) -> u64 {
+        if let (Some(group), 1) = (self.groups.values().next(), self.groups.len()) {
+            return group.out().count() as u64;
+        }
+        self.groups.values().flat_map(Group::out).collect::<BTreeSet<_>>().len() as u64
+    }
+
+    /// Everything below is settled for a group.
+    pub(super) fn settled_below<S: Store>(&self, group_name: &str, store: &S) -> Index {
+        let Some(group) = self.groups.get(group_name) else { return Index(0) };
+        let open = group.open.keys().next().copied();
+        let fresh = store.lanes().into_iter().filter_map(|(lane, _)| match group.fresh.get(&lane) {
+            Some(fresh) => fresh.first_from(0).map(|(start, _)| Index(start)),
+            None => Some(Index(group.start)),
+        });
+        fresh.chain(open).min().unwrap_or(Index(u64::MAX)).min(store.totals().next_index)
     }
 
     fn consumer_stats(&self, now_ms: u64, id: ConsumerId, group: &Group, consumer: &Consumer) -> ConsumerStats {
@@ -82,55 +107,65 @@ impl Stream {
         let position = match holder.and_then(|holder| self.watchers.get(&holder.watcher)) {
             Some(watcher) => Position { consumer: watcher.consumer.clone(), pending: true, ahead: 0 },
             None => {
-                let ahead = self.ahead_of(turn.store, &caller, &entry)?;
+                let ahead = ahead_of(turn.store, self.groups.get(&caller.group), &entry)?;
                 Position { consumer: caller, pending: false, ahead }
             }
         };
         turn.reply(ticket, Reply::Position(position));
         Ok(())
     }
+}
 
-    /// Entries that a group will be given before this one. For a group with a filter, entries it does not want count too.
-    fn ahead_of<S: Store>(&self, store: &mut S, caller: &ConsumerId, entry: &Entry) -> Result<u64, StoreError> {
-        let mut ahead = 0;
-        let group = self.groups.get(&caller.group);
-        for (lane, length) in store.lanes().into_iter().filter(|(lane, _)| *lane >= entry.lane) {
-            let below = if lane == entry.lane { entry.index } else { Index(u64::MAX) };
-            let Some(group) = group else {
-                ahead += if lane == entry.lane { store.count(lane, Index(0), below)? } else { length };
-                continue;
-            };
-            if lane == entry.lane && group.open.contains_key(&entry.index) {
-                ahead += group.returned_before(lane, below);
-                continue;
-            }
-            // What came back goes out before anything fresh of its lane.
-            ahead += group.returned_before(lane, Index(u64::MAX));
-            let fresh: Vec<_> = match group.fresh.get(&lane) {
-                Some(fresh) => fresh.pairs().collect(),
-                None => Vec::from([(group.start, u64::MAX)]),
-            };
-            for (start, end) in fresh {
-                ahead += store.count(lane, Index(start), Index(end.min(below.0)))?;
-            }
+/// Entries that a group, or one that begins now, will be given before this one. For a group with a filter, entries it does
+/// not want count too; delayed ones do not.
+pub(super) fn ahead_of<S: Store>(store: &mut S, group: Option<&Group>, entry: &Entry) -> Result<u64, StoreError> {
+    let mut ahead = 0;
+    for (lane, length) in store.lanes().into_iter().filter(|(lane, _)| *lane >= entry.lane) {
+        let below = if lane == entry.lane { entry.index } else { Index(u64::MAX) };
+        let Some(group) = group else {
+            ahead += if lane == entry.lane { store.count(lane, Index(0), below)? } else { length };
+            continue;
+        };
+        if lane == entry.lane && group.open.contains_key(&entry.index) {
+            ahead += group.returned_before(lane, below);
+            continue;
         }
-        Ok(ahead)
+        // What came back goes out before anything fresh of its lane.
+        ahead += group.returned_before(lane, Index(u64::MAX)) + group.fresh_before(store, lane, below)?;
     }
+    Ok(ahead)
 }
 
 impl Group {
+    /// Entries that are out at its consumers.
+    fn out(&self) -> impl Iterator<Item = Index> {
+        self.open.iter().filter(|(_, open)| open.holder.is_some()).map(|(index, _)| *index)
+    }
+
     /// Entries of a lane that were given back and wait below an index.
     fn returned_before(&self, lane: Lane, below: Index) -> u64 {
         self.returned.range((Reverse(lane), Index(0))..(Reverse(lane), below)).count() as u64
     }
+
+    /// Entries of a lane below an index that were never given to it, matching or not.
+    fn fresh_before<S: Store>(&self, store: &mut S, lane: Lane, below: Index) -> Result<u64, StoreError> {
+        let fresh: Vec<_> = match self.fresh.get(&lane) {
+            Some(fresh) => fresh.pairs().collect(),
+            None => Vec::from([(self.start, u64::MAX)]),
+        };
+        let mut count = 0;
+        for (start, end) in fresh {
+            count += store.count(lane, Index(start), Index(end.min(below.0)))?;
+        }
+        Ok(count)
+    }
 }
 
 fn group_stats(name: &str, group: &Group) -> GroupStats {
-    let out = group.open.iter().filter(|(_, open)| open.holder.is_some());
     GroupStats {
         id: name.into(),
-        index: out.clone().map(|(index, _)| *index).max().unwrap_or_default(),
-        pending: out.count() as u64,
+        index: group.out().max().unwrap_or_default(),
+        pending: group.out().count() as u64,
         delivered: group.delivered,
         consumers: group.consumers.len() as u64,
     }

@@ -75,6 +75,18 @@ pub const FORGET_MS: u64 = 600_000;
 pub const SILENCE_MS_DEFAULT: u64 = 900_000;
 /// After a silent consumer was disconnected its entries wait this long for it to come back before others get them.
 pub const SILENCE_GRACE_MS: u64 = 5_000;
+/// Longest delay of a rejected entry: 1 hour.
+pub const DELAY_MS_MAX: u64 = 3_600_000;
+/// Entries of another queue of which a queue remembers that their outcome was put, beyond those said to be settled: four
+/// times the widest window. What may be put again is at most what was out when its consumer failed. They are written with
+/// every put of an outcome.
+pub const ONCE_MAX: usize = 4_096;
+/// Inferences one queue has running at most: the widest window.
+pub const WORKER_THREADS_MAX: u32 = WINDOW_MAX;
+/// Longest setting of the time until a failed inference is tried again: 5 minutes.
+pub const RETRY_DELAY_MS_MAX: u64 = 300_000;
+/// Longest time of one inference: 15 minutes.
+pub const PREDICTOR_TIMEOUT_MS_MAX: u64 = 900_000;
 /// Longest negative-commit code, in characters (the vendor's own bound).
 pub const CODE_CHARS_MAX: usize = 20;
 /// Longest negative-commit reason, in bytes.

@@ -27,6 +27,8 @@ mod attach;
 mod deliver;
 mod group;
 mod inspect;
+mod lookup;
+mod once;
 mod put;
 mod ranges;
 mod read;
@@ -43,6 +45,7 @@ pub use step::{Effect, Reply};
 
 use alloc::vec::Vec;
 use config::Settings;
+use entry::Index;
 use event::WatcherId;
 use prost::Message;
 use refusal::StoreError;
@@ -129,6 +132,14 @@ impl Queue {
         of(Side::Main, &self.main).or_else(|| of(Side::Rear, &self.rear))
     }
 
+    /// The first index of which a group may still be given something, again or for the first time: everything below is
+    /// settled. Right for what is durable when nothing waits to become so; [`Once::Source`](event::Once::Source) is told
+    /// this.
+    pub fn settled_below(&self, side: Side, group: &str, stores: &mut impl Stores) -> Index {
+        let stream = if side == Side::Main { &self.main } else { &self.rear };
+        stream.settled_below(group, &stores.side(side))
+    }
+
     /// The settings in force.
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -157,7 +168,7 @@ impl Queue {
             if resuming {
                 return stream.accept(&mut turn, event);
             }
-            stream.miss(&turn);
+            stream.miss(&turn, &event);
             stream.expire(&mut turn)?;
             stream.accept(&mut turn, event)?;
             stream.settle_down(&mut turn)?;

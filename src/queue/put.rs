@@ -25,6 +25,9 @@ impl Stream {
         ticket: Ticket,
         entries: Vec<NewEntry>,
     ) -> Result<(), StoreError> {
+        if entries.iter().any(|entry| entry.once.is_some()) {
+            return self.put_once(turn, ticket, entries);
+        }
         if let Some(refusal) = self.make_room(turn, &entries)? {
             turn.refuse(ticket, refusal);
             return Ok(());
@@ -44,13 +47,13 @@ impl Stream {
             let lanes = turn.store.lanes();
             let known = lanes.len() < limits::LANES_MAX || lanes.iter().any(|(live, _)| *live == lane);
             let lane = if known { lane } else { Lane::default() };
-            self.append(turn, vec![NewEntry { lane, tags, data, random: 0 }])?;
+            self.append(turn, vec![NewEntry { lane, tags, data, random: 0, once: None }])?;
         }
         Ok(())
     }
 
     /// The capacity rules in their fixed order; with `auto_evict` the oldest entries go.
-    fn make_room<S: Store>(
+    pub(super) fn make_room<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
         entries: &[NewEntry],
@@ -101,7 +104,11 @@ impl Stream {
 
     /// Gives entries their indexes and request ids and stores them. Several are encoded into one piece of memory, of
     /// which their frames are slices: a put is mostly allocating and copying.
-    fn append<S: Store>(&mut self, turn: &mut Turn<'_, S>, entries: Vec<NewEntry>) -> Result<Vec<Receipt>, StoreError> {
+    pub(super) fn append<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        entries: Vec<NewEntry>,
+    ) -> Result<Vec<Receipt>, StoreError> {
         let mut receipts = Vec::with_capacity(entries.len());
         let mut left: usize = entries.iter().map(|entry| size(entry) as usize).sum();
         let mut drafts = Vec::with_capacity(entries.len());
@@ -116,7 +123,7 @@ impl Stream {
                 frames.reserve_exact(left.min(CHUNK_BYTES.max(bytes)));
             }
             left -= bytes;
-            let NewEntry { lane, tags, data, random } = entry;
+            let NewEntry { lane, tags, data, random, .. } = entry;
             // A request id made here is found by the index in it, so it gets no mark.
             let marks = marks(&tags);
             let (request_id, made) = match tags.get(TAG_REQUEST_ID) {
@@ -128,7 +135,7 @@ impl Stream {
             let start = frames.len();
             let head_len = entry::encode(index, &tags, more, &data, &mut frames);
             drafts.push(Draft { index, lane, head_len, frame: start..frames.len(), marks });
-            receipts.push(Receipt { index, request_id });
+            receipts.push(Receipt { index, request_id, repeated: false });
             index = index.next();
         }
         self.store(turn, &mut drafts, frames)?;

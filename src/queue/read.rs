@@ -105,7 +105,7 @@ impl Stream {
                 self.remove_everywhere(turn, entry.index)?;
             }
         }
-        let deliver = |entry| Delivery { entry, gained: Tags::new(), index_only: false };
+        let deliver = |entry| Delivery { entry, gained: Tags::new(), index_only: false, attempt: 0 };
         turn.reply(ticket, Reply::Entries(found.entries.into_iter().map(deliver).collect()));
         Ok(())
     }
@@ -206,7 +206,7 @@ fn lookup<S: Store>(store: &mut S, get: &Get) -> Result<Result<Found, Refusal>, 
 }
 
 /// The entry whose request id was made here and is asked for: it is where its id says.
-fn made_here<S: Store>(store: &mut S, filter: &Filter) -> Result<Option<Entry>, StoreError> {
+pub(super) fn made_here<S: Store>(store: &mut S, filter: &Filter) -> Result<Option<Entry>, StoreError> {
     match filter.0.get(TAG_REQUEST_ID).and_then(|id| request_id::index(id)) {
         Some(index) => Ok(store.find(index)?.filter(|entry| filter.matches(entry))),
         None => Ok(None),

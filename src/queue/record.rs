@@ -2,12 +2,12 @@
 
 use super::entry::{Filter, Index, Lane, Tags};
 use super::group::{Consumer, Group, Open, Trouble};
+use super::once::Outcomes;
 use super::ranges::Ranges;
 use super::refusal::StoreError;
 use super::stream::Stream;
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 use bytes::Bytes;
-use core::cmp::Reverse;
 use prost::Message;
 
 /// [`Record::Groups`](super::step::Record::Groups).
@@ -20,6 +20,16 @@ struct GroupsRecord {
     sweeping: bool,
     #[prost(message, repeated, tag = "3")]
     groups: Vec<GroupRecord>,
+    #[prost(uint64, tag = "4")]
+    done: u64,
+    #[prost(uint64, tag = "5")]
+    failed: u64,
+    /// Outcomes put once: below this index of the other queue nothing will be put again.
+    #[prost(uint64, tag = "6")]
+    outcomes_below: u64,
+    /// What was put at or above it, in the order of putting, each as the difference to the one before.
+    #[prost(sint64, repeated, tag = "7")]
+    outcomes: Vec<i64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -74,6 +84,8 @@ struct TroubleRecord {
     avoid: bool,
     #[prost(uint64, tag = "7")]
     reserved_until_ms: u64,
+    #[prost(uint64, tag = "8")]
+    not_before_ms: u64,
 }
 
 /// [`Record::Consumers`](super::step::Record::Consumers).
@@ -98,7 +110,16 @@ struct ConsumerRecord {
 /// The groups of a stream as bytes.
 pub(super) fn save_groups(stream: &Stream) -> Bytes {
     let groups = stream.groups.iter().map(|(name, group)| save_group(name, group)).collect();
-    GroupsRecord { ended: stream.ended, sweeping: stream.sweep.is_some(), groups }.encode_to_vec().into()
+    let record = GroupsRecord {
+        ended: stream.ended,
+        sweeping: stream.sweep.is_some(),
+        groups,
+        done: stream.done,
+        failed: stream.failed,
+        outcomes_below: stream.outcomes.below(),
+        outcomes: stream.outcomes.steps(),
+    };
+    record.encode_to_vec().into()
 }
 
 fn save_group(name: &str, group: &Group) -> GroupRecord {
@@ -145,6 +166,7 @@ fn save_trouble(place: u32, trouble: &Trouble, users: &mut Vec<String>) -> Troub
         user: user as u32,
         avoid: trouble.avoid,
         reserved_until_ms: trouble.reserved_until_ms,
+        not_before_ms: trouble.not_before_ms,
     }
 }
 
@@ -152,6 +174,8 @@ fn save_trouble(place: u32, trouble: &Trouble, users: &mut Vec<String>) -> Troub
 pub(super) fn load_groups(stream: &mut Stream, bytes: &Bytes) -> Result<(), StoreError> {
     let record = GroupsRecord::decode(bytes.clone()).map_err(|error| StoreError(format!("groups record: {error}")))?;
     stream.ended = record.ended;
+    (stream.done, stream.failed) = (record.done, record.failed);
+    stream.outcomes = Outcomes::load(record.outcomes_below, &record.outcomes);
     stream.sweep = record.sweeping.then_some((Lane(i64::MAX), Index(0)));
     stream.groups = record.groups.into_iter().map(|group| (group.name.clone(), load_group(group))).collect();
     Ok(())
@@ -180,9 +204,11 @@ fn load_group(record: GroupRecord) -> Group {
                 user: record.users.get(trouble.user as usize).cloned().unwrap_or_default(),
                 avoid: trouble.avoid,
                 reserved_until_ms: trouble.reserved_until_ms,
+                not_before_ms: trouble.not_before_ms,
             })
         });
-        group.returned.insert((Reverse(lane), index));
+        let not_before_ms = trouble.as_ref().map_or(0, |trouble: &Box<Trouble>| trouble.not_before_ms);
+        group.wait_again(index, lane, not_before_ms);
         group.open.insert(index, Open { lane, holder: None, trouble });
     }
     group

@@ -35,7 +35,7 @@ impl Stream {
             stream.groups.iter().find(|(_, group)| group.open.contains_key(&index)).map(|(name, _)| name.clone())
         };
         while let Some(name) = holding(self) {
-            self.forget_open(&name, index);
+            self.forget_open(turn, &name, index);
         }
         turn.store.apply(Write::Remove(index))
     }
@@ -59,15 +59,16 @@ impl Stream {
             .flat_map(|(name, group)| group.open.range(..below).map(|(index, _)| (name.clone(), *index)))
             .collect();
         for (name, index) in open {
-            self.forget_open(&name, index);
+            self.forget_open(turn, &name, index);
         }
         turn.store.apply(Write::RemoveBelow(below))
     }
 
     /// An entry is gone that was open in a group.
-    fn forget_open(&mut self, group_name: &str, index: Index) {
+    fn forget_open<S: Store>(&mut self, turn: &mut Turn<'_, S>, group_name: &str, index: Index) {
         let open = self.groups.get_mut(group_name).and_then(|group| group.open.remove(&index));
         if let Some(open) = open {
+            turn.revoke(index, &open);
             self.vacate(group_name, index, &open);
             self.changed.groups = true;
         }

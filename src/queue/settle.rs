@@ -9,7 +9,6 @@ use super::refusal::{Refusal, StoreError};
 use super::step::{Reply, Write};
 use super::store::Store;
 use super::stream::{DeadLetter, Stream, Turn};
-use core::cmp::Reverse;
 
 /// How an entry comes back to its group.
 #[derive(Clone, Copy)]
@@ -22,6 +21,8 @@ pub(super) struct GiveBack<'a> {
     pub avoid: bool,
     /// Until then only its last holder may have it, Unix milliseconds; 0 for anybody at once.
     pub reserved_until_ms: u64,
+    /// Until then nobody may have it, Unix milliseconds; 0 for at once.
+    pub not_before_ms: u64,
 }
 
 impl Stream {
@@ -50,23 +51,31 @@ impl Stream {
             );
             return Ok(());
         }
+        let by = self.watcher_of(&consumer);
         for &index in indexes {
-            self.settle(turn, &consumer.group, index)?;
+            self.settle(turn, &consumer.group, index, by)?;
         }
         turn.reply(ticket, Reply::Done);
         Ok(())
     }
 
-    /// An entry is done for a group, whether or not the group remembers having been given it: after a crash it may not.
+    /// An entry is done for a group, by the consumer with this connection, whether or not the group remembers having been
+    /// given it: after a crash it may not.
     pub(super) fn settle<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
         group_name: &str,
         index: Index,
+        by: Option<WatcherId>,
     ) -> Result<(), StoreError> {
         let Some(group) = self.groups.get_mut(group_name) else { return Ok(()) };
         match group.open.remove(&index) {
-            Some(open) => self.vacate(group_name, index, &open),
+            Some(open) => {
+                if open.holder.is_some_and(|holder| Some(holder.watcher) != by) {
+                    turn.revoke(index, &open);
+                }
+                self.vacate(group_name, index, &open);
+            }
             None => {
                 let Some(entry) = turn.store.find(index)? else { return Ok(()) };
                 if !group.needs(&entry) {
@@ -78,6 +87,7 @@ impl Stream {
         if let Some(group) = self.groups.get_mut(group_name) {
             group.delivered += 1;
         }
+        self.done += 1;
         self.changed.groups = true;
         self.leave_if_done(turn, group_name, index)
     }
@@ -112,7 +122,7 @@ impl Stream {
             }
             None => {
                 if let Some(group) = self.groups.get_mut(group_name) {
-                    group.returned.remove(&(Reverse(open.lane), index));
+                    group.wait_no_more(index, open);
                 }
             }
         }
@@ -130,7 +140,10 @@ impl Stream {
         self.sign_of_life(turn.now_ms, &consumer);
         let shutdown = rejection.code == CODE_SHUTDOWN;
         let rejection = self.shortened(rejection);
-        let back = GiveBack { counts: !shutdown, rejection: Some(&rejection), avoid: true, reserved_until_ms: 0 };
+        // A consumer that leaves says nothing about the entry.
+        let told = Some(&rejection).filter(|_| !shutdown);
+        let not_before_ms = if rejection.delay_ms > 0 { turn.now_ms.saturating_add(rejection.delay_ms) } else { 0 };
+        let back = GiveBack { counts: !shutdown, rejection: told, avoid: true, reserved_until_ms: 0, not_before_ms };
         if let Some(id) = self.watcher_of(&consumer) {
             for &index in indexes {
                 self.give_back(turn, &consumer, id, index, back)?;
@@ -176,7 +189,8 @@ impl Stream {
         trouble.user.clone_from(&consumer.user);
         trouble.avoid = back.avoid;
         trouble.reserved_until_ms = back.reserved_until_ms;
-        if let Some(Rejection { code, reason }) = back.rejection {
+        trouble.not_before_ms = back.not_before_ms;
+        if let Some(Rejection { code, reason, .. }) = back.rejection {
             trouble.code.clone_from(code);
             trouble.reason.clone_from(reason);
         }
@@ -187,7 +201,9 @@ impl Stream {
             let trouble = core::mem::take(trouble.as_mut());
             return self.give_up(turn, &consumer.group, index, &trouble);
         }
-        group.returned.insert((Reverse(open.lane), index));
+        self.timers.entry_delayed(back.not_before_ms);
+        let lane = open.lane;
+        group.wait_again(index, lane, back.not_before_ms);
         Ok(())
     }
 
@@ -202,6 +218,7 @@ impl Stream {
         if let Some(group) = self.groups.get_mut(group_name) {
             group.open.remove(&index);
         }
+        self.failed += 1;
         let entry = turn.store.find(index)?;
         if let Some(entry) = entry.filter(|_| turn.settings.dead_message_policy == DeadPolicy::Rear as i32) {
             let mut tags = entry.tags();

@@ -1,7 +1,7 @@
 //! The state of a queue as people and programs are told it.
 
 use super::config::Settings;
-use super::entry::{Filter, Index};
+use super::entry::{Filter, Index, Lane, Tags};
 use super::event::ConsumerId;
 use alloc::{string::String, vec::Vec};
 
@@ -18,6 +18,16 @@ pub struct Stats {
     pub length: u64,
     /// Stored bytes.
     pub bytes: u64,
+    /// Entries that are out at no consumer: they can be delivered, now or when their delay is over.
+    pub waiting: u64,
+    /// Entries that are out at consumers; one that is out in several groups counts once.
+    pub in_flight: u64,
+    /// Time since the first stored entry was put, in milliseconds; 0 when empty.
+    pub oldest_ms: u64,
+    /// Commits since the queue exists, also those of groups that are gone.
+    pub done: u64,
+    /// Entries given up after too many deliveries since the queue exists.
+    pub failed: u64,
     /// Gets that wait.
     pub waiting_gets: u64,
     /// The settings in force.
@@ -33,7 +43,7 @@ pub struct Stats {
 pub struct ConsumerStats {
     /// Who.
     pub id: ConsumerId,
-    /// Last entry pushed to it; 0 when nothing is pending.
+    /// The highest entry pushed to it and not committed; 0 when nothing is pending.
     pub index: Index,
     /// Entries pushed and not committed.
     pub pending: u64,
@@ -69,7 +79,7 @@ pub enum ConsumerStatus {
 pub struct GroupStats {
     /// Its name.
     pub id: String,
-    /// Last entry pushed; 0 when nothing is pending.
+    /// The highest entry pushed and not committed; 0 when nothing is pending.
     pub index: Index,
     /// Entries pushed and not committed.
     pub pending: u64,
@@ -88,4 +98,49 @@ pub struct Position {
     pub pending: bool,
     /// Entries that will be delivered before it.
     pub ahead: u64,
+}
+
+/// Where an entry stands in every group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// The entry.
+    pub index: Index,
+    /// Its priority.
+    pub lane: Lane,
+    /// When it was put, Unix milliseconds.
+    pub put_ms: u64,
+    /// Its tags as stored.
+    pub tags: Tags,
+    /// Entries of its priority and higher ones that were put before it, or go before it: the place it has for a group that
+    /// begins now.
+    pub ahead: u64,
+    /// The groups that still need it, by name.
+    pub groups: Vec<(String, Standing)>,
+}
+
+/// Where an entry stands for a group that needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It waits.
+    Queued {
+        /// Entries that will be delivered before it.
+        ahead: u64,
+        /// Deliveries so far that did not end in a commit.
+        attempts: u32,
+        /// Nobody is given it before, Unix milliseconds; 0 when it is not delayed.
+        not_before_ms: u64,
+        /// Code of the last rejection, or empty.
+        code: String,
+        /// Reason of the last rejection, or empty.
+        reason: String,
+    },
+    /// A consumer holds it.
+    Running {
+        /// Who.
+        consumer: ConsumerId,
+        /// The how many-th delivery this is, from 1.
+        attempt: u32,
+        /// Since when, Unix milliseconds.
+        since_ms: u64,
+    },
 }

@@ -3,7 +3,7 @@
 use super::entry::{Entry, Index, Mark, Tags};
 use super::event::{Ticket, WatcherId};
 use super::refusal::Refusal;
-use super::stats::{Position, Stats};
+use super::stats::{Position, Stats, Whereabouts};
 use alloc::{string::String, vec::Vec};
 use bytes::Bytes;
 use prost::Message;
@@ -39,6 +39,9 @@ pub enum Effect {
     Reply(Ticket, Reply),
     /// Send an entry to a connection.
     Push(WatcherId, Delivery),
+    /// An entry that is out at this watcher was taken from it by somebody else: it was removed, cancelled, committed by
+    /// another consumer, or held for too long. What is done with it is done in vain.
+    Revoke(WatcherId, Index),
     /// End a connection. It is already forgotten: its `Detach` may come or not.
     Close(WatcherId, CloseReason),
     /// What the connection remembers changed: ask [`Queue::attachment`](super::Queue::attachment) and keep it with the socket.
@@ -64,17 +67,23 @@ pub enum Reply {
     Count(u64),
     /// Where an entry stands.
     Position(Position),
+    /// Where an entry stands in every group; none when there is no such entry.
+    Found(Option<Whereabouts>),
+    /// The index of the entry that was removed; none when there was none.
+    Cancelled(Option<Index>),
     /// Not carried out.
     Refused(Refusal),
 }
 
 /// Proof of a stored entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
-    /// Its index.
+    /// Its index; 0 for a repeated one whose index is not known.
     pub index: Index,
     /// Its request id.
     pub request_id: String,
+    /// Nothing was stored: an earlier put had done so.
+    pub repeated: bool,
 }
 
 /// An entry on its way out, with the tags it gained from failed attempts.
@@ -86,6 +95,8 @@ pub struct Delivery {
     pub gained: Tags,
     /// Leave the body out.
     pub index_only: bool,
+    /// The how many-th delivery in its group this is, from 1; 0 for what a get reads.
+    pub attempt: u32,
 }
 
 impl Delivery {

@@ -3,7 +3,8 @@
 use super::config::Settings;
 use super::entry::{Index, Lane, Tags};
 use super::event::{Event, Ticket, WatcherId};
-use super::group::Group;
+use super::group::{Group, Open};
+use super::once::Outcomes;
 use super::refusal::{Refusal, StoreError};
 use super::step::{Effect, Record, Reply, Write};
 use super::store::Store;
@@ -40,6 +41,12 @@ pub(super) struct Stream {
     pub opened: bool,
     /// Counts deliveries, for fairness.
     pub wheel: u64,
+    /// Outcomes that were put once.
+    pub outcomes: Outcomes,
+    /// Commits since the queue exists.
+    pub done: u64,
+    /// Entries given up since the queue exists.
+    pub failed: u64,
 }
 
 /// What must be saved or told at the end of a turn.
@@ -73,6 +80,13 @@ pub(super) struct Turn<'a, S> {
 impl<S: Store> Turn<'_, S> {
     pub fn reply(&mut self, ticket: Ticket, reply: Reply) {
         self.effects.push(Effect::Reply(ticket, reply));
+    }
+
+    /// An entry is taken from whoever holds it.
+    pub fn revoke(&mut self, index: Index, open: &Open) {
+        if let Some(holder) = open.holder {
+            self.effects.push(Effect::Revoke(holder.watcher, index));
+        }
     }
 
     pub fn refuse(&mut self, ticket: Ticket, refusal: Refusal) {
@@ -122,6 +136,8 @@ impl Stream {
             Event::Stats(ticket) => self.stats(turn, ticket),
             Event::Count(ticket, lane, filter) => self.count(turn, ticket, lane, &filter),
             Event::Search(ticket, consumer, index) => self.search(turn, ticket, consumer, index),
+            Event::Find(ticket, request_id) => self.find(turn, ticket, &request_id),
+            Event::Cancel(ticket, request_id) => self.cancel(turn, ticket, &request_id),
             // Settings belong to both sides; the queue has taken them in.
             Event::Configure(..) | Event::Tick => Ok(()),
         }

@@ -24,6 +24,8 @@ pub(super) struct Timers {
     silence_ms: Option<u64>,
     /// A reservation ends.
     reserved_ms: Option<u64>,
+    /// The delay of an entry ends.
+    delayed_ms: Option<u64>,
     /// A consumer can be forgotten. Needs no alarm: it is looked at when something else happens.
     forget_ms: Option<u64>,
 }
@@ -35,7 +37,7 @@ fn earlier(timer: &mut Option<u64>, at_ms: u64) {
 impl Timers {
     /// The earliest that must wake a sleeping queue.
     pub fn alarm_ms(&self) -> Option<u64> {
-        [self.expire_ms, self.idle_ms, self.silence_ms, self.reserved_ms].into_iter().flatten().min()
+        [self.expire_ms, self.idle_ms, self.silence_ms, self.reserved_ms, self.delayed_ms].into_iter().flatten().min()
     }
 
     /// Everything is looked at in the next turn: after opening, and when settings change.
@@ -45,6 +47,7 @@ impl Timers {
         self.idle_ms = (settings.max_idle_ms > 0 && held).then_some(0);
         self.silence_ms = (settings.max_silence_ms > 0 && held).then_some(0);
         self.reserved_ms = held.then_some(0);
+        self.delayed_ms = groups.values().filter_map(Group::delayed_until_ms).min();
         self.forget_ms = Some(0);
     }
 
@@ -66,6 +69,12 @@ impl Timers {
     pub fn entry_reserved(&mut self, now_ms: u64, until_ms: u64) {
         if until_ms > now_ms {
             earlier(&mut self.reserved_ms, until_ms);
+        }
+    }
+
+    pub fn entry_delayed(&mut self, until_ms: u64) {
+        if until_ms > 0 {
+            earlier(&mut self.delayed_ms, until_ms);
         }
     }
 
@@ -95,17 +104,20 @@ impl Stream {
             let reserved = troubles.map(|trouble| trouble.reserved_until_ms);
             self.timers.reserved_ms = reserved.filter(|until_ms| *until_ms > now_ms).min();
         }
+        self.end_delays(now_ms);
         if self.sweep.is_some() {
             self.sweep_on(turn)?;
         }
         Ok(())
     }
 
-    /// Removes entries that are too old and consumers that are gone too long, before anybody can be told of them.
+    /// Removes entries that are too old and consumers that are gone too long, and ends delays, before anybody can be told
+    /// of them.
     pub(super) fn expire<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
         if due(&mut self.timers.forget_ms, turn.now_ms) {
             self.forget_consumers(turn);
         }
+        self.end_delays(turn.now_ms);
         let retention_ms = turn.settings.retention_ms;
         if !due(&mut self.timers.expire_ms, turn.now_ms) || retention_ms == 0 {
             return Ok(());
@@ -126,6 +138,14 @@ impl Stream {
         Ok(())
     }
 
+    /// What was delayed until now waits with the others.
+    fn end_delays(&mut self, now_ms: u64) {
+        if due(&mut self.timers.delayed_ms, now_ms) {
+            self.groups.values_mut().for_each(|group| group.end_delays(now_ms));
+            self.timers.delayed_ms = self.groups.values().filter_map(Group::delayed_until_ms).min();
+        }
+    }
+
     /// Takes back what a consumer holds for too long.
     fn return_idle<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
         let max_idle_ms = turn.settings.max_idle_ms;
@@ -144,8 +164,9 @@ impl Stream {
                 }
             }
         }
-        let back = GiveBack { counts: true, rejection: None, avoid: true, reserved_until_ms: 0 };
+        let back = GiveBack { counts: true, rejection: None, avoid: true, reserved_until_ms: 0, not_before_ms: 0 };
         for (consumer, id, index) in late {
+            turn.effects.push(Effect::Revoke(id, index));
             self.give_back(turn, &consumer, id, index, back)?;
         }
         Ok(())
@@ -159,7 +180,7 @@ impl Stream {
             return Ok(());
         }
         let mut silent = Vec::new();
-        for (id, watcher) in self.watchers.iter().filter(|(_, watcher)| !watcher.leases.is_empty()) {
+        for (id, watcher) in self.watchers.iter().filter(|(_, watcher)| !watcher.local && !watcher.leases.is_empty()) {
             let leases = self.groups.get(&watcher.consumer.group).map(|group| &group.open);
             let pushed =
                 watcher.leases.iter().filter_map(|index| leases?.get(index)?.holder).map(|holder| holder.since_ms);

@@ -38,6 +38,8 @@ pub(super) struct Watcher {
     pub window: u32,
     pub auto_commit: bool,
     pub index_only: bool,
+    /// It consumes inside the process: it is never silent.
+    pub local: bool,
     /// It is given nothing below: it asked for new entries only.
     pub from: u64,
     /// It said that it is about to leave: push no more.

@@ -38,6 +38,12 @@ pub fn attributes(stats: &Stats, address: &Address, side: Side) -> BTreeMap<Stri
     set("stream.length", stats.length.to_string());
     set("stream.bytes", stats.bytes.to_string());
     set("stream.waitingGets", stats.waiting_gets.to_string());
+    set("stream.waiting", stats.waiting.to_string());
+    set("stream.inFlight", stats.in_flight.to_string());
+    set("stream.avgbacklog", average_backlog(stats).to_string());
+    set("stream.oldestMs", stats.oldest_ms.to_string());
+    set("stream.done", stats.done.to_string());
+    set("stream.failed", stats.failed.to_string());
     set("consumers.stats.total", stats.consumers.len().to_string());
     set("consumers.status.total", stats.consumers.len().to_string());
     for (position, consumer) in stats.consumers.iter().enumerate() {
@@ -50,6 +56,12 @@ pub fn attributes(stats: &Stats, address: &Address, side: Side) -> BTreeMap<Stri
         set(&format!("queue.{key}"), value);
     }
     map
+}
+
+/// Waiting entries for each connected consumer, rounded up: what a vendor's autoscaler compares with its threshold.
+fn average_backlog(stats: &Stats) -> u64 {
+    let running = stats.consumers.iter().filter(|consumer| consumer.status == ConsumerStatus::Running).count();
+    stats.waiting.div_ceil(running.max(1) as u64)
 }
 
 /// How many entries fit when every body is as long as allowed.

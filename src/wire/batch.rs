@@ -1,12 +1,12 @@
 //! Many entries in one body: lists in protobuf and JSON, and lines of text.
 
 use super::fields::{self, Fields, Malformed, Value};
-use super::operation::PROTOBUF;
+use super::operation::{PROTOBUF, no_request_id};
 use super::scalar::shown;
 use super::stamp::Stamp;
 use super::status::{Answer, JSON};
-use crate::queue::entry::{Lane, Tags};
-use crate::queue::event::NewEntry;
+use crate::queue::entry::{Index, Lane, TAG_REQUEST_ID, Tags};
+use crate::queue::event::{NewEntry, Once};
 use crate::queue::limits::{BATCH_ENTRIES_MAX, TAGS_MAX};
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -53,6 +53,8 @@ pub struct Batch {
     pub tags: Tags,
     /// What every entry gets.
     pub stamp: Stamp,
+    /// Whether each is stored only if its request id is not there yet.
+    pub once: bool,
 }
 
 impl Batch {
@@ -71,12 +73,17 @@ impl Batch {
         if entries.is_empty() {
             return Err(Answer::bad("there is no entry in the batch; a put needs at least one"));
         }
-        let complete = |PutEntry { tags, data, priority }| {
+        let complete = |PutEntry { tags, data, priority, once }| {
             let tags = match self.tags.is_empty() {
                 true => tags,
                 false => self.tags.clone().into_iter().chain(tags).collect(),
             };
-            Ok(NewEntry { lane: priority.map_or(self.lane, Lane), tags: self.stamp.complete(tags)?, data, random })
+            let tags = self.stamp.complete(tags)?;
+            let once = once.or(self.once.then_some(Once::RequestId));
+            if once == Some(Once::RequestId) && !tags.contains_key(TAG_REQUEST_ID) {
+                return Err(no_request_id());
+            }
+            Ok(NewEntry { lane: priority.map_or(self.lane, Lane), tags, data, random, once })
         };
         entries.into_iter().map(complete).collect()
     }
@@ -91,12 +98,14 @@ pub struct PutEntry {
     pub data: Bytes,
     /// Its priority.
     pub priority: Option<i64>,
+    /// Whether it is stored only if it was not before.
+    pub once: Option<Once>,
 }
 
 impl PutEntry {
     /// Reads a `DataFrameProto`, with the priority as field 5.
     pub fn read(frame: Bytes) -> Result<Self, Answer> {
-        let mut entry = Self::default();
+        let (mut entry, mut once) = (Self::default(), OnceFields::default());
         let mut fields = Fields(frame);
         while let Some(field) = fields.next().map_err(|_| no_frame())? {
             match field {
@@ -106,9 +115,13 @@ impl PutEntry {
                 }
                 (3, Value::Bytes(data)) => entry.data = data,
                 (5, Value::Number(priority)) => entry.priority = Some(fields::signed(priority)),
+                (6, Value::Number(flag)) => once.request_id = flag != 0,
+                (7, Value::Number(index)) => once.source = Some(index),
+                (8, Value::Number(index)) => once.settled_below = Some(index),
                 _ => {}
             }
         }
+        entry.once = once.read()?;
         Ok(entry)
     }
 
@@ -125,7 +138,38 @@ impl PutEntry {
         if let Some(priority) = self.priority {
             fields::put_number(&mut out, 5, fields::zigzag(priority));
         }
+        match self.once {
+            Some(Once::RequestId) => fields::put_number(&mut out, 6, 1),
+            Some(Once::Source { index, settled_below }) => {
+                fields::put_number(&mut out, 7, index.0);
+                fields::put_number(&mut out, 8, settled_below.0);
+            }
+            None => {}
+        }
         out
+    }
+}
+
+/// How an entry says that it is to be stored once.
+#[derive(Default)]
+struct OnceFields {
+    request_id: bool,
+    source: Option<u64>,
+    settled_below: Option<u64>,
+}
+
+impl OnceFields {
+    fn read(self) -> Result<Option<Once>, Answer> {
+        match self {
+            Self { source: None, settled_below: Some(_), .. } => {
+                Err(Answer::bad("an entry has settledBelow without source; give both or neither"))
+            }
+            Self { source: Some(index), settled_below, .. } => {
+                Ok(Some(Once::Source { index: Index(index), settled_below: Index(settled_below.unwrap_or(0)) }))
+            }
+            Self { request_id: true, .. } => Ok(Some(Once::RequestId)),
+            Self { .. } => Ok(None),
+        }
     }
 }
 
@@ -235,7 +279,7 @@ impl<'de> serde::Deserialize<'de> for JsonEntry {
                 out.write_str("an entry, an object")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PutEntry, A::Error> {
-                let mut entry = PutEntry::default();
+                let (mut entry, mut once) = (PutEntry::default(), OnceFields::default());
                 let mut body = None;
                 while let Some(Text(key)) = map.next_key()? {
                     match key.as_ref() {
@@ -243,6 +287,9 @@ impl<'de> serde::Deserialize<'de> for JsonEntry {
                             entry.tags = map.next_value::<Option<JsonTags>>()?.map(|tags| tags.0).unwrap_or_default()
                         }
                         "priority" => entry.priority = map.next_value()?,
+                        "once" => once.request_id = map.next_value::<Option<bool>>()?.unwrap_or(false),
+                        "source" => once.source = map.next_value()?,
+                        "settledBelow" => once.settled_below = map.next_value()?,
                         "data" | "text" if body.is_some() => {
                             return Err(A::Error::custom("an entry has either data (base64) or text, once"));
                         }
@@ -259,6 +306,7 @@ impl<'de> serde::Deserialize<'de> for JsonEntry {
                     }
                 }
                 entry.data = body.unwrap_or_default().into();
+                entry.once = once.read().map_err(|wrong| A::Error::custom(String::from_utf8_lossy(&wrong.body)))?;
                 Ok(entry)
             }
         }
@@ -295,7 +343,7 @@ fn json(body: &[u8]) -> Result<Vec<PutEntry>, Answer> {
         Ok(()) => Ok(entries),
         Err(_) if entries.len() == BATCH_ENTRIES_MAX => Err(too_many()),
         Err(wrong) => Err(Answer::bad(format!(
-            "the body is no JSON list of entries with tags, data (base64) or text, and priority: {wrong}"
+            "the body is no JSON list of entries with tags, data (base64) or text, priority, and once or source: {wrong}"
         ))),
     }
 }

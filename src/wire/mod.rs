@@ -26,6 +26,8 @@ pub mod frame;
 pub mod handshake;
 mod json;
 pub mod operation;
+pub mod predictor;
+pub mod progress;
 pub mod query;
 pub mod rejection;
 pub mod request;
@@ -36,5 +38,6 @@ pub mod stamp;
 pub mod status;
 
 pub use address::Address;
+pub use progress::Progress;
 pub use request::{Call, Head, Operation, Transport};
 pub use status::{Answer, Encoding, Form, answer};

@@ -4,15 +4,20 @@ use super::address::Address;
 use super::batch::{Batch, Format};
 use super::handshake;
 use super::query::Query;
+use super::rejection;
 use super::request::{HEADER_PRIORITY, Head, Operation, Transport, consumer};
 use super::scalar::{self, shown};
 use super::socket;
 use super::stamp::Stamp;
 use super::status::{Answer, Encoding};
-use crate::queue::entry::{Filter, Index, Lane};
+use crate::queue::entry::{Filter, Index, Lane, TAG_REQUEST_ID};
 use crate::queue::event::{Get, Start, Watch};
 use crate::queue::limits;
-use alloc::{format, string::ToString, vec::Vec};
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
 
 /// Media type that asks for protobuf.
 pub const PROTOBUF: &str = "application/vnd.google.protobuf";
@@ -20,20 +25,24 @@ pub const PROTOBUF: &str = "application/vnd.google.protobuf";
 pub const TAG_CONTENT_TYPE: &str = "Header:Content-Type";
 /// Tag with the sub-path of a put.
 pub const TAG_PATH: &str = "Path";
+/// Tag with the URL that is told when the request has ended.
+pub const TAG_CALLBACK: &str = "callback";
 /// A get that waits at least a second is answered this much earlier than asked, so that the answer arrives before a
 /// client whose own timeout is the same gives up.
 const EARLY_MS: u64 = 100;
 
 /// Parameters that select an operation, each with the methods it belongs to.
-const MARKERS: [(&str, &str); 9] = [
+const MARKERS: [(&str, &str); 11] = [
     ("_attrs_", "GET"),
     ("_count_", "GET"),
     ("_search_", "GET"),
+    ("_status_", "GET"),
     ("_watch_", "GET"),
     ("_settings_", "GET, PUT"),
     ("_eos_", "POST"),
     ("_batch_", "POST"),
     ("_negative_", "PUT"),
+    ("_cancel_", "DELETE"),
     ("_trunc_", "DELETE"),
 ];
 
@@ -89,6 +98,8 @@ fn read(head: &Head, query: &Query) -> Result<Operation, Answer> {
         Ok(Operation::Settings)
     } else if query.flag("_count_")? {
         Ok(Operation::Count { lane: query.signed("_priority_")?.map(Lane), filter: Filter(query.tags.clone()) })
+    } else if query.flag("_status_")? {
+        Ok(Operation::Status { request_id: request_id(query, "_status_")? })
     } else if query.flag("_search_")? {
         let index = query.unsigned("_index_")?;
         let index = index.ok_or_else(|| Answer::bad("a search needs _index_, the index of the entry to look for"))?;
@@ -101,6 +112,12 @@ fn read(head: &Head, query: &Query) -> Result<Operation, Answer> {
         };
         Ok(Operation::Get { get: get(query)?, encoding })
     }
+}
+
+/// The request that a call is about.
+fn request_id(query: &Query, marker: &str) -> Result<String, Answer> {
+    let given = query.tags.get(TAG_REQUEST_ID).filter(|id| !id.is_empty());
+    given.cloned().ok_or_else(|| Answer::bad(format!("{marker} needs requestId, the request id that the put answered")))
 }
 
 /// Whether protobuf is asked for by name; wildcards are what plain HTTP clients send, and those want JSON.
@@ -156,6 +173,7 @@ fn watch(head: &Head, query: &Query, transport: Transport) -> Result<Operation, 
         auto_commit,
         index_only: query.flag("_index_only_")?,
         filter: Filter(query.tags.clone()),
+        local: false,
     };
     Ok(Operation::Watch { watch, transport })
 }
@@ -171,19 +189,33 @@ fn post(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Op
         }
         (None, None) => 0,
     };
-    let (lane, mut tags) = (Lane(lane), query.tags.clone());
+    let (lane, mut tags, once) = (Lane(lane), query.tags.clone(), query.flag("_once_")?);
+    if let Some(callback) = query.one("_callback_")?.filter(|url| !url.is_empty()) {
+        tags.insert(TAG_CALLBACK.into(), callback.into());
+    }
     let stamp = Stamp::new(address.sink, now_ms, &address.suffix);
     let content_type = (head.header)("Content-Type").filter(|value| !value.is_empty());
     if query.flag("_batch_")? {
         let format = Format::of(&content_type.unwrap_or_default())?;
         let encoding = if accepts_protobuf(head) { Encoding::Protobuf } else { Encoding::Json };
-        return Ok(Operation::Batch { batch: Batch { format, lane, tags, stamp }, encoding });
+        return Ok(Operation::Batch { batch: Batch { format, lane, tags, stamp, once }, encoding });
     }
     // A tag the caller gives for the content type wins over the header.
     if let Some(content_type) = content_type {
         tags.entry(TAG_CONTENT_TYPE.into()).or_insert(content_type);
     }
-    Ok(Operation::Put { lane, tags: stamp.complete(tags)? })
+    let tags = stamp.complete(tags)?;
+    if once && !tags.contains_key(TAG_REQUEST_ID) {
+        return Err(no_request_id());
+    }
+    Ok(Operation::Put { lane, tags, once })
+}
+
+/// A put-once without what it is recognized by.
+pub(super) fn no_request_id() -> Answer {
+    Answer::bad(
+        "a put with _once_ is recognized by its request id, so it needs the tag requestId; give it one of your own",
+    )
 }
 
 fn settle(query: &Query) -> Result<Operation, Answer> {
@@ -194,10 +226,17 @@ fn settle(query: &Query) -> Result<Operation, Answer> {
         query,
         "PUT commits entries; name them with _indexes_=1,2,3 (or change settings with _settings_=true)",
     )?;
-    Ok(if query.flag("_negative_")? { Operation::Reject { indexes } } else { Operation::Commit { indexes } })
+    if query.flag("_negative_")? {
+        let delay_ms = query.one("_delay_")?.map(rejection::delay_ms).transpose()?;
+        return Ok(Operation::Reject { indexes, delay_ms });
+    }
+    Ok(Operation::Commit { indexes })
 }
 
 fn remove(query: &Query) -> Result<Operation, Answer> {
+    if query.flag("_cancel_")? {
+        return Ok(Operation::Cancel { request_id: request_id(query, "_cancel_")? });
+    }
     if query.flag("_trunc_")? {
         let below = query.unsigned("_index_")?;
         let below =

@@ -7,12 +7,15 @@ use crate::queue::limits;
 use alloc::{format, string::String, vec::Vec};
 
 /// Every reserved parameter. `_delete_` belongs to an early client and has no effect.
-pub const RESERVED: [&str; 21] = [
+pub const RESERVED: [&str; 26] = [
     "_attrs_",
     "_auto_commit_",
     "_auto_delete_",
     "_batch_",
+    "_callback_",
+    "_cancel_",
     "_count_",
+    "_delay_",
     "_delete_",
     "_eos_",
     "_force_",
@@ -21,10 +24,12 @@ pub const RESERVED: [&str; 21] = [
     "_indexes_",
     "_length_",
     "_negative_",
+    "_once_",
     "_priority_",
     "_raw_",
     "_search_",
     "_settings_",
+    "_status_",
     "_timeout_",
     "_trunc_",
     "_watch_",

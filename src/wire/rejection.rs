@@ -1,28 +1,39 @@
 //! Code and reason of a negative commit.
 
+use super::duration;
 use super::query;
 use super::scalar::shown;
 use super::status::Answer;
 use crate::queue::event::Rejection;
-use crate::queue::limits::{CODE_CHARS_MAX, REASON_BYTES_MAX};
+use crate::queue::limits::{CODE_CHARS_MAX, DELAY_MS_MAX, REASON_BYTES_MAX};
 use alloc::{format, string::String};
 
 /// The grammar of codes, as it stands in the vendor's client: its dot is any character but a line feed.
 pub const GRAMMAR: &str = "^([A-Z][a-z]*)+(.[A-Z][a-z]*)?$|^[0-9]+$";
 
-/// Reads the form body of a negative commit. Both fields may be missing or empty.
-pub fn parse(body: &[u8]) -> Result<Rejection, Answer> {
+/// Reads the form body of a negative commit, of which each field may be missing or empty. `delay_ms` is what the query
+/// asks for.
+pub fn parse(body: &[u8], delay_ms: Option<u64>) -> Result<Rejection, Answer> {
     let text = core::str::from_utf8(body).map_err(|_| {
-        Answer::bad("the body of a negative commit is not UTF-8; send a form with _code_ and _reason_, or nothing")
+        Answer::bad(
+            "the body of a negative commit is not UTF-8; send a form with _code_, _reason_ and _delay_, or nothing",
+        )
     })?;
-    let mut rejection = Rejection::default();
+    let mut rejection = Rejection { delay_ms: delay_ms.unwrap_or(0), ..Rejection::default() };
     for (key, value) in query::pairs(text.trim_end()).map_err(Answer::bad)? {
         match key.as_str() {
             "_code_" => rejection.code = value,
             "_reason_" => rejection.reason = value,
+            "_delay_" if value.is_empty() => {}
+            "_delay_" => {
+                rejection.delay_ms = self::delay_ms(&value)?;
+                if delay_ms.is_some_and(|asked| asked != rejection.delay_ms) {
+                    return Err(Answer::bad("_delay_ is given twice with different values; give it once"));
+                }
+            }
             _ => {
                 return Err(Answer::bad(format!(
-                    "{} is no field of a negative commit; the body is a form with _code_ and _reason_",
+                    "{} is no field of a negative commit; the body is a form with _code_, _reason_ and _delay_",
                     shown(&key)
                 )));
             }
@@ -31,9 +42,27 @@ pub fn parse(body: &[u8]) -> Result<Rejection, Answer> {
     checked(rejection)
 }
 
-/// Checks code and reason. A reason that is too long is cut, because losing its end is better than losing the rejection.
+/// Reads a delay as milliseconds.
+pub fn delay_ms(text: &str) -> Result<u64, Answer> {
+    let delay_ms = duration::parse(text).map_err(|wrong| Answer::bad(format!("_delay_ {wrong}")))?;
+    check_delay(delay_ms)?;
+    Ok(delay_ms)
+}
+
+fn check_delay(delay_ms: u64) -> Result<(), Answer> {
+    if delay_ms > DELAY_MS_MAX {
+        let [asked, max] = [delay_ms, DELAY_MS_MAX].map(duration::print);
+        return Err(Answer::bad(format!(
+            "an entry can be delayed by at most {max}, not by {asked}; reject it again then"
+        )));
+    }
+    Ok(())
+}
+
+/// Checks code, reason and delay. A reason that is too long is cut, because losing its end is better than losing the rejection.
 pub fn checked(mut rejection: Rejection) -> Result<Rejection, Answer> {
     check_code(&rejection.code).map_err(Answer::bad)?;
+    check_delay(rejection.delay_ms)?;
     let cut = (0..=REASON_BYTES_MAX.min(rejection.reason.len())).rfind(|end| rejection.reason.is_char_boundary(*end));
     rejection.reason.truncate(cut.unwrap_or(0));
     Ok(rejection)

@@ -67,6 +67,8 @@ pub enum Operation {
         lane: Lane,
         /// Tags, time stamp included.
         tags: Tags,
+        /// Whether it is stored only if its request id is not there yet.
+        once: bool,
     },
     /// Store the entries in the body.
     Batch {
@@ -115,6 +117,8 @@ pub enum Operation {
     Reject {
         /// What, at least one.
         indexes: Vec<Index>,
+        /// The delay that the query asks for, in milliseconds.
+        delay_ms: Option<u64>,
     },
     /// Remove entries.
     Remove {
@@ -135,6 +139,16 @@ pub enum Operation {
     Configure,
     /// Tell the settings.
     Settings,
+    /// Tell what became of a request.
+    Status {
+        /// Which.
+        request_id: String,
+    },
+    /// Cancel a request.
+    Cancel {
+        /// Which.
+        request_id: String,
+    },
 }
 
 /// How a watcher is sent its frames.
@@ -181,6 +195,8 @@ impl Call {
             Operation::Get { encoding, .. } => Form::Entries(*encoding),
             Operation::Attributes { encoding } => Form::Attributes(*encoding, self.address.clone(), self.side),
             Operation::Settings => Form::Settings,
+            Operation::Status { request_id } => Form::Progress(request_id.clone(), self.address.clone(), self.side),
+            Operation::Cancel { request_id } => Form::Cancelled(request_id.clone()),
             _ => Form::Plain,
         }
     }

@@ -78,6 +78,9 @@ impl Request {
                 fields::put_bytes(&mut operation, 1, &steps(indexes));
                 fields::put_bytes(&mut operation, 2, rejection.code.as_bytes());
                 fields::put_bytes(&mut operation, 3, rejection.reason.as_bytes());
+                if rejection.delay_ms != 0 {
+                    fields::put_number(&mut operation, 4, rejection.delay_ms);
+                }
                 fields::put_bytes(&mut out, 4, &operation);
             }
             Operation::Window(window) => fields::put_number(&mut out, 5, u64::from(*window)),
@@ -191,6 +194,7 @@ fn settle_of(settle: Bytes, budget: &mut Budget) -> Result<(Vec<Index>, Rejectio
             }
             (1, Value::Number(step)) => add(step)?,
             (2, Value::Bytes(code)) => rejection.code = fields::text(&code).map_err(|_| unreadable())?,
+            (4, Value::Number(delay_ms)) => rejection.delay_ms = delay_ms,
             (3, Value::Bytes(reason)) => rejection.reason = fields::text(&reason).map_err(|_| unreadable())?,
             _ => {}
         }

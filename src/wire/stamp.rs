@@ -1,6 +1,7 @@
 //! What every put gets, however it came: checked tags and the time stamp of its queue.
 
-use super::operation::TAG_PATH;
+use super::operation::{TAG_CALLBACK, TAG_PATH};
+use super::predictor;
 use super::query::check_tags;
 use super::status::Answer;
 use crate::queue::entry::{TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
@@ -34,6 +35,9 @@ impl Stamp {
             return Err(Answer::bad(
                 "requestId must not contain control characters, because it is sent back in a header",
             ));
+        }
+        if let Some(callback) = tags.get(TAG_CALLBACK).filter(|callback| !callback.is_empty()) {
+            predictor::url(callback).map_err(|wrong| Answer::bad(format!("the callback {wrong}")))?;
         }
         tags.insert(self.key.clone(), self.time.clone());
         if !self.path.is_empty() {

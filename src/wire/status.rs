@@ -2,10 +2,11 @@
 
 use super::address::Address;
 use super::operation::{PROTOBUF, TAG_CONTENT_TYPE};
+use super::progress::{self, Progress};
 use super::{attributes, frame, json, settings};
 use crate::queue::entry::{Frame, TAG_REQUEST_ID};
 use crate::queue::refusal::Refusal;
-use crate::queue::stats::Position;
+use crate::queue::stats::{Position, Whereabouts};
 use crate::queue::step::{Delivery, Receipt, Reply};
 use crate::queue::store::Side;
 use alloc::{borrow::Cow, format, string::String, string::ToString, vec, vec::Vec};
@@ -17,6 +18,10 @@ pub(super) const JSON: &str = "application/json";
 const BINARY: &str = "application/octet-stream";
 /// Header with the request id of a put entry, and of an entry got raw.
 pub const HEADER_REQUEST_ID: &str = "X-Eas-Queueservice-Request-Id";
+/// Header of the answer to a put of one entry that stored nothing because an earlier put had done so.
+pub const HEADER_REPEATED: &str = "X-Eas-Queueservice-Repeated";
+/// Message of the receipt of an entry that was not stored because an earlier put had done so.
+pub const REPEATED: &str = "repeated";
 /// When to try again after a 429, in seconds: what consumers free, they free within moments.
 const RETRY_AFTER_S: &str = "1";
 /// Longest stored content type that is given back.
@@ -51,7 +56,7 @@ impl Answer {
         Self { headers: vec![("Allow", allow.into())], ..Self::text(405, text) }
     }
 
-    fn new(status: u16, content_type: impl Into<Cow<'static, str>>, body: impl Into<Bytes>) -> Self {
+    pub(super) fn new(status: u16, content_type: impl Into<Cow<'static, str>>, body: impl Into<Bytes>) -> Self {
         Self { status, content_type: Some(content_type.into()), headers: Vec::new(), body: body.into() }
     }
 }
@@ -80,6 +85,10 @@ pub enum Form {
     Attributes(Encoding, Address, Side),
     /// Settings of a queue.
     Settings,
+    /// What became of the request with this id, as this queue knows it.
+    Progress(String, Address, Side),
+    /// A cancellation of the request with this id.
+    Cancelled(String),
 }
 
 /// Writes a reply. Every pair of form and reply gives an answer; those that do not belong together are not made by
@@ -107,8 +116,29 @@ pub fn answer(form: &Form, reply: Reply) -> Answer {
         },
         Reply::Count(count) => Answer::text(200, count.to_string()),
         Reply::Position(position) => Answer::new(200, JSON, search(&position)),
+        Reply::Found(found) => match form {
+            Form::Progress(request_id, address, side) => progress(found, address, *side).answer(request_id),
+            _ => progress(found, &Address::default(), Side::Main).answer(""),
+        },
+        Reply::Cancelled(index) => {
+            let request_id = if let Form::Cancelled(request_id) = form { request_id } else { "" };
+            match index {
+                Some(index) => progress::cancelled(request_id, index),
+                None => Progress::Unknown.answer(request_id),
+            }
+        }
         Reply::Attached | Reply::Done => Answer::text(200, "OK"),
         Reply::Refused(refusal) => refused(&refusal),
+    }
+}
+
+/// What one queue knows of a request.
+fn progress(found: Option<Whereabouts>, address: &Address, side: Side) -> Progress {
+    match found {
+        None => Progress::Unknown,
+        Some(found) if side == Side::Rear => Progress::of_rear(&found),
+        Some(found) if address.sink => Progress::of_sink(&found),
+        Some(found) => Progress::of_input(found, &address.service),
     }
 }
 
@@ -140,15 +170,25 @@ fn json_receipts(receipts: &[Receipt]) -> String {
         out.push_str(if position > 0 { "," } else { "" });
         json::string(&mut out, &receipt.request_id);
     }
-    out.push_str("]}\n");
+    out.push(']');
+    let mut repeated =
+        receipts.iter().enumerate().filter(|(_, receipt)| receipt.repeated).map(|(at, _)| at.to_string());
+    if let Some(first) = repeated.next() {
+        out.push_str(",\"repeated\":[");
+        out.push_str(&first);
+        repeated.for_each(|at| out.extend([",", &at]));
+        out.push(']');
+    }
+    out.push_str("}\n");
     out
 }
 
-/// Receipts of a batch as frames with an index and the tag `requestId`.
+/// Receipts of a batch as frames with an index and the tag `requestId`; repeated ones have a message that says so.
 fn frame_receipts(receipts: &[Receipt]) -> Vec<u8> {
     let frame = |receipt: &Receipt| {
         let tags = [(TAG_REQUEST_ID.to_string(), receipt.request_id.clone())].into();
-        Frame { index: receipt.index.0, tags, ..Frame::default() }.encode_to_vec().into()
+        let message = if receipt.repeated { REPEATED.into() } else { String::new() };
+        Frame { index: receipt.index.0, tags, message, ..Frame::default() }.encode_to_vec().into()
     };
     frame::list(&receipts.iter().map(frame).collect::<Vec<Bytes>>())
 }
@@ -160,6 +200,9 @@ fn put(receipts: &[Receipt]) -> Answer {
     let mut answer = Answer::text(200, indexes.join(","));
     if let [receipt] = receipts {
         answer.headers.push((HEADER_REQUEST_ID, header_value(&receipt.request_id)));
+        if receipt.repeated {
+            answer.headers.push((HEADER_REPEATED, "true".into()));
+        }
     }
     answer
 }

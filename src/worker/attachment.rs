@@ -134,6 +134,7 @@ impl Attachment {
             auto_commit: record.auto_commit,
             index_only: record.index_only,
             filter: Filter(record.filter),
+            local: false,
         };
         let side = if record.rear { Side::Rear } else { Side::Main };
         let session = record.session.then_some(record.sink);

@@ -7,7 +7,9 @@
 //! - `object`: the Durable Object: a doorway; requests become events (`body` reads what they carry), replies become
 //!   responses (`respond`);
 //! - `desk`: collects events, takes the machine's turns, makes them durable, carries the effects out;
-//! - `inbox`: what waits on the desk; `connections`: who watches; `session`: sockets that speak our own protocol;
+//! - `inference`: the consumer inside the object, which works the queue off; `outside`: what it calls;
+//! - `inbox`: what waits on the desk, and `patience`: how long; `connections`: who watches; `session`: sockets that speak
+//!   our own protocol;
 //! - `attachment`: what a socket remembers while the object sleeps;
 //! - `faults`: faults and measurements for tests, in deployments that allow them;
 //! - `rows`, `storage`, `alarm`, `sockets`, `departure`: what the platform offers an object, as safe Rust with errors as
@@ -25,7 +27,10 @@ mod desk;
 mod faults;
 mod head;
 mod inbox;
+mod inference;
 mod object;
+mod outside;
+mod patience;
 mod respond;
 mod rows;
 mod service;

@@ -90,7 +90,7 @@ fn route(head: &Head<'_>, url: &str, bindings: &Bindings) -> Result<Route, Answe
     if carried.is_some() {
         cors::may_connect(&bindings.origins, header("Origin").as_deref(), address::authority(url))?;
     }
-    Ok(Route::Queue(Address::parse(head.path)?.queue_name()))
+    Ok(Route::Queue(Address::of_client(head.method, head.path)?.queue_name()))
 }
 
 /// A header that a watch carries as [`handshake`] describes. Other requests are not looked at: each look costs a call.

@@ -58,7 +58,13 @@ impl World {
     }
 
     pub fn put(&mut self, count: usize, data: &Bytes) {
-        let entry = || NewEntry { lane: Lane(0), tags: Tags::new(), data: data.clone(), random: self.now_ms.into() };
+        let entry = || NewEntry {
+            lane: Lane(0),
+            tags: Tags::new(),
+            data: data.clone(),
+            random: self.now_ms.into(),
+            once: None,
+        };
         let entries = (0..count).map(|_| entry()).collect();
         self.turn(Event::Put(Ticket(1), entries));
     }
@@ -71,6 +77,7 @@ impl World {
             auto_commit,
             index_only: false,
             filter: Filter::default(),
+            local: false,
         };
         self.turn(Event::Attach(Ticket(1), WatcherId(1), watch));
     }

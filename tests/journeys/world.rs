@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use edgequeue::queue::config::Settings;
 use edgequeue::queue::entry::{Filter, Frame, Index, Lane, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
-use edgequeue::queue::event::{ConsumerId, Event, Get, NewEntry, Start, Ticket, Watch, WatcherId};
-use edgequeue::queue::stats::{ConsumerStats, GroupStats, Stats};
-use edgequeue::queue::step::{CloseReason, Delivery};
+use edgequeue::queue::event::{ConsumerId, Event, Get, NewEntry, Once, Start, Ticket, Watch, WatcherId};
+use edgequeue::queue::stats::{ConsumerStats, GroupStats, Standing, Stats, Whereabouts};
+use edgequeue::queue::step::{CloseReason, Delivery, Receipt};
 use edgequeue::queue::store::Side;
 use edgequeue::queue::watcher::Remembered;
 use edgequeue::queue::{Effect, Queue, Reply, request_id};
@@ -29,17 +29,19 @@ pub struct World {
     connections: BTreeMap<WatcherId, Connection>,
     /// Gets that wait, by ticket.
     gets: BTreeMap<Ticket, String>,
-    /// Bodies by side and index, as put by the script.
-    bodies: BTreeMap<(Side, Index), Bytes>,
+    /// Bodies and request ids by side and index, as put by the script.
+    bodies: BTreeMap<(Side, Index), (Bytes, String)>,
     alarm_ms: Option<u64>,
     numbers: u64,
 }
 
-/// A socket, or an endless body.
+/// A socket, an endless body, or a watcher inside the process.
 struct Connection {
     name: String,
     side: Side,
     is_socket: bool,
+    /// How a watcher inside the process watches.
+    local: Option<Watch>,
     attachment: Option<(Side, Remembered)>,
 }
 
@@ -49,7 +51,7 @@ struct Asked {
     /// Name of a get, should it wait.
     get: Option<String>,
     /// A watch.
-    watch: Option<(WatcherId, String, bool)>,
+    watch: Option<(WatcherId, String, bool, Option<Watch>)>,
     bodies: Vec<Bytes>,
     /// What to tell of the state.
     about: About,
@@ -60,6 +62,7 @@ enum About {
     Queue,
     Consumers,
     Groups,
+    Numbers,
 }
 
 /// What a line says.
@@ -83,9 +86,17 @@ impl World {
         }
     }
 
-    /// A request that waits keeps the queue in memory, and so does an endless body.
+    /// A request that waits keeps the queue in memory, and so does an endless body, or work inside the process.
     pub fn can_sleep(&self) -> bool {
-        self.gets.is_empty() && self.connections.values().all(|connection| connection.is_socket)
+        let works = |id: &WatcherId| {
+            let kept = self.awake.as_ref().and_then(|(queue, _)| queue.attachment(*id));
+            kept.is_some_and(|(_, remembered)| !remembered.leases.is_empty())
+        };
+        let idle = |(id, connection): (&WatcherId, &Connection)| match connection.local {
+            Some(_) => !works(id),
+            None => connection.is_socket,
+        };
+        self.gets.is_empty() && self.connections.iter().all(idle)
     }
 
     pub fn sleep(&mut self) {
@@ -109,7 +120,9 @@ impl World {
             "sleep" => {
                 words.end()?;
                 if !self.can_sleep() {
-                    return Err("the queue cannot sleep while a get waits or a body is open".into());
+                    return Err(
+                        "the queue cannot sleep while a get waits, a body is open or work is done inside".into()
+                    );
                 }
                 self.sleep();
                 Ok(Vec::new())
@@ -117,13 +130,13 @@ impl World {
             "crash" => {
                 words.end()?;
                 self.awake = None;
-                self.connections.clear();
+                self.connections.retain(|_, connection| connection.local.is_some());
                 Ok(self.drop_gets())
             }
             "unflushed" => {
                 let (verb, rest) = rest.split_once(' ').unwrap_or((rest, ""));
                 self.wake()?;
-                if let Line::Event(event, _) = self.line(verb, Words(rest.split_whitespace().collect()))? {
+                if let Line::Event(event, _) = self.line(side, verb, Words(rest.split_whitespace().collect()))? {
                     self.turn(side, event)?;
                 }
                 self.awake = None;
@@ -131,7 +144,7 @@ impl World {
             }
             _ => {
                 let mut effects = self.wake()?;
-                match self.line(verb, words)? {
+                match self.line(side, verb, words)? {
                     Line::Refused(answer) => Ok(vec![format!("refused {}", answer.status)]),
                     Line::Event(event, asked) => {
                         effects.extend(self.turn(side, event)?);
@@ -172,12 +185,22 @@ impl World {
             let mut store = SegmentStore::open(self.rows.clone()).map_err(|error| error.to_string())?;
             let mut queue = Queue::open(Settings::standard(), &mut store).map_err(|error| error.to_string())?;
             // Endless bodies end with the memory.
-            self.connections.retain(|_, connection| connection.is_socket);
+            self.connections.retain(|_, connection| connection.is_socket || connection.local.is_some());
             for (id, connection) in &self.connections {
                 let Some((side, remembered)) = connection.attachment.clone() else { continue };
                 queue
                     .turn(self.now_ms, side, Event::Resume(*id, remembered), &mut store, &mut effects)
                     .map_err(|error| error.to_string())?;
+            }
+            // Whoever works inside the process attaches again before anything else happens.
+            for (id, connection) in &self.connections {
+                let Some(watch) = connection.local.clone() else { continue };
+                let mut came = Vec::new();
+                queue
+                    .turn(self.now_ms, connection.side, Event::Attach(Ticket(0), *id, watch), &mut store, &mut came)
+                    .map_err(|error| error.to_string())?;
+                came.retain(|effect| *effect != Effect::Reply(Ticket(0), Reply::Attached));
+                effects.extend(came);
             }
             self.awake = Some((queue, store));
         }
@@ -237,12 +260,15 @@ impl World {
             Effect::Reply(ticket, reply) => {
                 let asked = asked.as_ref().filter(|asked| asked.ticket == ticket);
                 told.answered |= asked.is_some();
-                if let (Reply::Attached, Some((id, name, is_socket))) = (&reply, asked.and_then(|a| a.watch.clone())) {
-                    self.connections.insert(id, Connection { name, side, is_socket, attachment: None });
+                if let (Reply::Attached, Some((id, name, is_socket, local))) =
+                    (&reply, asked.and_then(|a| a.watch.clone()))
+                {
+                    self.connections.insert(id, Connection { name, side, is_socket, local, attachment: None });
                 }
                 if let (Reply::Put(receipts), Some(asked)) = (&reply, asked) {
-                    let indexes = receipts.iter().map(|receipt| (side, receipt.index));
-                    self.bodies.extend(indexes.zip(asked.bodies.iter().cloned()));
+                    for (receipt, body) in receipts.iter().zip(&asked.bodies).filter(|(receipt, _)| !receipt.repeated) {
+                        self.bodies.insert((side, receipt.index), (body.clone(), receipt.request_id.clone()));
+                    }
                 }
                 let about = asked.map_or(About::Queue, |asked| asked.about);
                 let name = self.gets.remove(&ticket).map(|name| name + " ").unwrap_or_default();
@@ -269,7 +295,13 @@ impl World {
             Effect::Remember(id) => {
                 let kept = self.awake.as_ref().and_then(|(queue, _)| queue.attachment(id));
                 if let (Some(connection), Some(kept)) = (self.connections.get_mut(&id), kept) {
-                    connection.attachment = Some(kept);
+                    connection.attachment = Some(kept).filter(|_| connection.local.is_none());
+                }
+            }
+            Effect::Revoke(id, index) => {
+                // Only who works inside the process can stop.
+                if let Some(connection) = self.connections.get(&id).filter(|connection| connection.local.is_some()) {
+                    told.say(format!("revoke {} {}", connection.name, index.0));
                 }
             }
             Effect::Again => {}
@@ -279,7 +311,12 @@ impl World {
     fn reply(&self, side: Side, reply: Reply, about: About) -> Vec<String> {
         let text = match reply {
             Reply::Put(receipts) => {
-                format!("put {}", spaced(receipts.iter().map(|receipt| receipt.index.0.to_string())))
+                let shown = |Receipt { index, repeated, .. }: &Receipt| match (repeated, index.0) {
+                    (false, index) => index.to_string(),
+                    (true, 0) => "again".into(),
+                    (true, index) => format!("again:{index}"),
+                };
+                format!("put {}", spaced(receipts.iter().map(shown)))
             }
             Reply::Entries(entries) if entries.is_empty() => "got none".into(),
             Reply::Entries(entries) => format!("got {}", spaced(entries.iter().map(|entry| self.entry(side, entry)))),
@@ -293,10 +330,34 @@ impl World {
                     false => format!("{group}.{user}, {} before it", position.ahead),
                 }
             }
+            Reply::Found(found) => return found.map_or(vec!["unknown".into()], |found| self.whereabouts(&found)),
+            Reply::Cancelled(index) => index.map_or("unknown".into(), |index| format!("cancelled {}", index.0)),
             Reply::Refused(refusal) => format!("refused {}", status::refused(&refusal).status),
             Reply::Stats(stats) => return state(&stats, about),
         };
         vec![text]
+    }
+
+    /// Where an entry stands: for a group that begins now, then for each one that needs it.
+    fn whereabouts(&self, found: &Whereabouts) -> Vec<String> {
+        let group = |(name, standing): &(String, Standing)| match standing {
+            Standing::Running { consumer, attempt, since_ms } => {
+                let since = duration::print(self.now_ms - since_ms);
+                format!("{name}: attempt {attempt} at {}.{} for {since}", consumer.group, consumer.user)
+            }
+            Standing::Queued { ahead, attempts, not_before_ms, code, reason } => {
+                let mut text = format!("{name}: {ahead} before it, {attempts} failed");
+                for (what, told) in [("code", code), ("reason", reason)].iter().filter(|(_, told)| !told.is_empty()) {
+                    text += &format!(", {what} {told}");
+                }
+                if *not_before_ms > 0 {
+                    text += &format!(", not before {}", duration::print(not_before_ms - self.now_ms));
+                }
+                text
+            }
+        };
+        let first = format!("found {}, {} before it", found.index.0, found.ahead);
+        std::iter::once(first).chain(found.groups.iter().map(group)).collect()
     }
 
     /// An entry as it arrives.
@@ -305,7 +366,7 @@ impl World {
         let mut text = frame.index.to_string();
         if delivery.index_only {
             text += if frame.data.is_empty() { " head" } else { " not only a head" };
-        } else if self.bodies.get(&(side, Index(frame.index))) != Some(&frame.data) {
+        } else if self.bodies.get(&(side, Index(frame.index))).map(|(body, _)| body) != Some(&frame.data) {
             text += &format!("={}", String::from_utf8_lossy(&frame.data));
         }
         let made_here = |key: &str, value: &str| key == TAG_REQUEST_ID && request_id::index(value).is_some();
@@ -321,24 +382,41 @@ impl World {
         text
     }
 
+    /// A request id as a line names it: as it was given, or as that of an entry: `#3`. At the rear, `#3` may be the entry
+    /// of the queue itself that died.
+    fn request_id(&self, side: Side, word: &str) -> Result<String, String> {
+        let Some(index) = word.strip_prefix('#') else { return Ok(word.into()) };
+        let index = number(index)?;
+        let index_of = |side| (side, Index(index));
+        let known = self.bodies.get(&index_of(side)).or_else(|| self.bodies.get(&index_of(Side::Main)));
+        known.map(|(_, request_id)| request_id.clone()).ok_or(format!("there was no entry {index}"))
+    }
+
     /// A line as an event.
-    fn line(&mut self, verb: &str, mut words: Words<'_>) -> Result<Line, String> {
+    fn line(&mut self, side: Side, verb: &str, mut words: Words<'_>) -> Result<Line, String> {
         self.numbers += 1;
         let ticket = Ticket(self.numbers);
         let mut asked = Asked { ticket, get: None, watch: None, bodies: Vec::new(), about: About::Queue };
         let event = match verb {
             "put" => {
                 let (mut lane, mut tags) = (Lane(0), Tags::new());
+                let (mut once, mut sources, mut settled_below) = (None, Vec::new(), Index(0));
                 while let Some(word) = words.next() {
                     match (word, word.split_once('=')) {
                         ("priority", _) => lane = Lane(words.number()? as i64),
+                        ("once", _) => once = Some(Once::RequestId),
+                        ("of", _) => sources = words.word()?.split(',').map(number).collect::<Result<_, _>>()?,
+                        ("settled", _) => settled_below = words.index()?,
                         (_, Some((key, value))) => drop(tags.insert(key.into(), value.into())),
                         _ => asked.bodies.push(body(word)?),
                     }
                 }
                 let random = u128::from(self.numbers) << 80;
-                let entry = |data| NewEntry { lane, tags: tags.clone(), data, random };
-                Event::Put(ticket, asked.bodies.iter().cloned().map(entry).collect())
+                let entry = |(at, data): (usize, Bytes)| {
+                    let source = sources.get(at).map(|index| Once::Source { index: Index(*index), settled_below });
+                    NewEntry { lane, tags: tags.clone(), data, random, once: source.or(once) }
+                };
+                Event::Put(ticket, asked.bodies.iter().cloned().enumerate().map(entry).collect())
             }
             "get" => {
                 let mut get =
@@ -374,6 +452,7 @@ impl World {
                     auto_commit: false,
                     index_only: false,
                     filter: Filter::default(),
+                    local: false,
                 };
                 while let Some(word) = words.next() {
                     match word {
@@ -382,13 +461,14 @@ impl World {
                         "newest" => watch.start = Start::Newest,
                         "auto" => watch.auto_commit = true,
                         "heads" => watch.index_only = true,
+                        "local" => (watch.local, is_socket) = (true, false),
                         "over" if words.next() == Some("http") => is_socket = false,
                         "as" => name = words.word()?.into(),
                         word => tag(word, &mut watch.filter)?,
                     }
                 }
                 let id = WatcherId(self.numbers);
-                asked.watch = Some((id, name, is_socket));
+                asked.watch = Some((id, name, is_socket, Some(watch.clone()).filter(|watch| watch.local)));
                 Event::Attach(ticket, id, watch)
             }
             "lose" => {
@@ -408,12 +488,13 @@ impl World {
                 let mut form = String::new();
                 while let Some(word) = words.next() {
                     match word {
+                        "delay" => form += &format!("_delay_={}&", words.word()?),
                         "code" => form += &format!("_code_={}&", words.word()?),
                         "reason" => form += &format!("_reason_={}&", std::mem::take(&mut words.0).join("+")),
                         word => indexes.push(Index(number(word)?)),
                     }
                 }
-                match rejection::parse(form.trim_end_matches('&').as_bytes()) {
+                match rejection::parse(form.trim_end_matches('&').as_bytes(), None) {
                     Ok(rejection) => Event::Reject(ticket, consumer, indexes, rejection),
                     Err(answer) => return Ok(Line::Refused(answer)),
                 }
@@ -428,10 +509,11 @@ impl World {
                 }
                 Err(answer) => return Ok(Line::Refused(answer)),
             },
-            "queue" | "consumers" | "groups" => {
+            "queue" | "consumers" | "groups" | "numbers" => {
                 asked.about = match verb {
                     "consumers" => About::Consumers,
                     "groups" => About::Groups,
+                    "numbers" => About::Numbers,
                     _ => About::Queue,
                 };
                 Event::Stats(ticket)
@@ -446,6 +528,8 @@ impl World {
                 }
                 Event::Count(ticket, lane, filter)
             }
+            "find" => Event::Find(ticket, self.request_id(side, words.word()?)?),
+            "cancel" => Event::Cancel(ticket, self.request_id(side, words.word()?)?),
             "search" => Event::Search(ticket, words.consumer()?, words.index()?),
             _ => return Err(format!("`{verb}` is nothing that happens")),
         };
@@ -469,7 +553,13 @@ fn state(stats: &Stats, about: About) -> Vec<String> {
         let GroupStats { id, pending, delivered, consumers, .. } = group;
         format!("{id}: {pending} out, {delivered} done, {consumers} known")
     };
+    let numbers = || {
+        let Stats { waiting, in_flight, done, failed, .. } = stats;
+        let oldest = duration::print(stats.oldest_ms);
+        vec![format!("{waiting} waiting, {in_flight} out, {done} done, {failed} failed, oldest {oldest}")]
+    };
     let lines: Vec<String> = match about {
+        About::Numbers => numbers(),
         About::Consumers => stats.consumers.iter().map(consumer).collect(),
         About::Groups => stats.groups.iter().map(group).collect(),
         About::Queue => {

@@ -58,6 +58,7 @@ pub enum Op {
         what: Choice,
         code: &'static str,
         reason: &'static str,
+        delay_ms: u64,
     },
     Remove {
         side: Side,
@@ -83,6 +84,16 @@ pub enum Op {
     Search {
         who: Who,
         at: Place,
+    },
+    /// Where a request stands.
+    Find {
+        side: Side,
+        behind: u64,
+    },
+    /// A request is cancelled.
+    Cancel {
+        side: Side,
+        behind: u64,
     },
     /// The clock moves, possibly backward.
     Pass {
@@ -126,6 +137,8 @@ pub struct Modes {
     pub index_only: bool,
     /// An endless HTTP answer: it does not survive an eviction.
     pub endless: bool,
+    /// Inside the process: it attaches again whenever the queue was opened.
+    pub local: bool,
 }
 
 /// An entry to be put.
@@ -136,6 +149,17 @@ pub struct Item {
     pub bytes: u32,
     /// Whether the client chooses the request id.
     pub named: bool,
+    pub once: Option<ItemOnce>,
+}
+
+/// How an entry is put once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ItemOnce {
+    /// Under one of few request ids.
+    Request(u8),
+    /// As what came of the entry so far behind the newest one of another queue, which has settled what is still further
+    /// behind.
+    Outcome { behind: u64, settled_behind: u64 },
 }
 
 /// What a read looks for.

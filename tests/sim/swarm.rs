@@ -2,14 +2,14 @@
 //! out, so that the others meet in ways an even mixture never reaches.
 
 use super::random::Random;
-use super::script::{Choice, Item, Modes, Op, Place, Script, Want, Who};
+use super::script::{Choice, Item, ItemOnce, Modes, Op, Place, Script, Want, Who};
 use edgequeue::queue::config::{DeadPolicy, Settings};
 use edgequeue::queue::event::CODE_SHUTDOWN;
 use edgequeue::queue::limits;
 use edgequeue::queue::store::Side;
 
 /// Kinds of steps, with how often they happen when a seed does not say otherwise.
-const KINDS: [(Kind, u64); 25] = [
+const KINDS: [(Kind, u64); 27] = [
     (Kind::Put, 30),
     (Kind::Get, 8),
     (Kind::Abandon, 2),
@@ -25,6 +25,8 @@ const KINDS: [(Kind, u64); 25] = [
     (Kind::Stats, 4),
     (Kind::Count, 2),
     (Kind::Search, 4),
+    (Kind::Find, 4),
+    (Kind::Cancel, 3),
     (Kind::Pass, 10),
     (Kind::Tick, 4),
     (Kind::Wake, 6),
@@ -54,6 +56,8 @@ enum Kind {
     Stats,
     Count,
     Search,
+    Find,
+    Cancel,
     Pass,
     Tick,
     Wake,
@@ -80,6 +84,10 @@ struct Swarm {
     rear: u64,
     auto_commit: u64,
     newest: u64,
+    /// Of a hundred entries so many are put once, and of a hundred connections so many are inside the process.
+    once: u64,
+    local: u64,
+    delays: [u64; 4],
 }
 
 /// The script of a seed.
@@ -105,6 +113,9 @@ pub fn script(seed: u64) -> Script {
         rear: random.pick(&[0, 5, 30]),
         auto_commit: random.pick(&[0, 0, 10, 50]),
         newest: random.pick(&[0, 10, 40]),
+        once: random.pick(&[0, 0, 30, 90]),
+        local: random.pick(&[0, 0, 20, 60]),
+        delays: random.pick(&[[0; 4], [0, 0, 700, 5_000], [0, 700, 5_000, 60_000]]),
         random,
     };
     let length = swarm.random.pick(&[30, 100, 300]);
@@ -164,6 +175,7 @@ fn settings(random: &mut Random) -> Settings {
         max_idle_ms: random.pick(&[0, 0, 2_000]),
         retention_ms: random.pick(&[0, 0, 0, 8_000]),
         max_silence_ms: random.pick(&[0, 0, 5_000, limits::SILENCE_MS_DEFAULT]),
+        ..Settings::standard()
     }
 }
 
@@ -189,6 +201,8 @@ impl Swarm {
                 Op::Count { side: self.side(), lane, want: self.want() }
             }
             Kind::Search => Op::Search { who: self.who(), at: self.place() },
+            Kind::Find => Op::Find { side: self.side(), behind: self.random.below(10) },
+            Kind::Cancel => Op::Cancel { side: self.side(), behind: self.random.below(10) },
             Kind::Pass => Op::Pass { ms: self.ms() },
             Kind::Tick => Op::Tick,
             Kind::Wake => Op::Wake { late_ms: self.random.pick(&[0, 0, 0, 1, 700]) },
@@ -211,6 +225,7 @@ impl Swarm {
                 color: 0,
                 bytes: 10,
                 named: false,
+                once: None,
             });
             return Op::Put { side: self.side(), items: items.collect() };
         }
@@ -220,9 +235,23 @@ impl Swarm {
             color: self.random.below(self.colors) as u8,
             bytes: self.random.between(0, self.body) as u32,
             named: self.random.percent(20),
+            once: self.once(),
         });
         let items = items.collect();
         Op::Put { side: self.side(), items }
+    }
+
+    fn once(&mut self) -> Option<ItemOnce> {
+        if !self.random.percent(self.once) {
+            return None;
+        }
+        Some(match self.random.percent(50) {
+            true => ItemOnce::Request(self.random.below(6) as u8),
+            false => ItemOnce::Outcome {
+                behind: self.random.below(12),
+                settled_behind: self.random.pick(&[u64::MAX, u64::MAX, 6, 12, 20]),
+            },
+        })
     }
 
     fn get(&mut self) -> Op {
@@ -239,11 +268,12 @@ impl Swarm {
     fn attach(&mut self) -> Op {
         let who = self.who();
         // A filter belongs to its group; a consumer that asks for another one is refused.
+        let local = self.random.percent(self.local);
         let group_color =
             if who.group.is_multiple_of(2) { None } else { Some((u64::from(who.group) % self.colors) as u8) };
         Op::Attach {
             who,
-            start: if self.random.percent(self.newest) {
+            start: if self.random.percent(self.newest) && !local {
                 Place::Newest
             } else {
                 self.random.pick(&[Place::Zero, Place::Zero, Place::Behind(3)])
@@ -252,7 +282,8 @@ impl Swarm {
             modes: Modes {
                 auto_commit: self.random.percent(self.auto_commit),
                 index_only: self.random.percent(20),
-                endless: self.random.percent(10),
+                endless: !local && self.random.percent(10),
+                local,
             },
             color: if self.random.percent(3) { Some(0) } else { group_color },
         }
@@ -265,7 +296,8 @@ impl Swarm {
     fn reject(&mut self) -> Op {
         let code = self.random.pick(&["", "OOM", "500", "BadRequest", CODE_SHUTDOWN]);
         let reason = self.random.pick(&["", "no", "later"]);
-        Op::Reject { who: self.who(), what: self.choice(), code, reason }
+        let delay_ms = self.random.pick(&self.delays.clone());
+        Op::Reject { who: self.who(), what: self.choice(), code, reason, delay_ms }
     }
 
     fn who(&mut self) -> Who {

@@ -5,10 +5,10 @@
 
 use super::disk::{Disk, listing};
 use super::oracle::{Attachment, Known, Oracle, Turn};
-use super::script::{Choice, Item, Op, Place, Script, Want, Who};
+use super::script::{Choice, Item, ItemOnce, Op, Place, Script, Want, Who};
 use super::transcript::Transcript;
 use edgequeue::queue::entry::{Entry, Filter, Index, Lane, TAG_REQUEST_ID, Tags};
-use edgequeue::queue::event::{ConsumerId, Event, Get, NewEntry, Rejection, Start, Ticket, Watch, WatcherId};
+use edgequeue::queue::event::{ConsumerId, Event, Get, NewEntry, Once, Rejection, Start, Ticket, Watch, WatcherId};
 use edgequeue::queue::refusal::StoreError;
 use edgequeue::queue::step::{Effect, Reply};
 use edgequeue::queue::store::{Side, Store, Stores, Totals};
@@ -42,6 +42,8 @@ pub struct World<D: Disk> {
     clients: BTreeMap<Who, Client>,
     waiting: BTreeMap<Ticket, Side>,
     numbers: u64,
+    /// Newest entry of the other queue whose outcomes are put here, for each side.
+    sources: BTreeMap<Side, u64>,
     pub turns: u64,
     pub transcript: Transcript,
 }
@@ -92,6 +94,7 @@ impl<D: Disk> World<D> {
             clients: BTreeMap::new(),
             waiting: BTreeMap::new(),
             numbers: 0,
+            sources: BTreeMap::new(),
             turns: 0,
             transcript: Transcript::default(),
         })
@@ -119,7 +122,7 @@ impl<D: Disk> World<D> {
             }
             Op::Crash => {
                 self.batch.clear();
-                self.sockets.clear();
+                self.sockets.retain(|_, socket| socket.watch.local);
                 self.reopen(script, false)?;
             }
             Op::Wake { late_ms } => {
@@ -143,7 +146,7 @@ impl<D: Disk> World<D> {
         let ticket = Ticket(self.number());
         let event = match op {
             Op::Put { side, items } => {
-                (*side, Event::Put(ticket, items.iter().map(|item| self.new_entry(item)).collect()))
+                (*side, Event::Put(ticket, items.iter().map(|item| self.new_entry(*side, item)).collect()))
             }
             Op::Get { side, start, want, count, remove, wait_ms } => {
                 self.waiting.insert(ticket, *side);
@@ -165,6 +168,7 @@ impl<D: Disk> World<D> {
                     auto_commit: modes.auto_commit,
                     index_only: modes.index_only,
                     filter: filter(*color),
+                    local: modes.local,
                 };
                 let (state, endless) = (State::Asking, modes.endless);
                 self.sockets.insert(id, Socket { who: *who, state, endless, watch: watch.clone(), memory: None });
@@ -198,8 +202,8 @@ impl<D: Disk> World<D> {
             Op::Commit { who, what } => {
                 (who.side, Event::Commit(ticket, consumer(*who), self.choose(*who, *what, true)))
             }
-            Op::Reject { who, what, code, reason } => {
-                let rejection = Rejection { code: (*code).into(), reason: (*reason).into() };
+            Op::Reject { who, what, code, reason, delay_ms } => {
+                let rejection = Rejection { code: (*code).into(), reason: (*reason).into(), delay_ms: *delay_ms };
                 (who.side, Event::Reject(ticket, consumer(*who), self.choose(*who, *what, false), rejection))
             }
             Op::Remove { side, what } => {
@@ -214,6 +218,8 @@ impl<D: Disk> World<D> {
             Op::Search { who, at } => {
                 (who.side, Event::Search(ticket, consumer(*who), Index(self.place(who.side, *at))))
             }
+            Op::Find { side, behind } => (*side, Event::Find(ticket, self.request_id(*side, *behind))),
+            Op::Cancel { side, behind } => (*side, Event::Cancel(ticket, self.request_id(*side, *behind))),
             Op::Tick => (Side::Main, Event::Tick),
             Op::Pass { .. }
             | Op::Hold { .. }
@@ -240,10 +246,14 @@ impl<D: Disk> World<D> {
             Want::Color(color) => return filter(Some(color)),
             Want::Request(behind) => behind,
         };
+        Filter(Tags::from([(TAG_REQUEST_ID.to_string(), self.request_id(side, behind))]))
+    }
+
+    /// The request id of the entry so far behind the next one.
+    fn request_id(&self, side: Side, behind: u64) -> String {
         let model = self.oracle.side(side);
         let held = model.entries.get(&model.next.saturating_sub(behind));
-        let id = held.and_then(|held| held.tags.get(TAG_REQUEST_ID)).map_or("nobody's", String::as_str);
-        Filter(Tags::from([(TAG_REQUEST_ID.to_string(), id.to_string())]))
+        held.and_then(|held| held.tags.get(TAG_REQUEST_ID)).map_or("nobody's", String::as_str).into()
     }
 
     fn number(&mut self) -> u64 {
@@ -251,7 +261,7 @@ impl<D: Disk> World<D> {
         self.numbers
     }
 
-    fn new_entry(&mut self, item: &Item) -> NewEntry {
+    fn new_entry(&mut self, side: Side, item: &Item) -> NewEntry {
         let serial = self.number();
         // Bodies differ, so that an entry that moves to the rear can be told from others.
         let mut data = format!("body {serial} ").into_bytes();
@@ -260,8 +270,20 @@ impl<D: Disk> World<D> {
         if item.named {
             tags.insert("requestId".into(), format!("request-{serial}"));
         }
+        let once = item.once.map(|once| match once {
+            ItemOnce::Request(id) => {
+                tags.insert(TAG_REQUEST_ID.into(), format!("once-{id}"));
+                Once::RequestId
+            }
+            ItemOnce::Outcome { behind, settled_behind } => {
+                let newest = self.sources.entry(side).or_insert(20);
+                *newest += 1;
+                let index = |behind| Index(newest.saturating_sub(behind));
+                Once::Source { index: index(behind), settled_below: index(settled_behind) }
+            }
+        });
         let random = u128::from(serial).wrapping_mul(0x2545_f491_4f6c_dd1d_2545_f491_4f6c_dd1d);
-        NewEntry { lane: Lane(item.lane), tags, data: data.into(), random }
+        NewEntry { lane: Lane(item.lane), tags, data: data.into(), random, once }
     }
 
     fn place(&self, side: Side, place: Place) -> u64 {
@@ -521,11 +543,33 @@ impl<D: Disk> World<D> {
                 }
             }
             Effect::Again => self.again = true,
+            Effect::Revoke(..) => {}
         }
     }
 
     /// Drops the machine and the store, opens both again and resumes the connections that are left.
     fn reopen(&mut self, script: &Script, backward: bool) -> Result<(), String> {
+        let local = |socket: &Socket| socket.watch.local && socket.state == State::Open;
+        let locals: Vec<(Who, Watch)> = self
+            .sockets
+            .values()
+            .filter(|socket| local(socket))
+            .map(|socket| (socket.who, socket.watch.clone()))
+            .collect();
+        self.open_again(script, backward)?;
+        for (who, watch) in locals {
+            // What works inside the process attaches before anything else happens.
+            let (ticket, id) = (Ticket(self.number()), WatcherId(self.number()));
+            let (state, endless) = (State::Asking, false);
+            self.sockets.insert(id, Socket { who, state, endless, watch: watch.clone(), memory: None });
+            if !self.take_turn(who.side, Event::Attach(ticket, id, watch), script)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn open_again(&mut self, script: &Script, backward: bool) -> Result<(), String> {
         for attempt in 0.. {
             match self.try_reopen(script, backward)? {
                 true => return Ok(()),
@@ -542,7 +586,7 @@ impl<D: Disk> World<D> {
         self.again = false;
         self.now = 0;
         self.waiting.clear();
-        self.sockets.retain(|_, socket| socket.state != State::Asking && !socket.endless);
+        self.sockets.retain(|_, socket| socket.state != State::Asking && !socket.endless && !socket.watch.local);
         self.transcript.note(|| format!("    {} opened again", self.clock));
         let hits = self.disk.faults().hits();
         let opened = self.disk.open().and_then(|mut stores| {

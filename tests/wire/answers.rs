@@ -22,7 +22,7 @@ fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
 
 #[test]
 fn put() {
-    let receipt = |request_id: &str| Receipt { index: Index(1033), request_id: request_id.into() };
+    let receipt = |request_id: &str| Receipt { index: Index(1033), request_id: request_id.into(), repeated: false };
     let one = answer(&Form::Plain, Reply::Put(vec![receipt("a-b")]));
     assert_eq!(parts(&one), (200, TEXT, "1033".as_bytes()));
     assert_eq!(header(&one, "X-Eas-Queueservice-Request-Id"), Some("a-b"));
@@ -67,7 +67,7 @@ fn entries() {
 fn raw_content_types() {
     let content_type = |tags: Tags, data: &'static [u8]| {
         let entry = Entry::encode(Index(1), Lane(0), 0, tags, data.into());
-        let delivery = Delivery { entry, gained: Tags::new(), index_only: false };
+        let delivery = Delivery { entry, gained: Tags::new(), index_only: false, attempt: 0 };
         answer(&Form::Entries(Encoding::Raw), Reply::Entries(vec![delivery])).content_type.unwrap().to_string()
     };
     let text = TEXT.unwrap();

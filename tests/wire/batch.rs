@@ -32,7 +32,10 @@ fn json() {
     assert_eq!(bodies(&entries), ["hi", "hi", ""]);
     let stamp = NOW_MS.to_string();
     let expected = |all| tags([("all", all), ("ts@source", &stamp), ("Path", "/sub")]);
-    assert_eq!(entries[0], NewEntry { lane: Lane(-5), tags: expected("mine"), data: "hi".into(), random: 9 });
+    assert_eq!(
+        entries[0],
+        NewEntry { lane: Lane(-5), tags: expected("mine"), data: "hi".into(), random: 9, once: None }
+    );
     assert_eq!((entries[1].lane, &entries[1].tags), (Lane(3), &expected("1")));
 }
 
@@ -47,7 +50,8 @@ fn lines() {
 
 #[test]
 fn what_was_read_can_be_put_again() {
-    let entry = |priority| PutEntry { tags: tags([("a", "b"), ("requestId", "")]), data: "x".into(), priority };
+    let entry =
+        |priority| PutEntry { tags: tags([("a", "b"), ("requestId", "")]), data: "x".into(), priority, once: None };
     let list = frame::list(&[entry(None).encode().into(), entry(Some(i64::MIN)).encode().into()]);
     let entries = read("application/vnd.google.protobuf", &list).unwrap();
     assert_eq!(entries.iter().map(|entry| entry.lane).collect::<Vec<_>>(), [Lane(3), Lane(i64::MIN)]);
@@ -56,7 +60,7 @@ fn what_was_read_can_be_put_again() {
 
 #[test]
 fn receipts() {
-    let receipt = |index, id: &str| Receipt { index: Index(index), request_id: id.into() };
+    let receipt = |index, id: &str| Receipt { index: Index(index), request_id: id.into(), repeated: false };
     let reply = || Reply::Put(vec![receipt(1, "a\"b"), receipt(2, "c")]);
     let json = answer(&Form::Batch(Encoding::Json), reply());
     assert_eq!(json.body, "{\"indexes\":[1,2],\"requestIds\":[\"a\\\"b\",\"c\"]}\n");

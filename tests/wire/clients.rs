@@ -23,7 +23,7 @@ fn indexes(numbers: &[u64]) -> Vec<Index> {
 }
 
 fn put(lane: i64, tags: Tags) -> Operation {
-    Operation::Put { lane: Lane(lane), tags }
+    Operation::Put { lane: Lane(lane), tags, once: false }
 }
 
 /// `curl` lines of "Access the queue service"; curl adds `Accept: */*` and, with `-d`, a content type.
@@ -92,6 +92,7 @@ fn python() {
         auto_commit: true,
         index_only: false,
         filter: Filter(tags([("k", "v")])),
+        local: false,
     };
     for (line, expected) in [
         (
@@ -156,6 +157,7 @@ fn go() {
             auto_commit: false,
             index_only: true,
             filter: Filter::default(),
+            local: false,
         },
         transport,
     };
@@ -189,7 +191,7 @@ fn go() {
             format!(
                 "PUT /sink?_indexes_=1%2C2&_negative_=true\nContent-Type: application/x-www-form-urlencoded\n{identity}"
             ),
-            Operation::Reject { indexes: indexes(&[1, 2]) },
+            Operation::Reject { indexes: indexes(&[1, 2]), delay_ms: None },
         ),
         (format!("POST /sink?_eos_=true\n{identity}"), Operation::End { force: false }),
         (format!("POST /sink?_eos_=true&_force_=true\n{identity}"), Operation::End { force: true }),

@@ -19,7 +19,7 @@ fn hex(text: &str) -> Vec<u8> {
 
 pub fn delivery() -> Delivery {
     let entry = Entry::encode(Index(5), Lane(0), 0, tags([("requestId", "abc")]), "hi".into());
-    Delivery { entry, gained: tags([]), index_only: false }
+    Delivery { entry, gained: tags([]), index_only: false, attempt: 1 }
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn json() {
 #[test]
 fn gained_tags_override_stored_ones() {
     let entry = Entry::encode(Index(1), Lane(0), 0, tags([("lastCode", "400"), ("a", "1")]), "x".into());
-    let delivery = Delivery { entry, gained: tags([("lastCode", "500")]), index_only: false };
+    let delivery = Delivery { entry, gained: tags([("lastCode", "500")]), index_only: false, attempt: 1 };
     let decoded = frame::parse_list(&frame::list(&[delivery.frame()])).unwrap();
     assert_eq!(decoded, [frame::of(&delivery)]);
     assert_eq!(decoded[0].tags, tags([("lastCode", "500"), ("a", "1")]));
@@ -85,6 +85,11 @@ pub fn stats() -> Stats {
         last: Index(9),
         length: 4,
         bytes: 93,
+        waiting: 3,
+        in_flight: 1,
+        oldest_ms: 62_091,
+        done: 7,
+        failed: 2,
         waiting_gets: 2,
         settings: Settings { max_idle_ms: 60_000, ..Settings::standard() },
         consumers: vec![

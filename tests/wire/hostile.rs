@@ -41,7 +41,7 @@ fn check(call: &Call) {
             assert_ne!(*encoding, Encoding::Raw);
             assert!(batch.tags.len() <= limits::TAGS_MAX);
         }
-        Operation::Commit { indexes } | Operation::Reject { indexes } | Operation::Remove { indexes } => {
+        Operation::Commit { indexes } | Operation::Reject { indexes, .. } | Operation::Remove { indexes } => {
             assert!((1..=limits::INDEXES_MAX).contains(&indexes.len()));
         }
         _ => {}

@@ -198,7 +198,7 @@ fn identity() {
 #[test]
 fn put_priorities_and_tags() {
     let put = |line: &str| match send(line).expect(line).operation {
-        Operation::Put { lane, tags } => (lane, tags),
+        Operation::Put { lane, tags, .. } => (lane, tags),
         other => panic!("{line}: {other:?}"),
     };
     let lane = |line: &str| put(line).0;

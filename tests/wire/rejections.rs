@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use regex::Regex;
 
 fn error(body: &str) -> String {
-    let answer = rejection::parse(body.as_bytes()).expect_err(body);
+    let answer = rejection::parse(body.as_bytes(), None).expect_err(body);
     assert_eq!(answer.status, 400);
     String::from_utf8(answer.body.to_vec()).unwrap()
 }
@@ -29,7 +29,7 @@ fn codes() {
         "A\u{4e2d}B",
     ] {
         let body = format!("_code_={code}");
-        assert_eq!(rejection::parse(body.as_bytes()).unwrap().code, code, "{code}");
+        assert_eq!(rejection::parse(body.as_bytes(), None).unwrap().code, code, "{code}");
     }
     for code in [
         "bad", "5xx", "Aa.Bb.Cc", "A.", ".A", "A.b", "a.B", "5.0", "-5", "A-", "A1", "%0A", "A%0AB", "A..B", "A%0A",
@@ -41,22 +41,22 @@ fn codes() {
             "{code}"
         );
     }
-    assert!(rejection::parse(format!("_code_=A{}", "a".repeat(19)).as_bytes()).is_ok());
+    assert!(rejection::parse(format!("_code_=A{}", "a".repeat(19)).as_bytes(), None).is_ok());
     assert_eq!(error(&format!("_code_=A{}", "a".repeat(20))), "code can not have more than 20 characters");
     assert_eq!(error("_code_=123456789012345678901"), "code can not have more than 20 characters");
 }
 
 #[test]
 fn bodies() {
-    let both = Rejection { code: "OOM".into(), reason: "out of memory & more".into() };
-    assert_eq!(rejection::parse(b"_code_=OOM&_reason_=out+of+memory+%26+more"), Ok(both));
-    assert_eq!(rejection::parse(b""), Ok(Rejection::default()));
-    assert_eq!(rejection::parse(b"\r\n"), Ok(Rejection::default()));
-    assert_eq!(rejection::parse(b"_code_=&_reason_="), Ok(Rejection::default()));
+    let both = Rejection { code: "OOM".into(), reason: "out of memory & more".into(), delay_ms: 0 };
+    assert_eq!(rejection::parse(b"_code_=OOM&_reason_=out+of+memory+%26+more", None), Ok(both));
+    assert_eq!(rejection::parse(b"", None), Ok(Rejection::default()));
+    assert_eq!(rejection::parse(b"\r\n", None), Ok(Rejection::default()));
+    assert_eq!(rejection::parse(b"_code_=&_reason_=", None), Ok(Rejection::default()));
     assert!(error("code=OOM").contains("\"code\" is no field of a negative commit"));
     assert!(error("_reason_=%").contains("%25"));
-    assert!(rejection::parse(&[0xff]).is_err());
-    let long = rejection::parse(format!("_reason_=a{}", "\u{4e2d}".repeat(1000)).as_bytes()).unwrap().reason;
+    assert!(rejection::parse(&[0xff], None).is_err());
+    let long = rejection::parse(format!("_reason_=a{}", "\u{4e2d}".repeat(1000)).as_bytes(), None).unwrap().reason;
     assert_eq!(long.len(), 1 + 341 * 3);
 }
 
@@ -73,7 +73,7 @@ proptest! {
 
     #[test]
     fn any_body_is_read_or_refused(body in any::<Vec<u8>>()) {
-        if let Err(answer) = rejection::parse(&body) {
+        if let Err(answer) = rejection::parse(&body, None) {
             prop_assert_eq!(answer.status, 400);
         }
     }

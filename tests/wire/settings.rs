@@ -1,6 +1,6 @@
 //! The settings call and the deployment's defaults.
 
-use edgequeue::queue::config::{DeadPolicy, Settings};
+use edgequeue::queue::config::{DeadPolicy, PathPolicy, Settings};
 use edgequeue::wire::settings::{Patch, defaults, to_json};
 use proptest::prelude::*;
 
@@ -21,11 +21,18 @@ fn json_and_form_say_the_same() {
         max_idle_ms: 60_000,
         retention_ms: 86_400_000,
         max_silence_ms: 0,
+        predictor: "https://a.example/v1".into(),
+        predictor_path: PathPolicy::Fixed as i32,
+        predictor_headers: "HEADERS".into(),
+        predictor_timeout_ms: 5_000,
+        worker_threads: 20,
+        retry_delay_ms: 500,
+        callback: "https://b.example/?x=1".into(),
     };
     for body in [
-        r#"{"max_delivery":0,"dead_message_policy":"drop","auto_evict":true,"max_payload_size_kb":8,"max_length":10,"max_idle":"1m","retention":"24h","max_silence":0}"#,
-        r#" {"max_delivery":"0","dead_message_policy":"DROP","auto_evict":"True","max_payload_size_kb":"8","max_length":"10","max_idle":60,"retention":86400,"max_silence":"0s"}"#,
-        "max_delivery=0&dead_message_policy=Drop&auto_evict=1&max_payload_size_kb=8&max_length=10&max_idle=1m0s&retention=24h0m0s&max_silence=0\n",
+        r#"{"max_delivery":0,"dead_message_policy":"drop","auto_evict":true,"max_payload_size_kb":8,"max_length":10,"max_idle":"1m","retention":"24h","max_silence":0,"predictor":"https://a.example/v1","predictor_path":"fixed","predictor_headers":"HEADERS","predictor_timeout":"5s","worker_threads":20,"retry_delay":"500ms","callback":"https://b.example/?x=1"}"#,
+        r#" {"max_delivery":"0","dead_message_policy":"DROP","auto_evict":"True","max_payload_size_kb":"8","max_length":"10","max_idle":60,"retention":86400,"max_silence":"0s","predictor":"https://a.example/v1","predictor_path":"FIXED","predictor_headers":"HEADERS","predictor_timeout":5,"worker_threads":"20","retry_delay":0.5,"callback":"https://b.example/?x=1"}"#,
+        "max_delivery=0&dead_message_policy=Drop&auto_evict=1&max_payload_size_kb=8&max_length=10&max_idle=1m0s&retention=24h0m0s&max_silence=0&predictor=https://a.example/v1&predictor_path=Fixed&predictor_headers=HEADERS&predictor_timeout=5000ms&worker_threads=20&retry_delay=.5s&callback=https%3A%2F%2Fb.example%2F%3Fx%3D1\n",
     ] {
         assert_eq!(Patch::parse(body.as_bytes()).unwrap().apply(&Settings::standard()), expected, "{body}");
     }
@@ -55,6 +62,21 @@ fn mistakes_are_named() {
         ("max_idle=1us", "max_idle must be 0 (off) or from 100ms to 87600h0m0s, not \"1us\""),
         ("retention=87601h", "retention must be 0 (off) or from 100ms"),
         ("max_silence=-1s", "max_silence must not be negative"),
+        (
+            "predictor=a.example",
+            "predictor must be a URL (https://...), service:BINDING, ai:MODEL, or empty for none, not",
+        ),
+        ("predictor=https://u@a/", "predictor must not contain credentials"),
+        ("predictor=service:", "predictor must name a service binding"),
+        ("predictor=ai:", "predictor must name a model"),
+        ("predictor_path=keep", "predictor_path must be append or fixed, not \"keep\""),
+        ("predictor_headers=Authorization: x", "predictor_headers must be the name of a secret"),
+        ("predictor_timeout=0", "predictor_timeout must be from 100ms to 15m0s, not \"0\""),
+        ("predictor_timeout=16m", "predictor_timeout must be from 100ms to 15m0s"),
+        ("worker_threads=0", "worker_threads must be a whole number from 1 to 1000"),
+        ("worker_threads=1001", "worker_threads must be a whole number from 1 to 1000"),
+        ("retry_delay=6m", "retry_delay must be 0 (off) or from 100ms to 5m0s, not \"6m\""),
+        ("callback=ftp://a", "callback must be an absolute URL"),
         ("", "the body names no setting"),
         ("{}", "the body names no setting"),
         ("{", "the settings are no JSON object"),
@@ -67,12 +89,20 @@ fn mistakes_are_named() {
 
 #[test]
 fn shown_settings_can_be_set_again() {
-    let settings = Settings { max_idle_ms: 1_500, retention_ms: 3_600_000, auto_evict: true, ..Settings::standard() };
+    let settings = Settings {
+        max_idle_ms: 1_500,
+        retention_ms: 3_600_000,
+        auto_evict: true,
+        predictor: "service:SCORER/v1".into(),
+        ..Settings::standard()
+    };
     let text = to_json(&settings);
     assert_eq!(
         text,
         "{\"max_delivery\":5,\"dead_message_policy\":\"Rear\",\"auto_evict\":true,\"max_payload_size_kb\":1024,\
-         \"max_length\":100000000,\"max_idle\":\"1.5s\",\"retention\":\"1h0m0s\",\"max_silence\":\"15m0s\"}\n"
+         \"max_length\":100000000,\"max_idle\":\"1.5s\",\"retention\":\"1h0m0s\",\"max_silence\":\"15m0s\",\
+         \"predictor\":\"service:SCORER/v1\",\"predictor_path\":\"append\",\"predictor_headers\":\"\",\"predictor_timeout\":\"1m0s\",\
+         \"worker_threads\":5,\"retry_delay\":\"1s\",\"callback\":\"\"}\n"
     );
     assert_eq!(Patch::parse(text.as_bytes()).unwrap().apply(&Settings::default()), settings);
 }

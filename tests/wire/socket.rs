@@ -41,7 +41,7 @@ fn client_messages_in_bytes() {
         ),
         (one(Operation::Commit(vec![Index(5), Index(6), Index(3)])), "0a09 0807 1a05 0a03 0a0205"),
         (
-            one(Operation::Reject(vec![Index(5)], Rejection { code: "OOM".into(), reason: "no".into() })),
+            one(Operation::Reject(vec![Index(5)], Rejection { code: "OOM".into(), reason: "no".into(), delay_ms: 0 })),
             "0a10 0807 220c 0a01 0a 1203 4f4f4d 1a02 6e6f",
         ),
         (one(Operation::Window(0)), "0a04 0807 2800"),
@@ -133,13 +133,13 @@ fn limits_hold_for_a_message_and_name_the_request() {
 fn operation() -> impl Strategy<Value = Operation> {
     let tag = ("[^_]{1,5}", any::<String>());
     let entry = (proptest::collection::btree_map(tag.0, tag.1, 0..3), any::<Vec<u8>>(), any::<Option<i64>>())
-        .prop_map(|(tags, data, priority)| PutEntry { tags, data: data.into(), priority });
+        .prop_map(|(tags, data, priority)| PutEntry { tags, data: data.into(), priority, once: None });
     let indexes = || proptest::collection::vec((0..=i64::MAX as u64).prop_map(Index), 0..20);
     prop_oneof![
         (proptest::collection::vec(entry, 0..5), any::<bool>()).prop_map(|(entries, ids)| Operation::Put(entries, ids)),
         indexes().prop_map(Operation::Commit),
         (indexes(), "([A-Z][a-z]{0,3})?", "[a-z ]{0,20}")
-            .prop_map(|(indexes, code, reason)| Operation::Reject(indexes, Rejection { code, reason })),
+            .prop_map(|(indexes, code, reason)| Operation::Reject(indexes, Rejection { code, reason, delay_ms: 0 })),
         any::<u32>().prop_map(Operation::Window),
     ]
 }

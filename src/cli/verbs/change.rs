@@ -107,7 +107,7 @@ pub fn rejection(code: &str, reason: &str) -> Result<Rejection, Stop> {
     if code.chars().count() > CODE_CHARS_MAX {
         return Err(Stop::usage(format!("code can not have more than {CODE_CHARS_MAX} characters"), advice));
     }
-    Ok(Rejection { code: code.into(), reason: reason.into() })
+    Ok(Rejection { code: code.into(), reason: reason.into(), delay_ms: 0 })
 }
 
 pub fn delete(context: &mut Context, args: &DeleteArgs) -> Result<Exit, Stop> {

@@ -65,8 +65,13 @@ fn fill(wish: &Wish) -> std::result::Result<u64, StoreError> {
     let mut put = 0;
     while put < count {
         let some = BATCH.min(count - put);
-        let entry =
-            |at| NewEntry { lane: Lane(0), tags: Tags::new(), data: data.clone(), random: u128::from(put + at) };
+        let entry = |at| NewEntry {
+            lane: Lane(0),
+            tags: Tags::new(),
+            data: data.clone(),
+            random: u128::from(put + at),
+            once: None,
+        };
         queue.turn(
             now_ms,
             Side::Main,

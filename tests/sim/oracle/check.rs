@@ -1,18 +1,20 @@
 //! What the machine says about itself, and what it leaves behind, against the oracle.
 
-use super::model::{Group, Held, SideModel, Span, Sure};
+use super::model::{Consumer, Group, Held, SideModel, Span, Sure};
 use super::{Oracle, Turn, Verdict, demand};
 use edgequeue::queue::Wake;
 use edgequeue::queue::config::Settings;
-use edgequeue::queue::entry::{Entry, Filter, Index, Lane};
+use edgequeue::queue::entry::{Entry, Filter, Index, Lane, TAG_LAST_CODE, TAG_LAST_REASON, TAG_REQUEST_ID};
 use edgequeue::queue::event::{ConsumerId, Event, Start, Watch, WatcherId};
 use edgequeue::queue::limits;
 use edgequeue::queue::refusal::Refusal;
-use edgequeue::queue::stats::{ConsumerStats, ConsumerStatus, Position, Stats};
+use edgequeue::queue::request_id;
+use edgequeue::queue::stats::{ConsumerStats, ConsumerStatus, Position, Standing, Stats, Whereabouts};
 use edgequeue::queue::step::Reply;
 use edgequeue::queue::store::Side;
 use edgequeue::queue::watcher::{Lease, Remembered};
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a connection remembers.
 pub type Attachment = (Side, Remembered);
@@ -61,7 +63,10 @@ impl Oracle {
                 demand!(*reply == expected, "{reply:?} instead of {expected:?}");
                 Ok(())
             }
-            Event::Search(ticket, consumer, index) => check_search(model, consumer, *index, turn.must_reply(*ticket)?),
+            Event::Search(ticket, consumer, index) => {
+                check_search(model, consumer, *index, turn.must_reply(*ticket)?, turn.now)
+            }
+            Event::Find(ticket, request_id) => check_find(model, request_id, turn.must_reply(*ticket)?, turn.now),
             _ => Ok(()),
         }
     }
@@ -87,6 +92,12 @@ impl Oracle {
             seen == expected,
             "stats (ended, first, last, length, bytes, waiting) {seen:?} instead of {expected:?}"
         );
+        let out: BTreeSet<u64> = model.groups.values().flat_map(|group| group.leases.keys().copied()).collect();
+        let (in_flight, length) = (out.len() as u64, model.entries.len() as u64);
+        let oldest_ms = model.entries.values().next().map_or(0, |held| now.saturating_sub(held.entry.put_ms));
+        let expected = (length - in_flight, in_flight, oldest_ms, model.done, model.failed);
+        let seen = (stats.waiting, stats.in_flight, stats.oldest_ms, stats.done, stats.failed);
+        demand!(seen == expected, "numbers (waiting, out, oldest, done, failed) {seen:?} instead of {expected:?}");
         let rear = Settings { max_delivery: 0, auto_evict: false, retention_ms: 0, ..self.settings.clone() };
         let expected = if model.side == Side::Rear { &rear } else { &self.settings };
         demand!(stats.settings == *expected, "stats with settings {:?}", stats.settings);
@@ -210,13 +221,16 @@ impl Oracle {
         let (idle, silence) = (self.settings.max_idle_ms, self.settings.max_silence_ms);
         let oldest = group.leases.values().map(|lease| lease.since_ms).min();
         demand_by("an idle entry", alarm, oldest.filter(|_| idle != 0).map(|since| since.saturating_add(idle)))?;
-        for (user, consumer) in group.consumers.iter().filter(|(_, consumer)| consumer.connection.is_some()) {
+        let may_be_silent = |consumer: &Consumer| consumer.connection.as_ref().is_some_and(|one| !one.watch.local);
+        for (user, consumer) in group.consumers.iter().filter(|(_, consumer)| may_be_silent(consumer)) {
             let oldest = group.out(user).map(|(_, lease)| lease.since_ms).min().filter(|_| silence != 0);
             let due =
                 oldest.map(|oldest| oldest.max(consumer.life_ms.latest).max(consumer.signs_ms).saturating_add(silence));
             demand_by(&format!("the silence of {user}"), alarm, due)?;
         }
         let waiting = group.returns.iter().filter(|(index, _)| !group.leases.contains_key(index));
+        let delayed = waiting.clone().map(|(_, back)| back.not_before_ms).filter(|until| *until > self.now).min();
+        demand_by("a delayed entry", alarm, delayed)?;
         let reserved = waiting.map(|(_, back)| back.reserved_until_ms).filter(|until| *until > self.now).min();
         let somebody = group.consumers.values().any(|consumer| consumer.connection.is_some());
         demand_by("an entry kept for somebody", alarm, reserved.filter(|_| somebody))
@@ -234,7 +248,91 @@ fn count(model: &SideModel, lane: Option<Lane>, filter: &Filter) -> u64 {
     matching.filter(|held| filter.matches_tags(&held.tags)).count() as u64
 }
 
-fn check_search(model: &SideModel, asked: &ConsumerId, index: Index, reply: &Reply) -> Verdict {
+/// The request id of an entry that was found, or of none.
+pub fn check_request(model: &SideModel, request_id: &str, index: Option<u64>) -> Verdict {
+    let named = |held: &Held| held.tags.get(TAG_REQUEST_ID).is_some_and(|id| id == request_id);
+    let first = model.entries.iter().find(|(_, held)| named(held)).map(|(index, _)| *index);
+    // Where an id says that it was made the machine may look first: copies in the rear queue share one.
+    let made = index.filter(|index| request_id::index(request_id) == Some(Index(*index)));
+    let expected = made.filter(|index| model.entries.get(index).is_some_and(named)).or(first);
+    demand!(index == expected, "request {request_id:?} is entry {index:?} instead of {expected:?}");
+    Ok(())
+}
+
+fn check_find(model: &SideModel, request_id: &str, reply: &Reply, now: u64) -> Verdict {
+    let Reply::Found(found) = reply else { return Err(format!("a find was answered with {reply:?}")) };
+    check_request(model, request_id, found.as_ref().map(|found| found.index.0))?;
+    let Some(found) = found else { return Ok(()) };
+    let held = &model.entries[&found.index.0];
+    let place = (Reverse(held.entry.lane.0), held.entry.index.0);
+    let expected = Whereabouts {
+        index: held.entry.index,
+        lane: held.entry.lane,
+        put_ms: held.entry.put_ms,
+        tags: held.tags.clone(),
+        ahead: model.order.range(..place).count() as u64,
+        groups: found.groups.clone(),
+    };
+    demand!(*found == expected, "found {found:?} instead of {expected:?}");
+    let names: Vec<&String> = found.groups.iter().map(|(name, _)| name).collect();
+    let needs = |group: &Group| group.matches(held) && !group.done(held.entry.index.0);
+    let expected: Vec<&String> = model.groups.iter().filter(|(_, group)| needs(group)).map(|(name, _)| name).collect();
+    demand!(names == expected, "it is found in the groups {names:?} instead of {expected:?}");
+    for (name, standing) in &found.groups {
+        check_standing(model, name, held, standing, now).map_err(|why| format!("group {name}: {why}"))?;
+    }
+    Ok(())
+}
+
+fn check_standing(model: &SideModel, name: &str, held: &Held, standing: &Standing, now: u64) -> Verdict {
+    let (group, index) = (&model.groups[name], held.entry.index.0);
+    let attempts = group.attempts.get(&index).copied().unwrap_or(0);
+    let expected = match group.leases.get(&index) {
+        Some(lease) => Standing::Running {
+            consumer: ConsumerId { group: name.into(), user: lease.user.clone() },
+            attempt: attempts + 1,
+            since_ms: lease.since_ms,
+        },
+        None => {
+            let gained =
+                |key: &str| group.gained.get(&index).and_then(|tags| tags.get(key)).cloned().unwrap_or_default();
+            let Standing::Queued { ahead: seen, .. } = standing else {
+                return Err(format!("nobody holds it: {standing:?}"));
+            };
+            let until = group.returns.get(&index).map(|back| back.not_before_ms);
+            Standing::Queued {
+                ahead: ahead(model, group, held, *seen, now),
+                attempts,
+                not_before_ms: until.filter(|until| *until > now).unwrap_or(0),
+                code: gained(TAG_LAST_CODE),
+                reason: gained(TAG_LAST_REASON),
+            }
+        }
+    };
+    demand!(*standing == expected, "it stands {standing:?} instead of {expected:?}");
+    Ok(())
+}
+
+/// Entries that go to a group before this one; where that cannot be known exactly, what was seen if it can be.
+fn ahead(model: &SideModel, group: &Group, held: &Held, seen: u64, now: u64) -> u64 {
+    let index = held.entry.index.0;
+    let goes_first = |other: &&Held| {
+        let (lane, other) = (other.entry.lane, other.entry.index);
+        lane > held.entry.lane || (lane == held.entry.lane && group.comes_before(other.0, index))
+    };
+    let waiting = |other: &&Held| {
+        let other = other.entry.index.0;
+        !group.leases.contains_key(&other) && !group.is_delayed(other, now)
+    };
+    let ahead = model.unsettled(group).filter(waiting).filter(goes_first).count() as u64;
+    // For a group with a filter the machine may count what the filter leaves out; after a crash it may take what came back
+    // for new.
+    let vague = !group.filter.is_any() || group.touched.values().any(|sure| *sure == Sure::Maybe);
+    let possible = vague && seen >= ahead.min(1) && seen <= model.entries.len() as u64;
+    if possible { seen } else { ahead }
+}
+
+fn check_search(model: &SideModel, asked: &ConsumerId, index: Index, reply: &Reply, now: u64) -> Verdict {
     let Some(held) = model.entries.get(&index.0) else {
         demand!(
             *reply == Reply::Refused(Refusal::NotFound),
@@ -252,18 +350,7 @@ fn check_search(model: &SideModel, asked: &ConsumerId, index: Index, reply: &Rep
         expected.consumer.user.clone_from(&lease.user);
         expected.pending = true;
     } else if !group.done(index.0) && group.matches(held) {
-        let goes_first = |other: &&Held| {
-            let (lane, other) = (other.entry.lane, other.entry.index);
-            lane > held.entry.lane || (lane == held.entry.lane && group.comes_before(other.0, index.0))
-        };
-        let waiting = |held: &&Held| !group.leases.contains_key(&held.entry.index.0);
-        expected.ahead = model.unsettled(group).filter(waiting).filter(goes_first).count() as u64;
-        // For a group with a filter the machine may count what the filter leaves out; after a crash it may take what
-        // came back for new.
-        let vague = !group.filter.is_any() || group.touched.values().any(|sure| *sure == Sure::Maybe);
-        if vague && position.ahead >= expected.ahead.min(1) && position.ahead <= model.entries.len() as u64 {
-            expected.ahead = position.ahead;
-        }
+        expected.ahead = ahead(model, group, held, position.ahead, now);
     } else {
         expected.ahead = position.ahead;
     }

@@ -31,6 +31,7 @@ impl Group {
         let Some(connection) = self.connection(user) else { return Sure::No };
         let kept = |back: &Return| back.user != user && back.reserved_until_ms > now;
         let skipped = index < connection.skip_below || self.returns.get(&index).is_some_and(kept);
+        let skipped = skipped || self.is_delayed(index, now);
         if skipped || self.done(index) || self.leases.contains_key(&index) { Sure::No } else { self.has_room(user) }
     }
 
@@ -74,7 +75,8 @@ impl Oracle {
         group.touched.insert(index, Sure::Yes);
         if auto_commit {
             group.delivered += 1;
-            self.settle(side, &name, index);
+            self.side_mut(side).done += 1;
+            self.settle(side, &name, index, &user);
         } else {
             group.leases.insert(index, Leased { user, since_ms: now, bytes: delivery.entry.bytes() });
         }
@@ -151,6 +153,9 @@ fn check_push(model: &SideModel, name: &str, user: &str, delivery: &Delivery, no
     }
     let gained = group.gained.get(&index).cloned().unwrap_or_default();
     demand!(gained == delivery.gained, "it gained {:?} instead of {gained:?}", delivery.gained);
+    let attempt = group.attempts.get(&index).copied().unwrap_or(0) + 1;
+    demand!(delivery.attempt == attempt, "it is attempt {} instead of {attempt}", delivery.attempt);
+    demand!(!group.is_delayed(index, now), "it is delayed");
     demand!(group.has_room(user) != Sure::No, "the consumer has no room or was stopped");
     let may = group.may_take(user, index, now);
     demand!(may != Sure::No, "this consumer must not get it (skipped, kept for another, or refused)");

@@ -1,17 +1,27 @@
 //! What each event means, before anything is pushed for it.
 
+use super::check::check_request;
 use super::model::{Return, Span};
 use super::settle::everybody_is_done;
 use super::{Oracle, Turn, Verdict, demand};
 use edgequeue::queue::config::Settings;
 use edgequeue::queue::entry::{Entry, Index, TAG_REQUEST_ID};
-use edgequeue::queue::event::{CODE_SHUTDOWN, ConsumerId, Event, NewEntry, Rejection, Ticket, WatcherId};
+use edgequeue::queue::event::{CODE_SHUTDOWN, ConsumerId, Event, NewEntry, Once, Rejection, Ticket, WatcherId};
 use edgequeue::queue::limits;
 use edgequeue::queue::refusal::Refusal;
 use edgequeue::queue::step::{CloseReason, Receipt, Reply};
 use edgequeue::queue::store::Side;
 use std::collections::BTreeSet;
 use std::mem::discriminant;
+
+/// What is known of an entry before it is put once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Before {
+    No,
+    /// Its index, as far as the machine says.
+    Stored(u64),
+    InThisPut(usize),
+}
 
 impl Oracle {
     /// Applies the event of a turn.
@@ -58,12 +68,24 @@ impl Oracle {
                 self.expect_done(turn, *ticket)
             }
             Event::Configure(ticket, _) => self.expect_done(turn, *ticket),
-            Event::Stats(ticket) | Event::Count(ticket, ..) | Event::Search(ticket, ..) => {
+            Event::Stats(ticket) | Event::Count(ticket, ..) | Event::Search(ticket, ..) | Event::Find(ticket, ..) => {
                 self.turn.replies.insert(*ticket);
                 self.check_answers(turn)
             }
+            Event::Cancel(ticket, request_id) => {
+                self.turn.replies.insert(*ticket);
+                self.on_cancel(turn, request_id, turn.must_reply(*ticket)?)
+            }
             Event::Tick => Ok(()),
         }
+    }
+
+    fn on_cancel(&mut self, turn: &Turn, request_id: &str, reply: &Reply) -> Verdict {
+        let Reply::Cancelled(index) = reply else { return Err(format!("a cancellation was answered with {reply:?}")) };
+        let index = index.map(|index| index.0);
+        check_request(self.side(turn.side), request_id, index)?;
+        index.into_iter().for_each(|index| self.side_mut(turn.side).remove(index));
+        Ok(())
     }
 
     fn expect_done(&mut self, turn: &Turn, ticket: Ticket) -> Verdict {
@@ -82,7 +104,11 @@ impl Oracle {
     fn on_put(&mut self, turn: &Turn, ticket: Ticket, entries: &[NewEntry]) -> Verdict {
         self.turn.replies.insert(ticket);
         let reply = turn.must_reply(ticket)?;
-        let refusals = self.put_refusals(turn.side, entries);
+        let known = self.put_before(turn.side, entries);
+        let new = entries.iter().zip(&known).filter(|(_, known)| **known == Before::No).map(|(entry, _)| entry.clone());
+        let new: Vec<NewEntry> = new.collect();
+        let all_known = new.is_empty() && !entries.is_empty();
+        let refusals = if all_known { Vec::new() } else { self.put_refusals(turn.side, &new) };
         let receipts = match reply {
             Reply::Refused(refusal) => {
                 let first = refusals.first().ok_or_else(|| format!("a put was refused for nothing: {refusal:?}"))?;
@@ -94,11 +120,63 @@ impl Oracle {
         };
         demand!(refusals.is_empty(), "a put was accepted in spite of {refusals:?}");
         demand!(receipts.len() == entries.len(), "{} receipts for {} entries", receipts.len(), entries.len());
-        self.evict_for(turn.side, entries.len() as u64);
-        for (entry, receipt) in entries.iter().zip(receipts) {
-            self.append(turn, entry, receipt)?;
+        if !all_known {
+            self.evict_for(turn.side, new.len() as u64);
+        }
+        for ((entry, receipt), known) in entries.iter().zip(receipts).zip(known) {
+            let index = match known {
+                Before::No => {
+                    demand!(!receipt.repeated, "a first put was taken for a repeated one: {receipt:?}");
+                    self.append(turn, entry, receipt)?;
+                    continue;
+                }
+                Before::Stored(index) => index,
+                Before::InThisPut(place) => receipts[place].index.0,
+            };
+            let request_id = entry.tags.get(TAG_REQUEST_ID).cloned().unwrap_or_default();
+            let expected = Receipt { index: Index(index), request_id, repeated: true };
+            demand!(*receipt == expected, "a repeated put was answered with {receipt:?} instead of {expected:?}");
+        }
+        let model = self.side_mut(turn.side);
+        for entry in entries {
+            if let Some(Once::Source { index, settled_below }) = entry.once {
+                model.outcomes.insert(index.0);
+                model.outcomes_below = model.outcomes_below.max(settled_below.0);
+            }
         }
         Ok(())
+    }
+
+    /// Which entries of a put-once were put before.
+    fn put_before(&self, side: Side, entries: &[NewEntry]) -> Vec<Before> {
+        let model = self.side(side);
+        let mut known: Vec<Before> = Vec::new();
+        for entry in entries {
+            let id = entry.tags.get(TAG_REQUEST_ID);
+            let mut earlier = entries.iter().zip(&known).enumerate().filter(|(_, (_, known))| **known == Before::No);
+            known.push(match entry.once {
+                None => Before::No,
+                Some(Once::RequestId) => {
+                    let live = model.entries.iter().find(|(_, held)| held.tags.get(TAG_REQUEST_ID) == id);
+                    let same = earlier.find(|(_, (other, _))| other.tags.get(TAG_REQUEST_ID) == id);
+                    match (live, same) {
+                        (Some((index, _)), _) => Before::Stored(*index),
+                        (None, Some((place, _))) => Before::InThisPut(place),
+                        (None, None) => Before::No,
+                    }
+                }
+                Some(Once::Source { index, .. }) => {
+                    let is_same = |other: &NewEntry| matches!(other.once, Some(Once::Source { index: other, .. }) if other == index);
+                    let same = earlier.find(|(_, (other, _))| is_same(other));
+                    match same {
+                        _ if index.0 < model.outcomes_below || model.outcomes.contains(&index.0) => Before::Stored(0),
+                        Some((place, _)) => Before::InThisPut(place),
+                        None => Before::No,
+                    }
+                }
+            });
+        }
+        known
     }
 
     fn append(&mut self, turn: &Turn, new: &NewEntry, receipt: &Receipt) -> Verdict {
@@ -153,7 +231,8 @@ impl Oracle {
             let needed = model.entries.get(index).is_some_and(|held| group.matches(held));
             if needed && !group.done(*index) {
                 group.delivered += 1;
-                self.settle(turn.side, &consumer.group, *index);
+                self.side_mut(turn.side).done += 1;
+                self.settle(turn.side, &consumer.group, *index, &consumer.user);
             }
         }
         self.live(turn, consumer);
@@ -168,8 +247,11 @@ impl Oracle {
             }
             let told = [("lastCode", &rejection.code), ("lastReason", &rejection.reason)];
             let told = told.into_iter().filter(|(_, value)| !value.is_empty());
-            group.gained.insert(*index, told.map(|(key, value)| (key.to_string(), value.clone())).collect());
-            let back = Return { user: consumer.user.clone(), avoid: true, reserved_until_ms: 0 };
+            if !shutdown {
+                group.gained.insert(*index, told.map(|(key, value)| (key.to_string(), value.clone())).collect());
+            }
+            let not_before_ms = if rejection.delay_ms == 0 { 0 } else { turn.now.saturating_add(rejection.delay_ms) };
+            let back = Return { user: consumer.user.clone(), avoid: true, reserved_until_ms: 0, not_before_ms };
             self.give_back(turn.side, &consumer.group, *index, !shutdown, back);
         }
         self.live(turn, consumer);

@@ -211,6 +211,7 @@ impl Oracle {
 
     fn follow(&mut self, turn: &Turn, choice: &Choice) -> Verdict {
         self.turn = Owed::default();
+        [&mut self.main, &mut self.rear].into_iter().for_each(|side| side.revoked.clear());
         turn.sides().iter().for_each(|side| self.side_mut(*side).note_lost(turn.now));
         self.note_leftovers(turn.now);
         if turn.is_tick() {
@@ -255,7 +256,7 @@ impl Oracle {
 
     /// Goes through the effects in order.
     fn walk(&mut self, turn: &Turn) -> Verdict {
-        let mut replied = BTreeSet::new();
+        let (mut replied, mut revoked) = (BTreeSet::new(), Vec::new());
         for effect in turn.effects {
             match effect {
                 Effect::Reply(ticket, _) => {
@@ -264,9 +265,14 @@ impl Oracle {
                 }
                 Effect::Push(watcher, delivery) => self.push(turn.now, *watcher, delivery)?,
                 Effect::Close(watcher, reason) => self.close(turn.now, *watcher, *reason)?,
+                Effect::Revoke(watcher, index) => revoked.push((*watcher, index.0)),
                 Effect::Remember(_) | Effect::Again => {}
             }
         }
+        let mut taken = [self.main.revoked.as_slice(), self.rear.revoked.as_slice()].concat();
+        taken.sort_unstable();
+        revoked.sort_unstable();
+        demand!(revoked == taken, "revoked were {revoked:?} instead of {taken:?}");
         demand!(self.turn.replies.is_empty(), "no reply to {:?}", self.turn.replies);
         demand!(self.turn.closes.is_empty(), "not closed: {:?}", self.turn.closes);
         Ok(())

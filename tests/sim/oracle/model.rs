@@ -57,6 +57,14 @@ pub struct SideModel {
     pub sweepable: BTreeSet<u64>,
     /// Consumers whose connection was lost with the memory: the machine learns of it in its next turn of this side.
     pub lost: BTreeSet<(String, String)>,
+    /// Entries of another queue whose outcome was put, ever; all below the second number count as put.
+    pub outcomes: BTreeSet<u64>,
+    pub outcomes_below: u64,
+    /// Commits, and entries given up.
+    pub done: u64,
+    pub failed: u64,
+    /// What this turn took from somebody who held it.
+    pub revoked: Vec<(WatcherId, u64)>,
 }
 
 #[derive(Clone)]
@@ -92,6 +100,8 @@ pub struct Return {
     pub avoid: bool,
     /// Until then only that consumer may have it; 0 for anybody at once.
     pub reserved_until_ms: u64,
+    /// Until then nobody may have it; 0 for at once.
+    pub not_before_ms: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -167,6 +177,16 @@ impl Group {
         index < self.start || self.settled.contains(&index)
     }
 
+    /// The connection an entry is out at.
+    pub fn holder(&self, index: u64) -> Option<WatcherId> {
+        Some(self.connection(&self.leases.get(&index)?.user)?.id)
+    }
+
+    /// Whether nobody may have an entry yet.
+    pub fn is_delayed(&self, index: u64, now: u64) -> bool {
+        self.returns.get(&index).is_some_and(|back| back.not_before_ms > now)
+    }
+
     /// Forgets whatever was kept about an entry.
     pub fn forget(&mut self, index: u64) {
         self.settled.remove(&index);
@@ -207,6 +227,11 @@ impl SideModel {
             ripe_ms: 0,
             sweepable: BTreeSet::new(),
             lost: BTreeSet::new(),
+            outcomes: BTreeSet::new(),
+            outcomes_below: 0,
+            done: 0,
+            failed: 0,
+            revoked: Vec::new(),
         }
     }
 
@@ -224,6 +249,7 @@ impl SideModel {
         if let Some(held) = self.entries.remove(&index) {
             self.order.remove(&(Reverse(held.entry.lane.0), index));
             self.sweepable.remove(&index);
+            self.revoked.extend(self.groups.values().filter_map(|group| Some((group.holder(index)?, index))));
             self.groups.values_mut().for_each(|group| group.forget(index));
         }
     }

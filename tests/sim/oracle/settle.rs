@@ -7,10 +7,12 @@ use edgequeue::queue::entry::Tags;
 use edgequeue::queue::store::Side;
 
 impl Oracle {
-    /// A group is done with an entry. The entry leaves when nobody else needs it.
-    pub fn settle(&mut self, side: Side, group: &str, index: u64) {
+    /// A group is done with an entry, because this consumer says so. The entry leaves when nobody else needs it.
+    pub fn settle(&mut self, side: Side, group: &str, index: u64, by: &str) {
         let model = self.side_mut(side);
         let Some(settling) = model.groups.get_mut(group) else { return };
+        let taken = settling.leases.get(&index).is_some_and(|lease| lease.user != by);
+        model.revoked.extend(settling.holder(index).filter(|_| taken).map(|holder| (holder, index)));
         settling.forget(index);
         settling.settled.insert(index);
         if everybody_is_done(model, index) {
@@ -34,7 +36,8 @@ impl Oracle {
         }
         let mut tags: Tags = held.tags.clone();
         tags.extend(giving.gained.get(&index).cloned().unwrap_or_default());
-        self.settle(side, group, index);
+        self.settle(side, group, index, "");
+        self.side_mut(side).failed += 1;
         if policy == DeadPolicy::Rear as i32 {
             self.turn.dying.push((held.entry, tags));
         }

@@ -121,6 +121,9 @@ impl Oracle {
         let most = self.settings.max_silence_ms;
         for (group, user, id) in self.connections(side) {
             let model = &self.side(side).groups[&group];
+            if model.connection(&user).is_some_and(|connection| connection.watch.local) {
+                continue;
+            }
             let life = model.consumers[&user].life_ms;
             // Nobody is silent who was only just given something to do.
             let oldest = model.out(&user).map(|(_, lease)| lease.since_ms).min();
@@ -146,7 +149,11 @@ impl Oracle {
             let old = leases.iter().filter(|(_, lease)| lease.since_ms.saturating_add(most) <= now);
             let old: Vec<(u64, String)> = old.map(|(index, lease)| (*index, lease.user.clone())).collect();
             for (index, user) in old {
-                self.give_back(side, name, index, true, Return { user, avoid: true, reserved_until_ms: 0 });
+                let model = self.side_mut(side);
+                let holder = model.groups[name].holder(index);
+                model.revoked.extend(holder.map(|holder| (holder, index)));
+                let back = Return { user, avoid: true, reserved_until_ms: 0, not_before_ms: 0 };
+                self.give_back(side, name, index, true, back);
             }
         }
     }

@@ -1,0 +1,103 @@
+//! One request, by its request id: where it stands, and away with it.
+
+use super::entry::{Entry, Filter, Index, TAG_REQUEST_ID, Tags};
+use super::event::Ticket;
+use super::group::Group;
+use super::inspect::ahead_of;
+use super::read::made_here;
+use super::refusal::StoreError;
+use super::stats::{Standing, Whereabouts};
+use super::step::Reply;
+use super::store::Store;
+use super::stream::{Stream, Turn};
+use alloc::{string::ToString, vec::Vec};
+
+impl Stream {
+    /// Where the first entry with a request id stands.
+    pub(super) fn find<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        ticket: Ticket,
+        request_id: &str,
+    ) -> Result<(), StoreError> {
+        let found = match find_request(turn.store, request_id)? {
+            Some(entry) => Some(self.whereabouts(turn, &entry)?),
+            None => None,
+        };
+        turn.reply(ticket, Reply::Found(found));
+        Ok(())
+    }
+
+    /// Removes the first entry with a request id.
+    pub(super) fn cancel<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        ticket: Ticket,
+        request_id: &str,
+    ) -> Result<(), StoreError> {
+        let index = find_request(turn.store, request_id)?.map(|entry| entry.index);
+        if let Some(index) = index {
+            self.remove_everywhere(turn, index)?;
+        }
+        turn.reply(ticket, Reply::Cancelled(index));
+        Ok(())
+    }
+
+    fn whereabouts<S: Store>(&self, turn: &mut Turn<'_, S>, entry: &Entry) -> Result<Whereabouts, StoreError> {
+        let mut groups = Vec::new();
+        for (name, group) in self.groups.iter().filter(|(_, group)| group.needs(entry)) {
+            groups.push((name.clone(), self.standing(turn, group, entry)?));
+        }
+        Ok(Whereabouts {
+            index: entry.index,
+            lane: entry.lane,
+            put_ms: entry.put_ms,
+            tags: entry.tags(),
+            ahead: ahead_of(turn.store, None, entry)?,
+            groups,
+        })
+    }
+
+    fn standing<S: Store>(&self, turn: &mut Turn<'_, S>, group: &Group, entry: &Entry) -> Result<Standing, StoreError> {
+        let open = group.open.get(&entry.index);
+        let trouble = open.and_then(|open| open.trouble.as_deref());
+        let attempts = trouble.map_or(0, |trouble| trouble.attempts);
+        let holder = open.and_then(|open| open.holder);
+        if let Some((holder, watcher)) = holder.and_then(|holder| Some((holder, self.watchers.get(&holder.watcher)?))) {
+            let (consumer, attempt) = (watcher.consumer.clone(), attempts.saturating_add(1));
+            return Ok(Standing::Running { consumer, attempt, since_ms: holder.since_ms });
+        }
+        let not_before_ms = trouble.map_or(0, |trouble| trouble.not_before_ms);
+        Ok(Standing::Queued {
+            ahead: ahead_of(turn.store, Some(group), entry)?,
+            attempts,
+            not_before_ms: if not_before_ms > turn.now_ms { not_before_ms } else { 0 },
+            code: trouble.map(|trouble| trouble.code.clone()).unwrap_or_default(),
+            reason: trouble.map(|trouble| trouble.reason.clone()).unwrap_or_default(),
+        })
+    }
+}
+
+/// The live entry with a request id; of several the one with the lowest index.
+pub(super) fn find_request<S: Store>(store: &mut S, request_id: &str) -> Result<Option<Entry>, StoreError> {
+    let filter = Filter(Tags::from([(TAG_REQUEST_ID.to_string(), request_id.to_string())]));
+    if let Some(entry) = made_here(store, &filter)? {
+        return Ok(Some(entry));
+    }
+    let marks = filter.marks();
+    let mut first: Option<Entry> = None;
+    for (lane, _) in store.lanes() {
+        let mut at = Index(0);
+        while let Some(entry) = store.next_marked(lane, at, &marks)? {
+            if first.as_ref().is_some_and(|first| first.index < entry.index) {
+                break;
+            }
+            at = entry.index.next();
+            if filter.matches(&entry) {
+                first = Some(entry);
+                break;
+            }
+        }
+    }
+    Ok(first)
+}
