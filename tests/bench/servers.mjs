@@ -122,6 +122,7 @@ export function ours(dir, { metered = false, built = at("build", "worker"), entr
   const generated = readdirSync(built, { recursive: true }).map(String).filter((name) => /\.(js|wasm)$/.test(name));
   const modules = [
     ["src/worker/entry.mjs", "esModule", entry],
+    ["src/worker/outside.mjs", "esModule", at("src", "worker", "outside.mjs")],
     ...generated.map((name) => [`build/worker/${name}`, name.endsWith(".wasm") ? "wasm" : "esModule", path.join(built, name)]),
   ];
   const texts = { EDGEQUEUE_TOKEN: TOKEN, ...(metered ? { EDGEQUEUE_FAULTS: "allow" } : {}) };
