@@ -13,6 +13,9 @@ use std::collections::VecDeque;
 /// As in the worker.
 const LIFE_LINE_MS: u64 = 30_000;
 
+/// An alarm whose work failed comes again this much later.
+const ALARM_AGAIN_MS: u64 = 2_000;
+
 /// Which of the three it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Name {
@@ -38,6 +41,8 @@ pub struct Node {
     pub busy: bool,
     /// Durable.
     pub alarm_ms: Option<u64>,
+    /// The alarm rang and its work is not done. Should the memory be lost now, the platform lets it ring again.
+    pub rings: bool,
     seen: [u64; 2],
 }
 
@@ -56,6 +61,7 @@ impl Node {
             life: 0,
             busy: false,
             alarm_ms: None,
+            rings: false,
             seen: [1, 1],
         }
     }
@@ -183,7 +189,10 @@ impl Node {
     }
 
     /// The memory is lost: only the disk and the alarm stay.
-    pub fn die(&mut self) {
+    pub fn die(&mut self, now_ms: u64) {
+        if std::mem::take(&mut self.rings) {
+            self.set_alarm(now_ms + ALARM_AGAIN_MS);
+        }
         self.memory = None;
         self.runner = None;
         self.watcher = None;

@@ -172,6 +172,7 @@ impl World {
             Happening::Alarm(name, at_ms) => {
                 if self.node(name).alarm_ms == Some(at_ms) {
                     self.node(name).alarm_ms = None;
+                    self.node(name).rings = true;
                     self.tell(name, Side::Main, Event::Tick);
                     self.infer(name, Happened::Tick);
                 }
@@ -291,6 +292,7 @@ impl World {
         }
         let alarm_ms = self.node(name).alarm_ms;
         self.node(name).tend(now_ms);
+        self.node(name).rings = false;
         self.alarm(name, alarm_ms);
         let node = self.node(name);
         node.busy = !node.inbox.is_empty();
@@ -308,7 +310,9 @@ impl World {
     fn die(&mut self, name: Name) {
         self.say(&format!("{name:?} loses its memory"));
         self.lives_lost += 1;
-        self.node(name).die();
+        let (alarm_ms, now_ms) = (self.node(name).alarm_ms, self.now_ms);
+        self.node(name).die(now_ms);
+        self.alarm(name, alarm_ms);
         // Who asked is told that the connection broke, or nothing.
         let lost: Vec<Asked> = self.asked.extract_if(.., |(of, _), _| *of == name).map(|(_, asked)| asked).collect();
         for asked in lost {
