@@ -29,6 +29,10 @@ fn put() {
     let foreign = answer(&Form::Plain, Reply::Put(vec![receipt("\u{4e2d}\n")]));
     assert_eq!(header(&foreign, "X-Eas-Queueservice-Request-Id"), Some("%E4%B8%AD%0A"));
     assert_eq!(parts(&answer(&Form::Plain, Reply::Put(vec![receipt("a"), receipt("b")]))).2, b"1033,1033");
+    assert_eq!(header(&one, "X-Eas-Queueservice-Repeated"), None);
+    let again = answer(&Form::Plain, Reply::Put(vec![Receipt { repeated: true, ..receipt("a-b") }]));
+    assert_eq!(parts(&again), (200, TEXT, "1033".as_bytes()));
+    assert_eq!(header(&again, "X-Eas-Queueservice-Repeated"), Some("true"));
 }
 
 #[test]
