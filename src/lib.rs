@@ -5,17 +5,19 @@
 //! - [`wire`]: bytes to values: a request becomes a call, a call becomes an [`queue::Event`];
 //! - [`queue`]: the machine: a turn takes an event and results in writes and effects; read its `mod.rs` first;
 //! - [`store`]: where entries live: the writes of one or several turns become few rows;
+//! - [`inference`]: the consumer beside a queue: what is called, what answers mean, where results go;
 //! - `worker`: the shell on the platform: makes the rows durable, then carries the effects out; [`wire`] makes bytes of
 //!   the replies.
 //!
 //! [`client`] is the other end of the wire, for the command line and for browsers.
 //!
-//! `queue`, `wire`, `store` and `client` are pure: no clock, no randomness, no I/O, no operating system. `docs/architecture.md`
-//! has the drawing and the invariants.
+//! `queue`, `wire`, `store`, `inference` and `client` are pure: no clock, no randomness, no I/O, no operating system.
+//! `docs/architecture.md` has the drawing and the invariants.
 #![cfg_attr(not(feature = "std"), no_std)]
 extern crate alloc;
 
 pub mod client;
+pub mod inference;
 pub mod queue;
 pub mod store;
 pub mod wire;

@@ -12,7 +12,9 @@ pub const PREFIX: &str = "/api/predict/";
 /// Service whose queues are meant by the bare paths `/` and `/sink`.
 pub const BARE_SERVICE: &str = "default";
 /// First segment after the service that means its output queue.
-const SINK: &str = "sink";
+pub const SINK: &str = "sink";
+/// First segment after the service that means the queue of its callbacks, which only the service itself puts into.
+pub const CALLBACKS: &str = "~callbacks";
 
 /// A queue, and the sub-path that goes to whoever processes its entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,7 +51,25 @@ impl Address {
     /// Name of the object that holds the queue: `service` or `service/sink`. A service's name has no `/`, so no two
     /// queues share one.
     pub fn queue_name(&self) -> String {
-        if self.sink { format!("{}/{SINK}", self.service) } else { self.service.clone() }
+        match (self.sink, self.is_callbacks()) {
+            (true, _) => format!("{}/{SINK}", self.service),
+            (_, true) => format!("{}/{CALLBACKS}", self.service),
+            _ => self.service.clone(),
+        }
+    }
+
+    /// Whether the queue of callbacks is meant.
+    pub fn is_callbacks(&self) -> bool {
+        !self.sink && self.suffix.strip_prefix('/').is_some_and(|suffix| suffix == CALLBACKS)
+    }
+
+    /// Reads the path of a client's request. Clients put nothing into the queue of callbacks: what is in it is signed.
+    pub fn of_client(method: &str, path: &str) -> Result<Self, Answer> {
+        let address = Self::parse(path)?;
+        if method == "POST" && address.is_callbacks() {
+            return Err(Answer::wrong_method("GET, PUT, DELETE", "only the service itself puts into its callbacks"));
+        }
+        Ok(address)
     }
 }
 

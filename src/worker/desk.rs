@@ -21,6 +21,7 @@ use super::{
     departure::Departure,
     faults::Faults,
     inbox::Inbox,
+    inference::{self, Inference, LIFE_LINE_MS},
     respond::{Caller, failed},
     rows::Database,
     session::{self, Debt, Outbox, Terms},
@@ -29,16 +30,12 @@ use super::{
 };
 use crate::queue::{
     Effect, Event, Queue, Reply,
-    config::Settings,
     event::{Ticket, WatcherId},
-    refusal::StoreError,
+    refusal::{Refusal, StoreError},
     store::Side,
 };
 use crate::store::{SegmentStore, sql::SqlRows};
-use crate::wire::{
-    Answer, Form, Transport, answer,
-    settings::{self, Patch},
-};
+use crate::wire::{Answer, Form, Transport, answer, settings::Patch};
 
 /// After a failed flush the queue is opened again this much later, if no event came before; doubled with each failure.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -72,8 +69,8 @@ pub struct Desk {
     storage: Storage,
     pub(super) sockets: Sockets,
     alarm: Alarm,
-    defaults: Settings,
     faults: Faults,
+    pub(super) inference: Inference,
     pub(super) papers: RefCell<Papers>,
 }
 
@@ -104,21 +101,15 @@ pub(super) struct Papers {
 }
 
 impl Desk {
-    /// The desk of an object. Settings of a deployment that make no sense are told in the log and not used.
+    /// The desk of an object.
     pub fn new(state: &State, env: &Env) -> Rc<Self> {
-        let sink = state.id().name().is_some_and(|name| name.ends_with("/sink"));
-        let variable = |name: &str| env.var(name).ok().map(|value| value.to_string());
-        let defaults = settings::defaults(sink, &variable).unwrap_or_else(|wrong| {
-            worker::console_error!("edgequeue: {wrong}; the standard settings are used");
-            Settings::standard()
-        });
         let faults = Faults::of(env);
         Rc::new(Self {
             storage: Storage::of(state, faults.meter()),
             sockets: Sockets::of(state),
             alarm: Alarm::of(state),
-            defaults,
             faults,
+            inference: Inference::of(&state.id().name().unwrap_or_default(), env),
             papers: RefCell::default(),
         })
     }
@@ -154,7 +145,7 @@ impl Desk {
     pub(super) fn configure(self: &Rc<Self>, owed: Owed, patch: Patch) {
         let ticket = self.ticket(owed);
         self.papers.borrow_mut().patches.insert(ticket, patch);
-        self.tell(Side::Main, Event::Configure(ticket, self.defaults.clone()));
+        self.tell(Side::Main, Event::Configure(ticket, self.inference.defaults().clone()));
     }
 
     /// The client of a waiting request is gone: nothing is removed for it any more.
@@ -175,9 +166,7 @@ impl Desk {
         let (side, watch) = (terms.side, terms.watch.clone());
         let id = {
             let mut papers = self.papers.borrow_mut();
-            // Later connections have higher numbers, also after a restart.
-            papers.watchers = (papers.watchers + 1).max(now_ms() << 10);
-            let id = WatcherId(papers.watchers);
+            let id = papers.new_watcher();
             papers.asking.insert(ticket, Asking { id, transport, terms, gone });
             id
         };
@@ -211,6 +200,7 @@ impl Desk {
             papers.alarm_known = true;
         }
         self.tell(Side::Main, Event::Tick);
+        self.infer(inference::Event::Tick);
         let (answer, outcome) = oneshot::channel();
         self.ask(Side::Main, Owed::Request(answer), Event::Stats);
         match outcome.await {
@@ -221,8 +211,7 @@ impl Desk {
 
     fn ticket(&self, owed: Owed) -> Ticket {
         let mut papers = self.papers.borrow_mut();
-        papers.tickets += 1;
-        let ticket = Ticket(papers.tickets);
+        let ticket = papers.new_ticket();
         papers.owed.insert(ticket, owed);
         ticket
     }
@@ -257,6 +246,7 @@ impl Desk {
                         Delay::from(Duration::ZERO).await;
                         self.papers.borrow_mut().inbox.push(Side::Main, Event::Tick);
                     }
+                    self.tend_inference();
                 }
                 Err(error) => self.fail(&error),
             }
@@ -271,7 +261,8 @@ impl Desk {
         let now_ms = now_ms();
         let mut effects = Vec::new();
         if papers.queue.is_none() {
-            let opened = self.open(now_ms, &mut papers.connections, &mut effects)?;
+            let local = (papers.new_ticket(), papers.new_watcher());
+            let opened = self.open(now_ms, &mut papers.connections, local, &mut effects)?;
             papers.queue = Some(opened);
         }
         let Some((queue, store)) = papers.queue.as_mut() else { return Ok((effects, false)) };
@@ -290,12 +281,21 @@ impl Desk {
                     if let Some(patch) = papers.patches.remove(ticket) {
                         *settings = patch.apply(queue.settings());
                     }
+                    if let Err(wrong) = self.inference.check(settings) {
+                        effects.push(Effect::Reply(*ticket, Reply::Refused(Refusal::Bad(wrong))));
+                        continue;
+                    }
                 }
                 _ => {}
             }
             queue.turn(now_ms, side, event, store, &mut effects)?;
         }
         self.faults.strike();
+        let pushed = |effect: &Effect| matches!(effect, Effect::Push(id, _) if self.inference.is_local(*id));
+        if effects.iter().any(pushed) {
+            // Before the flush, and durable with it: nothing that was put may wait for somebody to come by.
+            self.set_life_line(now_ms, &mut papers.alarm_ms, &mut papers.alarm_known);
+        }
         let flushed = match store.rows_to_write() {
             // One statement needs no transaction around it.
             0 | 1 if !self.faults.tears() => store.flush()?,
@@ -309,12 +309,13 @@ impl Desk {
         &self,
         now_ms: u64,
         connections: &mut BTreeMap<WatcherId, Connection>,
+        (ticket, local): (Ticket, WatcherId),
         effects: &mut Vec<Effect>,
     ) -> Result<(Queue, Store), StoreError> {
         let mut store = self
             .storage
             .transaction(|| SegmentStore::open(SqlRows::open(Database::of(&self.storage, &self.faults))?))?;
-        let mut queue = Queue::open(self.defaults.clone(), &mut store)?;
+        let mut queue = Queue::open(self.inference.defaults().clone(), &mut store)?;
         // Endless bodies cannot be resumed: dropping them ends them, and their clients come again.
         connections.clear();
         for socket in self.sockets.all().unwrap_or_default() {
@@ -332,6 +333,9 @@ impl Desk {
                 queue.turn(now_ms, side, Event::Resume(watcher, remembered), &mut store, effects)?;
             }
         }
+        if let Some(watch) = self.inference.watch(local, queue.settings()) {
+            queue.turn(now_ms, Side::Main, Event::Attach(ticket, local, watch), &mut store, effects)?;
+        }
         Ok((queue, store))
     }
 
@@ -341,7 +345,9 @@ impl Desk {
         for effect in effects {
             match effect {
                 Effect::Reply(ticket, reply) => changed.extend(self.reply(ticket, reply, &mut outbox)),
+                Effect::Push(id, delivery) if self.inference.is_local(id) => self.infer(inference::work(&delivery)),
                 Effect::Push(id, delivery) => self.push(id, &delivery, &mut outbox),
+                Effect::Close(id, _) if self.inference.is_local(id) => self.infer_nothing(),
                 Effect::Close(id, reason) => {
                     self.send(id, outbox.take(id));
                     self.close(id, reason);
@@ -350,6 +356,9 @@ impl Desk {
                     changed.insert(id);
                 }
                 Effect::Again => again = true,
+                Effect::Revoke(id, index) if self.inference.is_local(id) => {
+                    self.infer(inference::Event::Revoked(index));
+                }
                 Effect::Revoke(..) => {}
             }
         }
@@ -425,6 +434,7 @@ impl Desk {
             }
         }
         self.send_all(outbox);
+        self.infer_nothing();
         // Watchers may wait for what the failed turns were about, and nobody else may come.
         let desk = self.clone();
         spawn_local(async move {
@@ -449,10 +459,20 @@ impl Desk {
         });
     }
 
+    /// Sets an alarm for what is under way, unless one comes soon enough.
+    fn set_life_line(&self, now_ms: u64, alarm_ms: &mut Option<u64>, alarm_known: &mut bool) {
+        let at_ms = now_ms + LIFE_LINE_MS;
+        if alarm_ms.is_none_or(|set_ms| at_ms < set_ms) && self.alarm.set(at_ms).is_ok() {
+            *alarm_ms = Some(at_ms);
+            *alarm_known = true;
+        }
+    }
+
     /// The alarm costs a stored row, so it is only ever moved earlier.
     async fn set_alarm(&self) {
         let wanted = self.papers.borrow().queue.as_ref().and_then(|(queue, _)| queue.wake().alarm_ms);
-        let Some(at_ms) = wanted else { return };
+        let life_line = self.inference.has_work().then(|| now_ms() + LIFE_LINE_MS);
+        let Some(at_ms) = wanted.into_iter().chain(life_line).min() else { return };
         if !self.papers.borrow().alarm_known {
             let set_ms = self.alarm.at_ms().await.ok().flatten();
             let mut papers = self.papers.borrow_mut();
@@ -463,6 +483,20 @@ impl Desk {
         if papers.alarm_ms.is_none_or(|set_ms| at_ms < set_ms) && self.alarm.set(at_ms).is_ok() {
             papers.alarm_ms = Some(at_ms);
         }
+    }
+}
+
+impl Papers {
+    /// A number for a request that may be answered.
+    pub(super) fn new_ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    /// A number for a connection. Later ones have higher numbers, also after a restart.
+    pub(super) fn new_watcher(&mut self) -> WatcherId {
+        self.watchers = (self.watchers + 1).max(now_ms() << 10);
+        WatcherId(self.watchers)
     }
 }
 

@@ -6,6 +6,7 @@
 //! - `object`: the Durable Object: a doorway; requests become events (`body` reads what they carry), replies become
 //!   responses (`respond`);
 //! - `desk`: collects events, takes the machine's turns, makes them durable, carries the effects out;
+//! - `inference`: the consumer inside the object, which works the queue off; `outside`: what it calls;
 //! - `inbox`: what waits on the desk; `connections`: who watches; `session`: sockets that speak our own protocol;
 //! - `attachment`: what a socket remembers while the object sleeps;
 //! - `faults`: faults and measurements for tests, in deployments that allow them;
@@ -23,7 +24,9 @@ mod departure;
 mod desk;
 mod faults;
 mod inbox;
+mod inference;
 mod object;
+mod outside;
 mod respond;
 mod rows;
 mod service;

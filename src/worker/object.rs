@@ -24,7 +24,10 @@ use crate::queue::{
     limits,
     store::Side,
 };
-use crate::wire::{Answer, Call, Head, Operation, Transport, address, answer, rejection, request, settings::Patch};
+use crate::wire::{
+    Address, Answer, Call, Head, Operation, Progress, Transport, address, answer, progress, rejection, request,
+    settings::Patch,
+};
 
 /// Largest form or settings body, in bytes.
 const FORM_BYTES_MAX: u64 = 64 * 1024;
@@ -120,7 +123,8 @@ fn body_max(operation: &Operation) -> Option<u64> {
 fn waits(operation: &Operation) -> bool {
     match operation {
         Operation::Get { get, .. } => get.wait_ms > 0,
-        Operation::Watch { .. } => true,
+        // Other objects are asked.
+        Operation::Watch { .. } | Operation::Status { .. } | Operation::Cancel { .. } => true,
         _ => false,
     }
 }
@@ -141,9 +145,12 @@ impl QueueObject {
     fn errand(&self, call: Call, body: Bytes, owed: Owed) -> std::result::Result<(), Answer> {
         let desk = self.desk();
         let Call { side, consumer, operation, .. } = call;
-        let put = |entries: Vec<NewEntry>| match desk.has_room(entries.iter().map(|entry| entry.data.len()).sum()) {
-            true => Ok(entries),
-            false => Err(too_fast()),
+        let put = |entries: Vec<NewEntry>| {
+            desk.inference.check_entries(&entries).map_err(Answer::bad)?;
+            match desk.has_room(entries.iter().map(|entry| entry.data.len()).sum()) {
+                true => Ok(entries),
+                false => Err(too_fast()),
+            }
         };
         let event: Box<dyn FnOnce(Ticket) -> Event> = match operation {
             Operation::Put { lane, tags, once } => {
@@ -202,6 +209,17 @@ impl QueueObject {
                     outcome => Err(answer(&form, reply(outcome)?)),
                 }
             }
+            Call { side: Side::Main, operation: Operation::Status { request_id }, address, .. }
+                if is_input(&address) =>
+            {
+                let progress = self.progress(&request_id, &address.service).await?;
+                respond(progress.answer(&request_id)).map_err(failed)
+            }
+            Call { side: Side::Main, operation: Operation::Cancel { request_id }, address, .. }
+                if is_input(&address) =>
+            {
+                respond(self.cancel(&request_id).await?).map_err(failed)
+            }
             call => {
                 let body = match body_max(&call.operation) {
                     Some(max) => body::read(request, max).await?,
@@ -211,6 +229,48 @@ impl QueueObject {
                 self.errand(call, body.into(), Owed::Request(asked))?;
                 respond(answer(&form, reply(outcome.await)?)).map_err(failed)
             }
+        }
+    }
+
+    /// One question to the queue here.
+    async fn ask_here(&self, side: Side, event: impl FnOnce(Ticket) -> Event) -> std::result::Result<Reply, Answer> {
+        let (asked, outcome) = oneshot::channel();
+        self.desk().ask(side, Owed::Request(asked), event);
+        reply(outcome.await)
+    }
+
+    /// What became of a request: it is looked for along its way, so that it cannot be missed by moving on meanwhile.
+    async fn progress(&self, request_id: &str, service: &str) -> std::result::Result<Progress, Answer> {
+        let find = |side| self.ask_here(side, |ticket| Event::Find(ticket, request_id.into()));
+        if let Reply::Found(Some(found)) = find(Side::Main).await? {
+            return Ok(Progress::of_input(found, service));
+        }
+        let rear = match find(Side::Rear).await? {
+            Reply::Found(Some(found)) => Progress::of_rear(&found),
+            _ => Progress::Unknown,
+        };
+        Ok(match (self.desk().inference.progress_in_sink(request_id).await.map_err(failed)?, rear) {
+            (Progress::Unknown, rear) => rear,
+            (Progress::Failed { code, reason, sink_index, .. }, Progress::Failed { rear_index, .. }) => {
+                Progress::Failed { code, reason, sink_index, rear_index }
+            }
+            (sink, _) => sink,
+        })
+    }
+
+    /// Takes a request out of the queue. What is in the sink or on its way there has ended.
+    async fn cancel(&self, request_id: &str) -> std::result::Result<Answer, Answer> {
+        let removed = self.ask_here(Side::Main, |ticket| Event::Cancel(ticket, request_id.into())).await?;
+        let Reply::Cancelled(Some(index)) = removed else {
+            return Ok(self.progress(request_id, "").await?.cannot_cancel(request_id));
+        };
+        if self.desk().inference.is_storing(index) {
+            return Ok(progress::being_stored());
+        }
+        // Its result may have been stored before the queue lost its memory.
+        match self.desk().inference.progress_in_sink(request_id).await.map_err(failed)? {
+            Progress::Unknown => Ok(progress::cancelled(request_id, index)),
+            ended => Ok(ended.cannot_cancel(request_id)),
         }
     }
 
@@ -226,6 +286,11 @@ impl QueueObject {
             }
         }
     }
+}
+
+/// Whether this is the queue that requests come in by.
+fn is_input(address: &Address) -> bool {
+    !address.sink && !address.is_callbacks()
 }
 
 fn parse(request: &web_sys::Request) -> std::result::Result<Call, Answer> {

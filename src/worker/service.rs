@@ -79,5 +79,5 @@ fn route(request: &web_sys::Request, token: Option<&str>) -> Result<Route, Answe
         return Ok(Route::Page);
     }
     auth::check(token, header("Authorization").as_deref())?;
-    Ok(Route::Queue(Address::parse(path)?.queue_name()))
+    Ok(Route::Queue(Address::of_client(&method, path)?.queue_name()))
 }

@@ -167,6 +167,10 @@ impl Desk {
         let event = terms.event(debt.watcher, ticket, operation, now_ms, random);
         let event =
             event.and_then(|event| if self.has_room(inbox::bytes(&event)) { Ok(event) } else { Err(too_fast()) });
+        let event = event.and_then(|event| match &event {
+            Event::Put(_, entries) => self.inference.check_entries(entries).map(|()| event).map_err(Answer::bad),
+            _ => Ok(event),
+        });
         match event {
             Ok(event) => self.tell_soon(terms.side, event),
             Err(refused) => {

@@ -1,0 +1,196 @@
+//! Which hosts may be called: those a deployment lists, and never what is inside a network.
+
+use crate::wire::predictor;
+use alloc::{format, string::String, vec::Vec};
+
+/// Variable with the hosts that callbacks, and predictors set at run time, may name.
+pub const VARIABLE: &str = "EDGEQUEUE_ALLOWED_HOSTS";
+/// Names that are never public, and everything below them.
+const INSIDE: [&str; 8] = ["localhost", "local", "internal", "intranet", "lan", "home", "corp", "arpa"];
+/// What the development switch allows.
+const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
+
+/// The hosts a deployment allows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hosts {
+    names: Vec<String>,
+    loopback: bool,
+}
+
+impl Hosts {
+    /// From a list with commas or blanks between: `api.example.com`, `*.example.com` for everything below a name, or `*`
+    /// for every public name. With `loopback` this machine may be called as well, also without TLS: for development.
+    pub fn parse(list: &str, loopback: bool) -> Self {
+        let names = list.split([',', ' ', '\t', '\n', '\r']).filter(|name| !name.is_empty());
+        Self { names: names.map(str::to_ascii_lowercase).collect(), loopback }
+    }
+
+    /// Whether the list names something that is no host, such as a binding.
+    pub fn names(&self, name: &str) -> bool {
+        self.names.iter().any(|listed| listed.eq_ignore_ascii_case(name))
+    }
+
+    /// Checks a URL. The error is a sentence.
+    ///
+    /// Addresses in digits are refused in every notation there is, also public ones: a list of names is what a deployment
+    /// can review.
+    pub fn check(&self, url: &str) -> Result<(), String> {
+        let (secure, host) = host(url)?;
+        if self.loopback && LOOPBACK.contains(&host.as_str()) {
+            return Ok(());
+        }
+        if !secure {
+            return Err("must begin with https://".into());
+        }
+        let name = host.strip_suffix('.').unwrap_or(&host);
+        if name.starts_with('[') || is_digits(name) {
+            return Err(format!("names the address {name}; only host names may be called"));
+        }
+        let top = name.rsplit('.').next().unwrap_or_default();
+        if !name.contains('.') || INSIDE.contains(&top) {
+            return Err(format!("names {name}, which is inside a network; only public hosts may be called"));
+        }
+        if !self.names.iter().any(|listed| matches(listed, name)) {
+            return Err(format!("names {name}, which this deployment does not allow; add it to {VARIABLE}"));
+        }
+        Ok(())
+    }
+}
+
+fn matches(listed: &str, name: &str) -> bool {
+    match listed.strip_prefix('*') {
+        Some("") => true,
+        Some(below) => below.starts_with('.') && name.len() > below.len() && name.ends_with(below),
+        None => listed == name,
+    }
+}
+
+/// Whether a URL parser would take a host for an IPv4 address: its last label is a number, decimal, octal or `0x`.
+fn is_digits(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let hex = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    hex || last.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether the URL is `https`, and its host in lower case.
+fn host(url: &str) -> Result<(bool, String), String> {
+    let url = predictor::url(url)?;
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let bracket = authority.find(']').map_or(0, |at| at + 1);
+    let port = authority.get(bracket..).and_then(|tail| tail.find(':')).map_or(authority.len(), |at| bracket + at);
+    let host = authority.get(..port).unwrap_or_default();
+    Ok((scheme == "https", host.to_ascii_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(list: &str, url: &str) -> bool {
+        Hosts::parse(list, false).check(url).is_ok()
+    }
+
+    #[test]
+    fn what_is_listed_may_be_called() {
+        assert!(allows("api.example.com", "https://api.example.com"));
+        assert!(allows("API.example.com", "https://api.EXAMPLE.com:8443/x?y=1"));
+        assert!(allows("a.example, *.example.com", "https://deep.er.example.com/"));
+        assert!(allows("example.com", "https://example.com./"));
+        assert!(allows("*", "https://anything.example/path"));
+        assert!(!allows("", "https://api.example.com"));
+        assert!(!allows("example.com", "https://api.example.com"));
+        assert!(!allows("*.example.com", "https://example.com"));
+        assert!(!allows("*.example.com", "https://badexample.com"));
+        assert!(!allows("*example.com", "https://badexample.com"));
+        assert!(!allows("example.com", "http://example.com"), "without TLS");
+    }
+
+    #[test]
+    fn nothing_inside_a_network_may_be_called_whatever_is_listed() {
+        for host in [
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0x7f.1",
+            "0177.0.0.1",
+            "10.0.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0",
+            "0x",
+            "1.1.1.1",
+            "256.1",
+            "1.1.1.1.",
+            "[::1]",
+            "[::]",
+            "[::ffff:10.0.0.1]",
+            "[fe80::1]",
+            "[fd00::1]",
+            "[::1%25eth0]",
+            "localhost",
+            "LOCALHOST",
+            "localhost.",
+            "a.localhost",
+            "router.local",
+            "metadata.google.internal",
+            "metadata.google.internal.",
+            "host",
+            "x.home.arpa",
+            "printer.lan",
+        ] {
+            for list in ["*", host, "localhost 127.0.0.1 *"] {
+                assert!(!allows(list, &format!("https://{host}/")), "{host}");
+                assert!(!allows(list, &format!("https://{host}:443")), "{host}");
+            }
+        }
+    }
+
+    #[test]
+    fn urls_that_parsers_disagree_about_are_refused() {
+        for url in [
+            "",
+            "https://",
+            "https:///example.com",
+            "https:example.com",
+            "//example.com",
+            "ftp://example.com",
+            "javascript:1",
+            "https://example.com@127.0.0.1/",
+            "https://127.0.0.1@example.com/",
+            "https://user:pass@example.com/",
+            "https://example.com\\@127.0.0.1/",
+            "https:\\\\example.com",
+            "https://exam\nple.com",
+            "https://example.com\t/",
+            "https://example.com:80:90/",
+            "https://example.com:x/",
+            "https://example.com:999999/",
+            "https://%31%32%37.0.0.1/",
+            "https://ⓛocalhost/",
+            "https://１２７.0.0.1/",
+            "https://exa mple.com/",
+            " https://example.com",
+            "https://.",
+            "https://:443",
+        ] {
+            assert!(!allows("*", url), "{url:?}");
+            assert!(!allows("example.com *", url), "{url:?}");
+        }
+        assert!(!allows("*", &format!("https://example.com/{}", "x".repeat(2_048))));
+    }
+
+    #[test]
+    fn development_may_call_its_own_machine_only() {
+        let hosts = Hosts::parse("", true);
+        for url in ["http://127.0.0.1:8080/x", "http://localhost", "https://[::1]:9/", "http://LOCALHOST:1/"] {
+            assert_eq!(hosts.check(url), Ok(()), "{url}");
+        }
+        for url in
+            ["http://127.0.0.2/", "http://10.0.0.1/", "http://example.com/", "http://[::2]/", "http://2130706433/"]
+        {
+            assert!(hosts.check(url).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What an answer of a predictor means: a result, a failure that is tried again, or the last one.
+
+use crate::queue::entry::{TAG_LAST_CODE, TAG_LAST_REASON, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
+use crate::queue::limits::{TAGS_BYTES_MAX, TAGS_MAX};
+use crate::wire::operation::{TAG_CALLBACK, TAG_CONTENT_TYPE, TAG_PATH};
+use alloc::{format, string::String, string::ToString, vec::Vec};
+use bytes::Bytes;
+
+/// Bytes of a reason that are kept; the whole body of the last failure is in the sink.
+const REASON_BYTES_MAX: usize = 200;
+/// Tags a result gains: content type, time stamp of the sink, code and reason.
+const TAGS_GAINED: usize = 4;
+/// Bytes they take at the most.
+const TAG_BYTES_GAINED: usize = 2_048;
+/// Status of a result that is too large for the sink.
+pub const TOO_LARGE: u16 = 413;
+/// Status that stands for a predictor that cannot be reached.
+pub const UNREACHABLE: u16 = 502;
+/// Status that stands for a predictor that does not answer in time.
+pub const TIMED_OUT: u16 = 504;
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With a result in the sink.
+    Done,
+    /// With an empty answer, which makes no result.
+    Empty,
+    /// With a failure, after the last attempt or because no attempt can succeed.
+    Failed,
+}
+
+impl Ending {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Empty => "empty",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What a predictor answered, as far as it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Its `Content-Type`.
+    pub content_type: Option<String>,
+    /// The body, or its beginning.
+    pub body: Bytes,
+    /// Whether there was more of it than could be taken.
+    pub cut: bool,
+}
+
+impl Answer {
+    /// Whether it is a success.
+    pub fn is_success(&self) -> bool {
+        is_success(self.status)
+    }
+}
+
+/// Whether a status is one of success.
+pub fn is_success(status: u16) -> bool {
+    (200..300).contains(&status)
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// HTTP status, of the predictor or standing for what happened.
+    pub status: u16,
+    /// For people, one line.
+    pub reason: String,
+}
+
+impl Trouble {
+    /// With a reason of one line.
+    pub fn new(status: u16, reason: impl AsRef<str>) -> Self {
+        Self { status, reason: line(reason.as_ref()) }
+    }
+
+    /// What an answer that is no success says.
+    pub fn of(answer: &Answer) -> Self {
+        let text = core::str::from_utf8(&answer.body).unwrap_or_default();
+        match line(text) {
+            reason if reason.is_empty() => Self::new(answer.status, format!("status {}", answer.status)),
+            reason => Self { status: answer.status, reason },
+        }
+    }
+
+    /// Whether it tells more about the predictor than about the request.
+    pub fn is_outage(&self) -> bool {
+        matches!(self.status, 429 | 502 | 503 | 504)
+    }
+}
+
+/// The first line with something in it, cut to what is kept.
+fn line(text: &str) -> String {
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let mut end = first.len().min(REASON_BYTES_MAX);
+    while !first.is_char_boundary(end) {
+        end -= 1;
+    }
+    first[..end].chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+/// An entry for another queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Letter {
+    /// Its tags.
+    pub tags: Tags,
+    /// Its body.
+    pub data: Bytes,
+}
+
+impl Letter {
+    /// The result of a request with these tags.
+    pub fn result(request: &Tags, answer: Answer) -> Self {
+        let mut tags = carried(request);
+        tags.extend(answer.content_type.map(|text| (TAG_CONTENT_TYPE.into(), text)));
+        Self { tags, data: answer.body }
+    }
+
+    /// What the sink gets in place of a result. Without a body the reason is the body.
+    pub fn failure(request: &Tags, trouble: &Trouble, answer: Option<Answer>) -> Self {
+        let answer = answer.filter(|answer| !answer.body.is_empty());
+        let mut letter = Self::result(request, answer.unwrap_or_else(|| text(&trouble.reason)));
+        letter.tags.insert(TAG_LAST_CODE.into(), trouble.status.to_string());
+        letter.tags.insert(TAG_LAST_REASON.into(), trouble.reason.clone());
+        letter
+    }
+
+    /// The least a caller must find: for a sink that took nothing else.
+    pub fn remnant(request: &Tags, trouble: &Trouble) -> Self {
+        let id = request.get(TAG_REQUEST_ID).map(|id| (TAG_REQUEST_ID.into(), id.clone()));
+        Self::failure(&id.into_iter().collect(), trouble, None)
+    }
+}
+
+fn text(text: &str) -> Answer {
+    Answer {
+        content_type: Some("text/plain; charset=utf-8".into()),
+        body: text.as_bytes().to_vec().into(),
+        ..Answer::default()
+    }
+}
+
+/// The tags of a request that its result has as well. Those about the request's own way through its queue are not among
+/// them, and of too many the last ones are left out: a result must not be lost for its tags.
+fn carried(request: &Tags) -> Tags {
+    let own = [TAG_CONTENT_TYPE, TAG_CALLBACK, TAG_PATH, TAG_LAST_CODE, TAG_LAST_REASON];
+    let mut tags: Tags = request.clone();
+    tags.retain(|key, _| !own.contains(&key.as_str()));
+    let needed = |key: &str| key == TAG_REQUEST_ID || key.starts_with(TAG_TIME_PREFIX);
+    let mut spare: Vec<String> = tags.keys().filter(|key| !needed(key)).cloned().collect();
+    let bytes = |tags: &Tags| tags.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+    while tags.len() > TAGS_MAX - TAGS_GAINED || bytes(&tags) > TAGS_BYTES_MAX - TAG_BYTES_GAINED {
+        let Some(key) = spare.pop() else { break };
+        tags.remove(&key);
+    }
+    tags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tags(pairs: &[(&str, &str)]) -> Tags {
+        pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+    }
+
+    #[test]
+    fn a_result_carries_the_tags_of_its_request() {
+        let request = tags(&[
+            ("requestId", "r"),
+            ("task", "7"),
+            ("ts@source", "1"),
+            ("Header:Content-Type", "image/png"),
+            ("Path", "/x"),
+            ("callback", "https://c.example"),
+            ("lastCode", "500"),
+            ("lastReason", "why"),
+        ]);
+        let answer =
+            Answer { status: 200, content_type: Some("application/json".into()), body: "{}".into(), cut: false };
+        let letter = Letter::result(&request, answer);
+        let expected =
+            [("requestId", "r"), ("task", "7"), ("ts@source", "1"), ("Header:Content-Type", "application/json")];
+        assert_eq!(letter.tags, tags(&expected));
+        assert_eq!(letter.data, "{}");
+    }
+
+    #[test]
+    fn a_failure_carries_code_reason_and_the_body_of_the_answer() {
+        let answer =
+            Answer { status: 500, content_type: None, body: "\n  out of \u{7} memory \nline 2".into(), cut: false };
+        let trouble = Trouble::of(&answer);
+        assert_eq!(trouble, Trouble { status: 500, reason: "out of   memory".into() });
+        let letter = Letter::failure(&tags(&[("requestId", "r")]), &trouble, Some(answer.clone()));
+        let expected = [("requestId", "r"), ("lastCode", "500"), ("lastReason", "out of   memory")];
+        assert_eq!(letter, Letter { tags: tags(&expected), data: answer.body });
+        let silent = Trouble::of(&Answer { status: 503, ..Answer::default() });
+        assert_eq!(Letter::failure(&tags(&[]), &silent, None).data, "status 503");
+        assert_eq!(Trouble::new(504, "ä".repeat(150)).reason.len(), 200);
+    }
+
+    #[test]
+    fn no_number_of_tags_loses_a_result() {
+        let mut request: Tags = (0..30).map(|number| (format!("tag{number:02}"), "x".repeat(500))).collect();
+        request.extend(tags(&[("requestId", "r"), ("ts@source", "1")]));
+        let letter = Letter::failure(&request, &Trouble::new(500, "no"), None);
+        assert!(letter.tags.len() < TAGS_MAX);
+        assert!(letter.tags.contains_key("tag00") && !letter.tags.contains_key("tag29"));
+        assert_eq!(letter.tags["requestId"], "r");
+        assert_eq!(letter.tags["ts@source"], "1");
+        let remnant = Letter::remnant(&request, &Trouble::new(413, "too large"));
+        assert_eq!(remnant.tags.len(), 4);
+    }
+}

@@ -1,0 +1,658 @@
+//! What becomes of each request between being pushed and being committed.
+//!
+//! ```text
+//!          Pushed        Begun       there is room      Answered       the sink took it    the notice is stored
+//! queue ─────────► Calling ──► Waiting ──────► Reading ─────► Storing ───────────► Telling ───────────► Commit
+//!                     │                          │               (no result: skipped) (no callback: skipped)
+//!                     └── Failed, timeout ───────┴──► tried again: Reject with a delay
+//!                                                     the last time: the sink gets the error, then Reject
+//! ```
+//!
+//! The shell carries actions out in their order and reports what came of them; it keeps no state of its own. When the
+//! queue is lost from memory so are all jobs ([`Runner::reset`]): the queue pushes their entries again.
+
+use super::outbox::{Outbox, PutId};
+use super::outcome::{self, Answer, Ending, Letter, TIMED_OUT, TOO_LARGE, Trouble};
+use super::{notice, notice::Notice};
+use crate::queue::entry::{Index, TAG_REQUEST_ID, Tags};
+use crate::queue::limits::PAYLOAD_BYTES_CEILING;
+use crate::wire::operation::{TAG_CALLBACK, TAG_CONTENT_TYPE};
+use alloc::{
+    collections::VecDeque,
+    format,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
+use bytes::Bytes;
+
+/// Bytes of answers in memory at one time, waiting results included: 24 MiB. Further answers are not read until there is
+/// room; an object has 128 MB.
+const HELD_BYTES_MAX: usize = 24 * 1024 * 1024;
+/// Bytes read of an answer that is no success.
+const ERROR_BYTES_MAX: usize = 64 * 1024;
+/// Bytes read of an answer that makes no result: enough for a reason.
+const REASON_BYTES_MAX: usize = 1024;
+/// Longest delay before a request is tried again: 5 minutes.
+const DELAY_MS_MAX: u64 = 300_000;
+/// So many failures in a row that speak of the predictor, and it is taken to be down: requests must not be used up on it.
+const OUTAGE_FAILURES: u32 = 5;
+/// Longest pause between two requests to a predictor that is down.
+const OUTAGE_PAUSE_MS_MAX: u64 = 10_000;
+
+/// How a queue is worked off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Name of the service, for notices.
+    pub service: String,
+    /// Requests at the predictor at one time; 0: none any more.
+    pub window: u32,
+    /// Time a predictor has to answer, in milliseconds.
+    pub timeout_ms: u64,
+    /// Delay before the second attempt, in milliseconds; doubled with each further one.
+    pub retry_delay_ms: u64,
+    /// Attempts at one request; 0: unlimited.
+    pub max_delivery: u32,
+    /// Whether answers are results for the sink, and endings are told. Otherwise only the status of an answer counts.
+    pub results: bool,
+    /// Who is told of the end of requests that name nobody; may be empty.
+    pub callback: String,
+}
+
+/// A request to be worked on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Its index in the input queue.
+    pub index: Index,
+    /// The attempt this is, from 1.
+    pub attempt: u32,
+    /// Its tags.
+    pub tags: Tags,
+    /// Its body.
+    pub data: Bytes,
+}
+
+impl Work {
+    /// The caller's id of the request.
+    pub fn request_id(&self) -> &str {
+        self.tags.get(TAG_REQUEST_ID).map_or("", String::as_str)
+    }
+}
+
+/// Names one call; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallId(pub u64);
+
+/// Where something is put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// The sink of the service.
+    Sink,
+    /// The queue of its callbacks.
+    Callbacks,
+}
+
+/// Where a letter is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Its index there; 0 when that is not known.
+    pub index: Index,
+    /// It was stored before, by a put of which nothing is remembered here. What was stored may be another letter.
+    pub repeated: bool,
+}
+
+/// What became of a put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// Stored, in the order of the letters.
+    Stored(Vec<Place>),
+    /// Refused whatever is tried: status and sentence. Nothing of the put was stored.
+    Refused(u16, String),
+    /// Not taken now: full, busy or not to be reached. It is not known whether it was stored.
+    Later,
+}
+
+/// What happened outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The queue gave a request out.
+    Pushed(Work),
+    /// Somebody else took it away: cancelled, deleted, expired.
+    Revoked(Index),
+    /// An answer begins: its status, and the length of its body where that is known.
+    Begun(CallId, u16, Option<u64>),
+    /// An answer is there.
+    Answered(CallId, Answer),
+    /// No answer will come.
+    Failed(CallId, Trouble),
+    /// A put was answered.
+    Put(PutId, PutOutcome),
+    /// Time has passed.
+    Tick,
+}
+
+/// What the shell must do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Call the predictor; answered by [`Event::Begun`] or [`Event::Failed`].
+    Call(CallId, Work),
+    /// Read the body of an answer that has begun, at most so many bytes; answered by [`Event::Answered`] or
+    /// [`Event::Failed`].
+    Read(CallId, usize),
+    /// Give a call up; nothing of it is reported any more.
+    Abort(CallId),
+    /// Put letters into another queue, each the outcome of the request before it; of requests below `settled_below` none
+    /// will be put again. Answered by [`Event::Put`].
+    Put {
+        /// The put.
+        put: PutId,
+        /// Where to.
+        to: Destination,
+        /// What, at least one.
+        letters: Vec<(Index, Letter)>,
+        /// See there.
+        settled_below: Index,
+    },
+    /// The request is done.
+    Commit(Index),
+    /// The request failed; it may be given out again after `delay_ms`.
+    Reject {
+        /// Which.
+        index: Index,
+        /// Code of the failure.
+        code: String,
+        /// For people.
+        reason: String,
+        /// Not before.
+        delay_ms: u64,
+    },
+    /// From now on at most so many requests may be out here.
+    Window(u32),
+}
+
+/// What stops a request from being cancelled: its result is on its way or stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Storing;
+
+/// The consumer beside a queue.
+#[derive(Debug)]
+pub struct Runner {
+    terms: Terms,
+    jobs: Jobs,
+    sink: Outbox,
+    callbacks: Outbox,
+    /// Answers that have begun and wait for room, the oldest first.
+    hungry: VecDeque<CallId>,
+    held_bytes: usize,
+    numbers: u64,
+    /// What was said last.
+    window: u32,
+    settled_below: Index,
+    /// Failures in a row that speak of the predictor.
+    outages: u32,
+    /// It is down: nothing is asked of it before then.
+    resume_ms: Option<u64>,
+}
+
+/// What is under way, at most a window of it, in the order of indexes.
+#[derive(Debug, Default)]
+struct Jobs(Vec<Job>);
+
+impl Jobs {
+    fn at(&self, index: Index) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&index, |job| job.index)
+    }
+
+    fn get(&self, index: Index) -> Option<&Job> {
+        self.0.get(self.at(index).ok()?)
+    }
+
+    fn get_mut(&mut self, index: Index) -> Option<&mut Job> {
+        let at = self.at(index).ok()?;
+        self.0.get_mut(at)
+    }
+
+    fn insert(&mut self, job: Job) {
+        if let Err(at) = self.at(job.index) {
+            self.0.insert(at, job);
+        }
+    }
+
+    fn remove(&mut self, index: Index) -> Option<Job> {
+        Some(self.0.remove(self.at(index).ok()?))
+    }
+
+    /// The one whose call this is, if the call is not over.
+    fn calling(&mut self, call: CallId) -> Option<&mut Job> {
+        self.0.iter_mut().find(|job| job.call == call && job.is_calling())
+    }
+}
+
+#[derive(Debug)]
+struct Job {
+    index: Index,
+    call: CallId,
+    attempt: u32,
+    tags: Tags,
+    phase: Phase,
+    /// Bytes it holds or may come to hold.
+    bytes: usize,
+}
+
+impl Job {
+    fn is_calling(&self) -> bool {
+        matches!(self.phase, Phase::Calling { .. } | Phase::Waiting { .. } | Phase::Reading { .. })
+    }
+}
+
+#[derive(Debug)]
+enum Phase {
+    Calling { until_ms: u64 },
+    Waiting { wanted: usize, left_ms: u64 },
+    Reading { until_ms: u64 },
+    Storing { letter: Letter, conclusion: Conclusion, reduced: bool },
+    Telling { letter: Letter, conclusion: Conclusion },
+}
+
+/// How a request ends once everybody knows.
+#[derive(Debug)]
+struct Conclusion {
+    ending: Ending,
+    trouble: Option<Trouble>,
+    /// It ends as a refusal and not as done.
+    dead: bool,
+}
+
+impl Runner {
+    /// One that has nothing to do yet.
+    pub fn new(terms: Terms) -> Self {
+        Self {
+            window: terms.window,
+            terms,
+            jobs: Jobs::default(),
+            sink: Outbox::default(),
+            callbacks: Outbox::default(),
+            hungry: VecDeque::new(),
+            held_bytes: 0,
+            numbers: 0,
+            settled_below: Index(0),
+            outages: 0,
+            resume_ms: None,
+        }
+    }
+
+    /// How it works.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Works differently from now on; requests that are out stay so.
+    pub fn change(&mut self, terms: Terms, actions: &mut Vec<Action>) {
+        self.terms = terms;
+        self.tell_window(actions);
+    }
+
+    /// The window it should have now.
+    pub fn window(&self) -> u32 {
+        self.window
+    }
+
+    /// Everything is forgotten: the queue was lost from memory and will push again what is not committed.
+    pub fn reset(&mut self, actions: &mut Vec<Action>) {
+        actions.extend(self.jobs.0.iter().filter(|job| job.is_calling()).map(|job| Action::Abort(job.call)));
+        *self = Self { numbers: self.numbers, outages: self.outages, ..Self::new(self.terms.clone()) };
+    }
+
+    /// Of the requests below this none is in the queue any more, and that is durable.
+    pub fn settled(&mut self, below: Index) {
+        self.settled_below = self.settled_below.max(below);
+    }
+
+    /// Whether something is under way that must be woken up for, should this memory be lost.
+    pub fn has_work(&self) -> bool {
+        !self.jobs.0.is_empty() || self.resume_ms.is_some()
+    }
+
+    /// When to come with a [`Event::Tick`] at the latest, Unix milliseconds.
+    pub fn due_ms(&self) -> Option<u64> {
+        let deadlines = self.jobs.0.iter().filter_map(|job| match job.phase {
+            Phase::Calling { until_ms } | Phase::Reading { until_ms } => Some(until_ms),
+            _ => None,
+        });
+        deadlines.chain(self.sink.due_ms()).chain(self.callbacks.due_ms()).chain(self.resume_ms).min()
+    }
+
+    /// Whether a request that was just taken away can still end without a result.
+    pub fn cancelled(&self, index: Index) -> Result<(), Storing> {
+        match self.jobs.get(index).map(|job| &job.phase) {
+            Some(Phase::Storing { .. } | Phase::Telling { .. }) => Err(Storing),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, now_ms: u64, event: Event, actions: &mut Vec<Action>) {
+        match event {
+            Event::Pushed(work) => self.begin(now_ms, work, actions),
+            Event::Revoked(index) => self.revoke(index, actions),
+            Event::Begun(call, status, length) => self.begun(now_ms, call, status, length, actions),
+            Event::Answered(call, answer) => self.answered(now_ms, call, answer, actions),
+            Event::Failed(call, trouble) => self.failed(now_ms, call, trouble, None, actions),
+            Event::Put(put, outcome) => self.put(now_ms, put, outcome, actions),
+            Event::Tick => self.tick(now_ms, actions),
+        }
+        self.read_more(now_ms, actions);
+        self.ship(now_ms, Destination::Sink, actions);
+        self.ship(now_ms, Destination::Callbacks, actions);
+        self.tell_window(actions);
+    }
+
+    fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    fn begin(&mut self, now_ms: u64, work: Work, actions: &mut Vec<Action>) {
+        // A queue that gives out what is out here already has taken it back before.
+        self.revoke(work.index, actions);
+        let call = CallId(self.number());
+        let phase = Phase::Calling { until_ms: now_ms.saturating_add(self.terms.timeout_ms) };
+        let (index, attempt, tags) = (work.index, work.attempt, work.tags.clone());
+        self.jobs.insert(Job { index, call, attempt, tags, phase, bytes: 0 });
+        actions.push(Action::Call(call, work));
+    }
+
+    /// Somebody took a request away. What is on its way into the sink goes on: nobody can call it back.
+    fn revoke(&mut self, index: Index, actions: &mut Vec<Action>) {
+        let Some(job) = self.jobs.get(index) else { return };
+        match job.phase {
+            Phase::Storing { .. } if !self.sink.withdraw(index) => {}
+            Phase::Telling { .. } => {}
+            _ => self.forget(index, actions),
+        }
+    }
+
+    fn forget(&mut self, index: Index, actions: &mut Vec<Action>) {
+        let Some(job) = self.jobs.remove(index) else { return };
+        self.held_bytes -= job.bytes;
+        self.hungry.retain(|call| *call != job.call);
+        if job.is_calling() {
+            actions.push(Action::Abort(job.call));
+        }
+    }
+
+    fn begun(&mut self, now_ms: u64, call: CallId, status: u16, length: Option<u64>, actions: &mut Vec<Action>) {
+        let results = self.terms.results;
+        let Some(job) = self.jobs.calling(call) else { return };
+        let Phase::Calling { until_ms } = job.phase else { return };
+        let success = outcome::is_success(status);
+        if success && !results {
+            let index = job.index;
+            actions.push(Action::Abort(call));
+            return self.end(index, Ending::Done, actions);
+        }
+        let most = match (success, results) {
+            (true, _) => PAYLOAD_BYTES_CEILING as usize,
+            (false, true) => ERROR_BYTES_MAX,
+            (false, false) => REASON_BYTES_MAX,
+        };
+        let wanted = length.map_or(most, |length| most.min(usize::try_from(length).unwrap_or(most)));
+        // Its time stands still: that there is no room is not the predictor's fault.
+        job.phase = Phase::Waiting { wanted, left_ms: until_ms.saturating_sub(now_ms) };
+        self.hungry.push_back(call);
+    }
+
+    /// Lets answers be read as far as there is room.
+    fn read_more(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        while let Some(call) = self.hungry.front().copied() {
+            let job = self.jobs.calling(call).map(|job| (&job.phase, job.index));
+            let Some((&Phase::Waiting { wanted, left_ms }, index)) = job else {
+                self.hungry.pop_front();
+                continue;
+            };
+            if self.held_bytes > 0 && self.held_bytes + wanted > HELD_BYTES_MAX {
+                return;
+            }
+            self.hungry.pop_front();
+            self.held_bytes += wanted;
+            if let Some(job) = self.jobs.get_mut(index) {
+                job.bytes = wanted;
+                job.phase = Phase::Reading { until_ms: now_ms.saturating_add(left_ms) };
+            }
+            actions.push(Action::Read(call, wanted));
+        }
+    }
+
+    fn answered(&mut self, now_ms: u64, call: CallId, answer: Answer, actions: &mut Vec<Action>) {
+        if !answer.is_success() {
+            let trouble = Trouble::of(&answer);
+            return self.failed(now_ms, call, trouble, Some(answer), actions);
+        }
+        self.outages = 0;
+        let Some(job) = self.jobs.calling(call) else { return };
+        let index = job.index;
+        if answer.body.is_empty() && !answer.cut {
+            return self.end(index, Ending::Empty, actions);
+        }
+        let (letter, trouble) = if answer.cut {
+            let trouble = Trouble::new(TOO_LARGE, "the result is larger than the sink takes");
+            (Letter::failure(&job.tags, &trouble, None), Some(trouble))
+        } else {
+            (Letter::result(&job.tags, answer), None)
+        };
+        let ending = if trouble.is_some() { Ending::Failed } else { Ending::Done };
+        self.store(index, letter, Conclusion { ending, trouble, dead: false });
+    }
+
+    /// An attempt failed. All but the last are tried again.
+    fn failed(
+        &mut self,
+        now_ms: u64,
+        call: CallId,
+        trouble: Trouble,
+        answer: Option<Answer>,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.jobs.calling(call).is_none() {
+            return;
+        }
+        self.count_outage(now_ms, &trouble);
+        let Some(job) = self.jobs.calling(call) else { return };
+        let index = job.index;
+        let doublings = job.attempt.saturating_sub(1).min(32);
+        let delay_ms = self.terms.retry_delay_ms.saturating_mul(1 << doublings).min(DELAY_MS_MAX);
+        let last = self.terms.max_delivery != 0 && job.attempt >= self.terms.max_delivery;
+        if last && self.terms.results {
+            let letter = Letter::failure(&job.tags, &trouble, answer);
+            let conclusion = Conclusion { ending: Ending::Failed, trouble: Some(trouble), dead: true };
+            return self.store(index, letter, conclusion);
+        }
+        let (code, reason) = (trouble.status.to_string(), trouble.reason);
+        actions.push(Action::Reject { index, code, reason, delay_ms: if last { 0 } else { delay_ms } });
+        self.forget(index, actions);
+    }
+
+    /// A predictor that is down would use up every request there is. So it is asked less and less, one at a time.
+    fn count_outage(&mut self, now_ms: u64, trouble: &Trouble) {
+        if !trouble.is_outage() || !self.terms.results {
+            self.outages = 0;
+            return;
+        }
+        self.outages += 1;
+        if let Some(beyond) = self.outages.checked_sub(OUTAGE_FAILURES) {
+            let pause_ms = self.terms.retry_delay_ms.saturating_mul(1 << beyond.min(32)).min(OUTAGE_PAUSE_MS_MAX);
+            self.resume_ms = Some(now_ms.saturating_add(pause_ms));
+        }
+    }
+
+    fn store(&mut self, index: Index, letter: Letter, conclusion: Conclusion) {
+        let Some(job) = self.jobs.get_mut(index) else { return };
+        self.held_bytes = self.held_bytes - job.bytes + letter.data.len();
+        job.bytes = letter.data.len();
+        job.phase = Phase::Storing { letter, conclusion, reduced: false };
+        self.sink.push(index);
+    }
+
+    /// Nothing is stored for it.
+    fn end(&mut self, index: Index, ending: Ending, actions: &mut Vec<Action>) {
+        self.tell(index, Conclusion { ending, trouble: None, dead: false }, None, actions);
+    }
+
+    /// Everything of a request is stored: who wants to know is told, and then it ends.
+    fn tell(&mut self, index: Index, conclusion: Conclusion, sink_index: Option<Index>, actions: &mut Vec<Action>) {
+        let Some(job) = self.jobs.get_mut(index) else { return };
+        self.held_bytes -= core::mem::take(&mut job.bytes);
+        let named = job.tags.get(TAG_CALLBACK).unwrap_or(&self.terms.callback);
+        if named.is_empty() || !self.terms.results {
+            return self.close(index, conclusion, actions);
+        }
+        let code = conclusion.trouble.as_ref().map(|trouble| trouble.status.to_string());
+        let request_id = job.tags.get(TAG_REQUEST_ID).map_or("", String::as_str);
+        let notice = Notice {
+            request_id,
+            service: &self.terms.service,
+            status: conclusion.ending,
+            index: index.0,
+            sink_index: sink_index.map(|index| index.0).filter(|index| *index != 0),
+            code: code.as_deref(),
+            reason: conclusion.trouble.as_ref().map(|trouble| trouble.reason.as_str()),
+        };
+        let tags = [
+            (TAG_REQUEST_ID, request_id.to_string()),
+            (TAG_CALLBACK, named.clone()),
+            (TAG_CONTENT_TYPE, "application/json".into()),
+            (TAG_NOTICE, notice::id(&self.terms.service, index)),
+        ];
+        let tags = tags.into_iter().map(|(key, value)| (key.into(), value)).collect();
+        job.phase = Phase::Telling { letter: Letter { tags, data: notice.body().into() }, conclusion };
+        self.callbacks.push(index);
+    }
+
+    /// The last step.
+    fn close(&mut self, index: Index, conclusion: Conclusion, actions: &mut Vec<Action>) {
+        actions.push(match conclusion {
+            Conclusion { trouble: Some(trouble), dead: true, .. } => {
+                let (code, reason) = (trouble.status.to_string(), trouble.reason);
+                Action::Reject { index, code, reason, delay_ms: 0 }
+            }
+            _ => Action::Commit(index),
+        });
+        self.forget(index, actions);
+    }
+
+    /// Sends what waits for a destination.
+    fn ship(&mut self, now_ms: u64, to: Destination, actions: &mut Vec<Action>) {
+        let put = PutId(self.number());
+        let (outbox, jobs) = match to {
+            Destination::Sink => (&mut self.sink, &self.jobs),
+            Destination::Callbacks => (&mut self.callbacks, &self.jobs),
+        };
+        let letter = |index: &Index| match &jobs.get(*index)?.phase {
+            Phase::Storing { letter, .. } | Phase::Telling { letter, .. } => Some(letter),
+            _ => None,
+        };
+        let bytes = |index: Index| letter(&index).map_or(0, |letter| letter.data.len());
+        let Some(entries) = outbox.take(now_ms, put, bytes) else { return };
+        let letters = entries.iter().filter_map(|index| Some((*index, letter(index)?.clone()))).collect();
+        let oldest = self.jobs.0.first().map_or(Index(u64::MAX), |job| job.index);
+        actions.push(Action::Put { put, to, letters, settled_below: self.settled_below.min(oldest) });
+    }
+
+    fn put(&mut self, now_ms: u64, put: PutId, outcome: PutOutcome, actions: &mut Vec<Action>) {
+        let (to, entries) = match (self.sink.answered(put), self.callbacks.answered(put)) {
+            (Some(entries), _) => (Destination::Sink, entries),
+            (None, Some(entries)) => (Destination::Callbacks, entries),
+            (None, None) => return,
+        };
+        let outbox = match to {
+            Destination::Sink => &mut self.sink,
+            Destination::Callbacks => &mut self.callbacks,
+        };
+        match outcome {
+            PutOutcome::Later => outbox.again_later(now_ms, entries),
+            PutOutcome::Refused(..) if entries.len() > 1 => outbox.again_alone(entries),
+            PutOutcome::Refused(status, reason) => {
+                outbox.succeeded();
+                for index in entries {
+                    self.refused(index, Trouble::new(status, &reason), actions);
+                }
+            }
+            PutOutcome::Stored(places) => {
+                outbox.succeeded();
+                let places = places.into_iter().chain(core::iter::repeat(Place::default()));
+                for (index, place) in entries.into_iter().zip(places) {
+                    self.stored(index, place, actions);
+                }
+            }
+        }
+    }
+
+    fn stored(&mut self, index: Index, place: Place, actions: &mut Vec<Action>) {
+        let Some(job) = self.jobs.get_mut(index) else { return };
+        match core::mem::replace(&mut job.phase, Phase::Calling { until_ms: u64::MAX }) {
+            Phase::Storing { mut conclusion, .. } => {
+                // A request that has a result already is not dead, whatever became of it since.
+                conclusion.dead &= !place.repeated;
+                self.tell(index, conclusion, Some(place.index), actions);
+            }
+            Phase::Telling { conclusion, .. } => self.close(index, conclusion, actions),
+            phase => job.phase = phase,
+        }
+    }
+
+    /// The other queue does not take it for what it is. In place of a result the sink gets the reason; should it not
+    /// even take that, the request ends among the dead.
+    fn refused(&mut self, index: Index, trouble: Trouble, actions: &mut Vec<Action>) {
+        let Some(job) = self.jobs.get_mut(index) else { return };
+        match core::mem::replace(&mut job.phase, Phase::Calling { until_ms: u64::MAX }) {
+            Phase::Storing { conclusion, reduced: false, .. } => {
+                let letter = match trouble.status {
+                    TOO_LARGE => Letter::failure(&job.tags, &trouble, None),
+                    _ => Letter::remnant(&job.tags, &trouble),
+                };
+                let conclusion = Conclusion { ending: Ending::Failed, trouble: Some(trouble), dead: conclusion.dead };
+                self.store(index, letter, conclusion);
+                if let Some(Phase::Storing { reduced, .. }) = self.jobs.get_mut(index).map(|job| &mut job.phase) {
+                    *reduced = true;
+                }
+            }
+            Phase::Storing { .. } => {
+                let conclusion = Conclusion { ending: Ending::Failed, trouble: Some(trouble), dead: true };
+                self.tell(index, conclusion, None, actions);
+            }
+            Phase::Telling { conclusion, .. } => self.close(index, conclusion, actions),
+            phase => job.phase = phase,
+        }
+    }
+
+    fn tick(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        self.resume_ms.take_if(|at_ms| *at_ms <= now_ms);
+        self.sink.give_up_late(now_ms);
+        self.callbacks.give_up_late(now_ms);
+        let late = self.jobs.0.iter().filter_map(|job| match job.phase {
+            Phase::Calling { until_ms } | Phase::Reading { until_ms } if until_ms <= now_ms => Some(job.call),
+            _ => None,
+        });
+        for call in late.collect::<Vec<_>>() {
+            let reason = format!("no answer within {} ms", self.terms.timeout_ms);
+            actions.push(Action::Abort(call));
+            self.failed(now_ms, call, Trouble::new(TIMED_OUT, reason), None, actions);
+        }
+    }
+
+    /// While results cannot be stored no more requests are taken in.
+    fn tell_window(&mut self, actions: &mut Vec<Action>) {
+        let stuck = self.sink.is_stuck() || self.callbacks.is_stuck() || self.resume_ms.is_some();
+        let window = match (stuck, self.outages >= OUTAGE_FAILURES) {
+            (true, _) => 0,
+            (false, true) => self.terms.window.min(1),
+            (false, false) => self.terms.window,
+        };
+        if core::mem::replace(&mut self.window, window) != window {
+            actions.extend(vec![Action::Window(window)]);
+        }
+    }
+}
+
+/// Tag of a notice with its name, which is the same in every attempt to send it.
+pub const TAG_NOTICE: &str = "webhookId";
