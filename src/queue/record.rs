@@ -207,7 +207,7 @@ fn load_group(record: GroupRecord) -> Group {
                 not_before_ms: trouble.not_before_ms,
             })
         });
-        let not_before_ms = trouble.as_ref().map_or(0, |trouble: &Box<Trouble>| trouble.not_before_ms);
+        let not_before_ms = trouble.as_deref().map_or(0, |trouble: &Trouble| trouble.not_before_ms);
         group.wait_again(index, lane, not_before_ms);
         group.open.insert(index, Open { lane, holder: None, trouble });
     }
