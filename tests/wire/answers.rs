@@ -98,11 +98,11 @@ fn raw_content_types() {
 fn stats_as_attributes_or_settings() {
     let address = Address { service: "s".into(), sink: false, suffix: "".into() };
     let form = |encoding| Form::Attributes(encoding, address.clone(), Side::Main);
-    let json = answer(&form(Encoding::Json), Reply::Stats(stats()));
+    let json = answer(&form(Encoding::Json), Reply::Stats(Box::new(stats())));
     assert!(json.body.starts_with(b"{\"consumers.list.[0]\":\"Id: default_group.u1, ") && json.body.ends_with(b"}\n"));
-    let protobuf = answer(&form(Encoding::Protobuf), Reply::Stats(stats()));
+    let protobuf = answer(&form(Encoding::Protobuf), Reply::Stats(Box::new(stats())));
     assert_eq!(protobuf.content_type.as_deref(), Some("application/vnd.google.protobuf"));
-    let settings = answer(&Form::Settings, Reply::Stats(stats()));
+    let settings = answer(&Form::Settings, Reply::Stats(Box::new(stats())));
     assert!(settings.body.starts_with(b"{\"max_delivery\":5,"));
 }
 
