@@ -155,9 +155,15 @@ class DirectService extends Service {
     const text = JSON.stringify;
     const modules = readdirSync(bundle).filter((name) => /\.(js|wasm)$/.test(name)).sort((a, b) => Number(b.endsWith(".js")) - Number(a.endsWith(".js")));
     const vars = { ...Object.fromEntries([...toml.matchAll(/^(EDGEQUEUE_\w+) = "(.*)"$/gm)].map(([, name, value]) => [name, value])), ...this.vars };
+    const variables = Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, ${typeof value === "string" ? `text = ${text(value)}` : `json = ${text(text(value))}`})`);
+    const bindings = this.workers.flatMap((worker) => Object.entries(worker.bindings).map(([name, entrypoint]) => {
+      return `(name = ${text(name)}, service = (name = ${text(worker.name)}${entrypoint && `, entrypoint = ${text(entrypoint)}`}))`;
+    }));
+    const beside = this.workers.map(({ name }) => `, (name = ${text(name)}, worker = .${name})`).join("");
     return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [(name = "main", worker = .main), (name = "page", worker = .page), (name = "disk", disk = (path = ${text(state)}, writable = true)), (name = "internet", network = (allow = ["public", "private"]))${this.workers.map(({ name }) => `, (name = ${text(name)}, worker = .${name})`).join("")}],
+  services = [(name = "main", worker = .main), (name = "page", worker = .page), (name = "disk", disk = (path = ${text(state)}, writable = true)), 
+    (name = "internet", network = (allow = ["public", "private"]))${beside}],
   sockets = [(name = "http", address = "127.0.0.1:${this.port}", http = (), service = "main")]
 );
 const main :Workerd.Worker = (
@@ -168,12 +174,10 @@ const main :Workerd.Worker = (
   durableObjectStorage = (localDisk = "disk"),
   bindings = [
     (name = "QUEUES", durableObjectNamespace = "QueueObject"), (name = "ASSETS", service = "page"),
-    ${[...Object.entries(vars).map(([name, value]) => (typeof value === "string" ? `(name = ${text(name)}, text = ${text(value)})` : `(name = ${text(name)}, json = ${text(text(value))})`)),
-      ...this.workers.flatMap(({ name, bindings }) => Object.entries(bindings).map(([binding, entrypoint]) => `(name = ${text(binding)}, service = (name = ${text(name)}${entrypoint ? `, entrypoint = ${text(entrypoint)}` : ""}))`))].join(", ")}
+    ${[...variables, ...bindings].join(", ")}
   ]
 );
-${this.workers.map(({ name, script }) => `const ${name} :Workerd.Worker = (modules = [(name = "main", esModule = ${text(script)})], compatibilityDate = ${line("compatibility_date")});`).join("
-")}
+${this.workers.map(({ name, script }) => `const ${name} :Workerd.Worker = (modules = [(name = "main", esModule = ${text(script)})], compatibilityDate = ${line("compatibility_date")});`).join("\n")}
 const page :Workerd.Worker = (serviceWorkerScript = "addEventListener('fetch', (event) => event.respondWith(new Response('page')))", compatibilityDate = ${line("compatibility_date")});
 `;
   }
