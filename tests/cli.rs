@@ -14,6 +14,8 @@ mod config;
 mod exits;
 #[path = "cli/large.rs"]
 mod large;
+#[path = "cli/requests.rs"]
+mod requests;
 #[path = "cli/terminal.rs"]
 mod terminal;
 #[path = "cli/tls.rs"]

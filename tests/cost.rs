@@ -137,10 +137,52 @@ const WAYS: &[Way] = &[
         round: |world, data| {
             (0..10).for_each(|_| put(world, 1, data));
             for _ in 0..10 {
-                world.reject();
+                world.reject(0);
                 world.flush();
             }
             commit(world, 10);
+        },
+    },
+    Way {
+        name: "single puts, each refused once with a delay, committed in 10s",
+        entries: 10,
+        requests: 21,
+        rows_max: 2_400.0,
+        begin: watched,
+        round: |world, data| {
+            (0..10).for_each(|_| put(world, 1, data));
+            for _ in 0..10 {
+                world.reject(1_000);
+                world.flush();
+            }
+            world.wait(1_000);
+            commit(world, 10);
+        },
+    },
+    Way {
+        name: "outcomes put once one by one, got one by one",
+        entries: 1,
+        requests: 2,
+        rows_max: 3_050.0,
+        begin: nothing,
+        round: |world, data| {
+            world.put_outcomes(1, data);
+            world.flush();
+            world.get(1, 0);
+            world.flush();
+        },
+    },
+    Way {
+        name: "outcomes put once in 10s, got in 10s",
+        entries: 10,
+        requests: 2,
+        rows_max: 330.0,
+        begin: nothing,
+        round: |world, data| {
+            world.put_outcomes(10, data);
+            world.flush();
+            world.get(10, 0);
+            world.flush();
         },
     },
     Way {

@@ -13,6 +13,8 @@ mod golden;
 mod hostile;
 #[path = "wire/parameters.rs"]
 mod parameters;
+#[path = "wire/progress.rs"]
+mod progress;
 #[path = "wire/rejections.rs"]
 mod rejections;
 #[path = "wire/settings.rs"]

@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::verbs::{
-    bench::BenchArgs, change, config::ContextVerb, get::GetArgs, inspect, put::PutArgs, watch::WatchArgs,
+    bench::BenchArgs, change, config::ContextVerb, get::GetArgs, inspect, put::PutArgs, request, watch::WatchArgs,
 };
 
 /// Work with a queue of edgequeue or of PAI-EAS.
@@ -134,6 +134,10 @@ Examples:
     Commit(change::CommitArgs),
     /// Say that entries could not be processed: they are delivered again, or die
     Negative(change::NegativeArgs),
+    /// Show what became of requests: queued, running, done, failed (edgequeue services only)
+    Status(request::StatusArgs),
+    /// Cancel requests that are queued or running (edgequeue services only)
+    Cancel(request::CancelArgs),
     /// Show where an entry stands
     Search(inspect::SearchArgs),
     /// Count entries

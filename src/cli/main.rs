@@ -66,6 +66,8 @@ fn run(cli: Cli, out: Out) -> Result<Exit, Stop> {
         Command::Stream { verb } => match verb {
             Verb::Config => verbs::config::run(&mut context, &cli.global)?,
             Verb::Info => verbs::inspect::info(&mut context)?,
+            Verb::Status(args) => verbs::request::status(&mut context, &args)?,
+            Verb::Cancel(args) => verbs::request::cancel(&mut context, &args)?,
             Verb::Count(args) => verbs::inspect::count(&mut context, &args)?,
             Verb::Search(args) => verbs::inspect::search(&mut context, &args)?,
             Verb::Settings(args) => verbs::inspect::settings(&mut context, &args)?,

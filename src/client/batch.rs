@@ -1,9 +1,12 @@
 //! Lines on their way into a queue.
 
-use crate::queue::entry::Frame;
+use crate::queue::entry::{Frame, TAG_REQUEST_ID};
 use crate::queue::limits::BATCH_ENTRIES_MAX;
 use crate::wire::frame;
-use alloc::vec::Vec;
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
 use bytes::Bytes;
 use prost::Message;
 
@@ -50,10 +53,13 @@ impl Batch {
         self.bodies.len() >= lines_max.min(BATCH_ENTRIES_MAX) || self.bytes >= BYTES_MAX
     }
 
-    /// As a list of frames.
-    pub fn encode(&self) -> Vec<u8> {
-        let frame = |data: &Bytes| Frame { data: data.clone(), ..Frame::default() }.encode_to_vec().into();
-        frame::list(&self.bodies.iter().map(frame).collect::<Vec<Bytes>>())
+    /// As a list of frames; a line may have a request id of its own.
+    pub fn encode(&self, request_id: impl Fn(u64) -> Option<String>) -> Vec<u8> {
+        let frame = |(line, data): (u64, &Bytes)| {
+            let tags = request_id(line).map(|id| (TAG_REQUEST_ID.to_string(), id)).into_iter().collect();
+            Frame { data: data.clone(), tags, ..Frame::default() }.encode_to_vec().into()
+        };
+        frame::list(&(self.line..).zip(&self.bodies).map(frame).collect::<Vec<Bytes>>())
     }
 
     /// Two batches of about half the lines, in order: one refused line must not take the others with it.

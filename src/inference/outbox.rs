@@ -110,9 +110,10 @@ impl Outbox {
         }
     }
 
-    /// Whether the other queue does not take what it is given.
+    /// Whether the other queue does not take what it is given. With nothing to give it nobody would find out that it does
+    /// again.
     pub fn is_stuck(&self) -> bool {
-        self.failures > 0
+        self.failures > 0 && (self.sent.is_some() || !self.waiting.is_empty())
     }
 
     /// When to look again, Unix milliseconds.
@@ -181,6 +182,17 @@ mod tests {
         outbox.give_up_late(61_000);
         assert_eq!(outbox.answered(PutId(1)), None, "it comes too late");
         assert_eq!(take(&mut outbox, 61_500, 2), Some(vec![1]));
+    }
+
+    #[test]
+    fn nothing_is_stuck_when_all_of_it_was_taken_back() {
+        let mut outbox = Outbox::default();
+        outbox.push(Index(1));
+        take(&mut outbox, 0, 1);
+        let entries = outbox.answered(PutId(1)).expect("sent");
+        outbox.again_later(0, entries);
+        assert!(outbox.is_stuck() && outbox.withdraw(Index(1)) && !outbox.is_stuck());
+        assert_eq!(outbox.due_ms(), None);
     }
 
     #[test]

@@ -92,11 +92,20 @@ pub enum Destination {
     Callbacks,
 }
 
+/// Where a letter is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Its index there; 0 when that is not known.
+    pub index: Index,
+    /// It was stored before, by a put of which nothing is remembered here. What was stored may be another letter.
+    pub repeated: bool,
+}
+
 /// What became of a put.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PutOutcome {
-    /// Stored, now or before; where, 0 if it is gone by now.
-    Stored(Vec<Index>),
+    /// Stored, in the order of the letters.
+    Stored(Vec<Place>),
     /// Refused whatever is tried: status and sentence. Nothing of the put was stored.
     Refused(u16, String),
     /// Not taken now: full, busy or not to be reached. It is not known whether it was stored.
@@ -570,7 +579,7 @@ impl Runner {
             }
             PutOutcome::Stored(places) => {
                 outbox.succeeded();
-                let places = places.into_iter().chain(core::iter::repeat(Index(0)));
+                let places = places.into_iter().chain(core::iter::repeat(Place::default()));
                 for (index, place) in entries.into_iter().zip(places) {
                     self.stored(index, place, actions);
                 }
@@ -578,10 +587,14 @@ impl Runner {
         }
     }
 
-    fn stored(&mut self, index: Index, place: Index, actions: &mut Vec<Action>) {
+    fn stored(&mut self, index: Index, place: Place, actions: &mut Vec<Action>) {
         let Some(job) = self.jobs.get_mut(index) else { return };
         match core::mem::replace(&mut job.phase, Phase::Calling { until_ms: u64::MAX }) {
-            Phase::Storing { conclusion, .. } => self.tell(index, conclusion, Some(place), actions),
+            Phase::Storing { mut conclusion, .. } => {
+                // A request that has a result already is not dead, whatever became of it since.
+                conclusion.dead &= !place.repeated;
+                self.tell(index, conclusion, Some(place.index), actions);
+            }
             Phase::Telling { conclusion, .. } => self.close(index, conclusion, actions),
             phase => job.phase = phase,
         }

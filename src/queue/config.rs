@@ -91,3 +91,21 @@ impl Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message;
+
+    #[test]
+    fn settings_of_an_earlier_version_have_the_standard_for_what_they_lack() {
+        let earlier = *b"\x08\x05\x20\x80\x80\x40\x28\x80\xc2\xd7\x2f\x40\xa0\xf7\x36";
+        assert_eq!(Settings::decode(&earlier[..]), Ok(Settings::standard()));
+        assert_eq!(Settings::standard().encode_to_vec(), earlier);
+        let standard = Settings::standard();
+        assert_eq!(
+            (standard.worker_threads, standard.predictor_timeout_ms, standard.retry_delay_ms),
+            (5, 60_000, 1_000)
+        );
+    }
+}

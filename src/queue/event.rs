@@ -33,7 +33,7 @@ pub enum Start {
 }
 
 /// One entry to be put. Its index is given by the queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewEntry {
     /// Priority; higher is delivered first.
     pub lane: Lane,

@@ -9,7 +9,7 @@ use super::stats::{ConsumerStats, ConsumerStatus, GroupStats, Position, Stats};
 use super::step::Reply;
 use super::store::Store;
 use super::stream::{Stream, Turn};
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 use core::cmp::Reverse;
 
 impl Stream {
@@ -44,7 +44,7 @@ impl Stream {
             consumers: consumers.collect(),
             groups: self.groups.iter().map(|(name, group)| group_stats(name, group)).collect(),
         };
-        turn.reply(ticket, Reply::Stats(stats));
+        turn.reply(ticket, Reply::Stats(Box::new(stats)));
         Ok(())
     }
 

@@ -107,7 +107,7 @@ impl Stream {
         entries: Vec<NewEntry>,
     ) -> Result<(), StoreError> {
         let known = self.known(turn, &entries)?;
-        let request_ids: Vec<String> = entries.iter().map(|entry| request_id(entry)).collect();
+        let request_ids: Vec<String> = entries.iter().map(request_id).collect();
         let sources: Vec<Once> = entries.iter().filter_map(|entry| entry.once).collect();
         let is_new = |place: usize| matches!(known.get(place), Some(Known::New));
         let new: Vec<NewEntry> =

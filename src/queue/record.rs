@@ -207,7 +207,7 @@ fn load_group(record: GroupRecord) -> Group {
                 not_before_ms: trouble.not_before_ms,
             })
         });
-        let not_before_ms = trouble.as_ref().map_or(0, |trouble: &Box<Trouble>| trouble.not_before_ms);
+        let not_before_ms = trouble.as_deref().map_or(0, |trouble: &Trouble| trouble.not_before_ms);
         group.wait_again(index, lane, not_before_ms);
         group.open.insert(index, Open { lane, holder: None, trouble });
     }
@@ -241,4 +241,26 @@ pub(super) fn load_consumers(stream: &mut Stream, bytes: &Bytes) -> Result<(), S
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A group `eas` with two commits, entry 3 given back after two attempts with the code `E`, and fresh from 5 on, as it
+    /// was written before there were delays, outcomes and counters.
+    const EARLIER: [u8; 31] =
+        *b"\x1a\x1d\x0a\x03eas\x20\x02\x2a\x04\x12\x02\x05\x00\x32\x01\x03\x42\x07\x10\x02\x1a\x01E\x30\x01\x4a\x02w1";
+
+    #[test]
+    fn a_record_of_an_earlier_version_is_read_and_would_be_written_the_same() {
+        let mut stream = Stream::default();
+        load_groups(&mut stream, &Bytes::from_static(&EARLIER)).expect("it can be read");
+        let group = &stream.groups["eas"];
+        let trouble = group.open[&Index(3)].trouble.as_deref().expect("it failed");
+        assert_eq!((trouble.attempts, trouble.user.as_str(), trouble.not_before_ms), (2, "w1", 0));
+        assert!(group.delayed.is_empty() && group.returned.len() == 1);
+        assert_eq!((stream.done, stream.failed, stream.outcomes.below()), (0, 0, 0));
+        assert_eq!(save_groups(&stream), EARLIER[..]);
+    }
 }

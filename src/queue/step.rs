@@ -4,7 +4,7 @@ use super::entry::{Entry, Index, Mark, Tags};
 use super::event::{Ticket, WatcherId};
 use super::refusal::Refusal;
 use super::stats::{Position, Stats, Whereabouts};
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use bytes::Bytes;
 use prost::Message;
 
@@ -62,7 +62,7 @@ pub enum Reply {
     /// Carried out.
     Done,
     /// State of the queue.
-    Stats(Stats),
+    Stats(Box<Stats>),
     /// A number of entries.
     Count(u64),
     /// Where an entry stands.

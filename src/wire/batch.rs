@@ -7,7 +7,7 @@ use super::stamp::Stamp;
 use super::status::{Answer, JSON};
 use crate::queue::entry::{Index, Lane, TAG_REQUEST_ID, Tags};
 use crate::queue::event::{NewEntry, Once};
-use crate::queue::limits::{BATCH_ENTRIES_MAX, TAGS_MAX};
+use crate::queue::limits::{BATCH_ENTRIES_MAX, ONCE_LOOKUPS_MAX, TAGS_MAX};
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -73,20 +73,38 @@ impl Batch {
         if entries.is_empty() {
             return Err(Answer::bad("there is no entry in the batch; a put needs at least one"));
         }
-        let complete = |PutEntry { tags, data, priority, once }| {
+        let mut lookups = 0;
+        let mut complete = |PutEntry { tags, data, priority, once }| {
             let tags = match self.tags.is_empty() {
                 true => tags,
                 false => self.tags.clone().into_iter().chain(tags).collect(),
             };
             let tags = self.stamp.complete(tags)?;
             let once = once.or(self.once.then_some(Once::RequestId));
-            if once == Some(Once::RequestId) && !tags.contains_key(TAG_REQUEST_ID) {
-                return Err(no_request_id());
+            if once == Some(Once::RequestId) {
+                lookups += 1;
+                check_lookup(lookups, &tags)?;
             }
             Ok(NewEntry { lane: priority.map_or(self.lane, Lane), tags, data, random, once })
         };
-        entries.into_iter().map(complete).collect()
+        entries.into_iter().map(&mut complete).collect()
     }
+}
+
+/// Whether an entry can be looked for by its request id, after others of the same put.
+fn check_lookup(lookups: usize, tags: &Tags) -> Result<(), Answer> {
+    if !tags.contains_key(TAG_REQUEST_ID) {
+        return Err(no_request_id());
+    }
+    if lookups > ONCE_LOOKUPS_MAX {
+        return Err(Answer::text(
+            413,
+            format!(
+                "there are more than {ONCE_LOOKUPS_MAX} entries to put once by request id in one batch; send several"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// One entry as a client sends it: a frame whose index and message do not count, with a priority.

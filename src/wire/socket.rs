@@ -13,6 +13,7 @@ use super::status::Answer;
 use crate::queue::entry::Index;
 use crate::queue::event::Rejection;
 use crate::queue::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, INDEXES_MAX};
+use crate::queue::step::Receipt;
 use alloc::{format, string::String, vec::Vec};
 use bytes::Bytes;
 
@@ -219,9 +220,27 @@ pub struct Answered {
     pub first_index: Index,
     /// Request ids of the entries put, if they were asked for.
     pub request_ids: Vec<String>,
+    /// Indexes of the entries put, where they do not follow each other: some were not stored because they had been before.
+    pub indexes: Vec<Index>,
+    /// Which of the entries, by their places from 0, were not stored because they had been before.
+    pub repeated: Vec<u64>,
 }
 
 impl Answered {
+    /// A put that was carried out; request ids are told where they were asked for.
+    pub fn put(id: u64, receipts: Vec<Receipt>, request_ids: bool) -> Self {
+        let first_index = receipts.first().map(|receipt| receipt.index).unwrap_or_default();
+        let places = receipts.iter().enumerate().filter(|(_, receipt)| receipt.repeated);
+        let repeated: Vec<u64> = places.map(|(place, _)| place as u64).collect();
+        let indexes =
+            if repeated.is_empty() { Vec::new() } else { receipts.iter().map(|receipt| receipt.index).collect() };
+        let request_ids = match request_ids {
+            true => receipts.into_iter().map(|receipt| receipt.request_id).collect(),
+            false => Vec::new(),
+        };
+        Self { id, first_index, request_ids, indexes, repeated, ..Self::default() }
+    }
+
     /// A refusal.
     pub fn refused(id: u64, answer: &Answer) -> Self {
         let text = String::from_utf8_lossy(&answer.body).into_owned();
@@ -247,6 +266,12 @@ impl ServerMessage {
         }
         for request_id in &answered.request_ids {
             fields::put_bytes(&mut out, 5, request_id.as_bytes());
+        }
+        if !answered.indexes.is_empty() {
+            fields::put_bytes(&mut out, 6, &steps(&answered.indexes));
+        }
+        for place in &answered.repeated {
+            fields::put_number(&mut out, 7, *place);
         }
         fields::put_bytes(&mut self.0, 1, &out);
     }
@@ -280,6 +305,16 @@ pub fn said(message: Bytes) -> Result<Vec<Said>, Malformed> {
     Ok(all)
 }
 
+/// Indexes out of their differences.
+fn indexes_of(packed: Bytes) -> Result<Vec<Index>, Malformed> {
+    let (mut indexes, mut last, mut steps) = (Vec::new(), 0_u64, Fields(packed));
+    while steps.has_more() {
+        last = last.checked_add_signed(fields::signed(steps.varint()?)).ok_or(Malformed)?;
+        indexes.push(Index(last));
+    }
+    Ok(indexes)
+}
+
 fn answered_of(answered: Bytes) -> Result<Answered, Malformed> {
     let mut out = Answered::default();
     let mut fields = Fields(answered);
@@ -290,6 +325,8 @@ fn answered_of(answered: Bytes) -> Result<Answered, Malformed> {
             (3, Value::Bytes(text)) => out.text = fields::text(&text)?,
             (4, Value::Number(index)) => out.first_index = Index(index),
             (5, Value::Bytes(request_id)) => out.request_ids.push(fields::text(&request_id)?),
+            (6, Value::Bytes(packed)) => out.indexes = indexes_of(packed)?,
+            (7, Value::Number(place)) => out.repeated.push(place),
             _ => {}
         }
     }

@@ -23,12 +23,12 @@ use crate::inference::{
     outbox::PutId,
     outcome::{Answer, Trouble, UNREACHABLE},
     request,
-    runner::{CallId, Destination, PutOutcome, TAG_NOTICE, Work},
+    runner::{CallId, Destination, Place, PutOutcome, TAG_NOTICE, Work},
 };
 use crate::queue::{
     self,
     config::{PathPolicy, Settings},
-    entry::{Filter, Index},
+    entry::{Filter, Frame, Index},
     event::{ConsumerId, NewEntry, Once, Rejection, Start, Ticket, Watch, WatcherId},
     step::Delivery,
     store::Side,
@@ -40,6 +40,7 @@ use crate::wire::{
     operation::{PROTOBUF, TAG_CALLBACK},
     predictor::Predictor,
     settings,
+    status::REPEATED,
 };
 
 /// Variable that lets this machine be called by run-time settings and callbacks: `allow`, for development.
@@ -561,13 +562,17 @@ impl Inference {
         let (status, answer) = self.ask(to, "POST", "_batch_=true", entries).await?;
         Ok(match status {
             200 => match frame::decode_list(&answer) {
-                Ok(receipts) => PutOutcome::Stored(receipts.iter().map(|receipt| Index(receipt.index)).collect()),
+                Ok(receipts) => PutOutcome::Stored(receipts.iter().map(place).collect()),
                 Err(_) => PutOutcome::Later,
             },
             400 | 413 => PutOutcome::Refused(status, String::from_utf8_lossy(&answer).into_owned()),
             _ => PutOutcome::Later,
         })
     }
+}
+
+fn place(receipt: &Frame) -> Place {
+    Place { index: Index(receipt.index), repeated: receipt.message == REPEATED }
 }
 
 async fn body(outgoing: &Outgoing, max: usize) -> Result<Vec<u8>, String> {

@@ -15,7 +15,6 @@ use super::{
 use crate::queue::{
     Event, Reply,
     event::{Ticket, Watch, WatcherId},
-    step::Receipt,
     store::Side,
 };
 use crate::wire::{
@@ -78,15 +77,7 @@ impl Terms {
 /// The answer to a request of a session.
 pub fn answered(debt: &Debt, reply: Reply) -> Answered {
     match reply {
-        Reply::Put(receipts) => Answered {
-            id: debt.id,
-            first_index: receipts.first().map(|receipt| receipt.index).unwrap_or_default(),
-            request_ids: match debt.request_ids {
-                true => receipts.into_iter().map(|Receipt { request_id, .. }| request_id).collect(),
-                false => Vec::new(),
-            },
-            ..Answered::default()
-        },
+        Reply::Put(receipts) => Answered::put(debt.id, receipts, debt.request_ids),
         Reply::Refused(refusal) => Answered::refused(debt.id, &status::refused(&refusal)),
         _ => Answered { id: debt.id, ..Answered::default() },
     }

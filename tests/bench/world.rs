@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use edgequeue::queue::config::Settings;
 use edgequeue::queue::entry::{Filter, Index, Lane, Tags};
-use edgequeue::queue::event::{ConsumerId, Get, NewEntry, Rejection, Start, Ticket, Watch, WatcherId};
+use edgequeue::queue::event::{ConsumerId, Get, NewEntry, Once, Rejection, Start, Ticket, Watch, WatcherId};
 use edgequeue::queue::store::Side;
 use edgequeue::queue::{Effect, Event, Queue, Reply};
 use edgequeue::store::memory::MemoryRows;
@@ -28,6 +28,7 @@ pub struct World {
     /// How often the alarm was set, each a row.
     pub alarms: u64,
     alarm_ms: Option<u64>,
+    outcomes: u64,
     effects: Vec<Effect>,
 }
 
@@ -48,6 +49,7 @@ impl World {
             rows: Flushed::default(),
             alarms: 0,
             alarm_ms: None,
+            outcomes: 1,
             effects: Vec::new(),
         }
     }
@@ -67,6 +69,30 @@ impl World {
         };
         let entries = (0..count).map(|_| entry()).collect();
         self.turn(Event::Put(Ticket(1), entries));
+    }
+
+    /// Puts what came of the next `count` entries of another queue.
+    pub fn put_outcomes(&mut self, count: usize, data: &Bytes) {
+        let first = self.outcomes;
+        self.outcomes += count as u64;
+        let once = |index| Some(Once::Source { index: Index(index), settled_below: Index(first) });
+        let entry = |index| NewEntry {
+            data: data.clone(),
+            random: self.now_ms.into(),
+            once: once(index),
+            ..Default::default()
+        };
+        let entries = (first..self.outcomes).map(entry).collect();
+        self.turn(Event::Put(Ticket(1), entries));
+    }
+
+    /// Time passes; the alarm goes off when it is due.
+    pub fn wait(&mut self, ms: u64) {
+        self.now_ms += ms;
+        if self.alarm_ms.take_if(|at_ms| *at_ms <= self.now_ms).is_some() {
+            self.turn(Event::Tick);
+            self.flush();
+        }
     }
 
     pub fn watch(&mut self, window: u32, auto_commit: bool) {
@@ -89,9 +115,10 @@ impl World {
     }
 
     /// Refuses the first one of what is out; it is pushed again.
-    pub fn reject(&mut self) {
+    pub fn reject(&mut self, delay_ms: u64) {
         let indexes = self.out.drain(..1).collect();
-        self.turn(Event::Reject(Ticket(1), consumer(), indexes, Rejection::default()));
+        let rejection = Rejection { delay_ms, ..Rejection::default() };
+        self.turn(Event::Reject(Ticket(1), consumer(), indexes, rejection));
     }
 
     /// Gets the oldest entries, which removes them.

@@ -67,7 +67,7 @@ enum About {
 
 /// What a line says.
 enum Line {
-    Event(Event, Asked),
+    Event(Event, Box<Asked>),
     /// The service refuses it before the queue hears of it.
     Refused(status::Answer),
 }
@@ -148,7 +148,7 @@ impl World {
                     Line::Refused(answer) => Ok(vec![format!("refused {}", answer.status)]),
                     Line::Event(event, asked) => {
                         effects.extend(self.turn(side, event)?);
-                        self.carry_out(side, effects, Some(asked))
+                        self.carry_out(side, effects, Some(*asked))
                     }
                 }
             }
@@ -534,7 +534,7 @@ impl World {
             _ => return Err(format!("`{verb}` is nothing that happens")),
         };
         words.end()?;
-        Ok(Line::Event(event, asked))
+        Ok(Line::Event(event, Box::new(asked)))
     }
 }
 

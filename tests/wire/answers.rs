@@ -29,6 +29,10 @@ fn put() {
     let foreign = answer(&Form::Plain, Reply::Put(vec![receipt("\u{4e2d}\n")]));
     assert_eq!(header(&foreign, "X-Eas-Queueservice-Request-Id"), Some("%E4%B8%AD%0A"));
     assert_eq!(parts(&answer(&Form::Plain, Reply::Put(vec![receipt("a"), receipt("b")]))).2, b"1033,1033");
+    assert_eq!(header(&one, "X-Eas-Queueservice-Repeated"), None);
+    let again = answer(&Form::Plain, Reply::Put(vec![Receipt { repeated: true, ..receipt("a-b") }]));
+    assert_eq!(parts(&again), (200, TEXT, "1033".as_bytes()));
+    assert_eq!(header(&again, "X-Eas-Queueservice-Repeated"), Some("true"));
 }
 
 #[test]
@@ -94,11 +98,11 @@ fn raw_content_types() {
 fn stats_as_attributes_or_settings() {
     let address = Address { service: "s".into(), sink: false, suffix: "".into() };
     let form = |encoding| Form::Attributes(encoding, address.clone(), Side::Main);
-    let json = answer(&form(Encoding::Json), Reply::Stats(stats()));
+    let json = answer(&form(Encoding::Json), Reply::Stats(Box::new(stats())));
     assert!(json.body.starts_with(b"{\"consumers.list.[0]\":\"Id: default_group.u1, ") && json.body.ends_with(b"}\n"));
-    let protobuf = answer(&form(Encoding::Protobuf), Reply::Stats(stats()));
+    let protobuf = answer(&form(Encoding::Protobuf), Reply::Stats(Box::new(stats())));
     assert_eq!(protobuf.content_type.as_deref(), Some("application/vnd.google.protobuf"));
-    let settings = answer(&Form::Settings, Reply::Stats(stats()));
+    let settings = answer(&Form::Settings, Reply::Stats(Box::new(stats())));
     assert!(settings.body.starts_with(b"{\"max_delivery\":5,"));
 }
 

@@ -3,7 +3,7 @@
 use crate::{NOW_MS, refusal, send, tags};
 use bytes::Bytes;
 use edgequeue::queue::entry::{Index, Lane};
-use edgequeue::queue::event::NewEntry;
+use edgequeue::queue::event::{NewEntry, Once};
 use edgequeue::queue::step::{Receipt, Reply};
 use edgequeue::wire::batch::{Batch, PutEntry};
 use edgequeue::wire::{Answer, Encoding, Form, Operation, answer, frame};
@@ -59,11 +59,61 @@ fn what_was_read_can_be_put_again() {
 }
 
 #[test]
+fn once() {
+    let once = |content_type: &str, body: &[u8]| {
+        read(content_type, body).map(|entries| entries.iter().map(|entry| entry.once).collect::<Vec<_>>())
+    };
+    let source = |index, settled_below| Some(Once::Source { index: Index(index), settled_below: Index(settled_below) });
+    let body = br#"[{"once":true,"tags":{"requestId":"a"}},{"source":7,"settledBelow":5},{"source":0},{"once":false},{"once":null,"source":null}]"#;
+    assert_eq!(once("application/json", body), Ok(vec![Some(Once::RequestId), source(7, 5), source(0, 0), None, None]));
+    let entry = |once| PutEntry { tags: tags([("requestId", "a")]), once, ..PutEntry::default() }.encode().into();
+    let list = frame::list(&[entry(Some(Once::RequestId)), entry(source(300, 7)), entry(None)]);
+    let read_back = once("application/vnd.google.protobuf", &list);
+    assert_eq!(read_back, Ok(vec![Some(Once::RequestId), source(300, 7), None]));
+
+    // For the whole batch; an entry's own source wins.
+    let all = Batch { once: true, ..batch("application/json") };
+    let read_all = |body: &'static [u8]| all.read(body.into(), 9);
+    let entries = read_all(br#"[{"tags":{"requestId":"a"}},{"source":7}]"#).unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.once).collect::<Vec<_>>(), [Some(Once::RequestId), source(7, 0)]);
+    for (body, status, text) in [
+        (r#"[{"once":true}]"#.to_string(), 400, "a put with _once_ is recognized by its request id"),
+        (r#"[{"settledBelow":3}]"#.into(), 400, "the body is no JSON list of entries"),
+        (r#"[{"source":-1}]"#.into(), 400, "the body is no JSON list of entries"),
+        (r#"[{"once":1}]"#.into(), 400, "the body is no JSON list of entries"),
+        (
+            format!("[{}{{}}]", r#"{"once":true,"tags":{"requestId":"a"}},"#.repeat(101)),
+            413,
+            "there are more than 100 entries to put once",
+        ),
+    ] {
+        let refused = read("application/json", body.as_bytes()).expect_err(&body);
+        assert_eq!(refused.status, status, "{body}");
+        assert!(refused.body.starts_with(text.as_bytes()), "{:?}", refused.body);
+    }
+    assert_eq!(read_all(br#"[{"text":"x"}]"#).unwrap_err().status, 400);
+}
+
+#[test]
+fn callbacks() {
+    let read = |body: &str| read("application/json", body.as_bytes());
+    let entries = read(r#"[{"tags":{"callback":"https://a.example/x"}}]"#).unwrap();
+    assert_eq!(entries[0].tags["callback"], "https://a.example/x");
+    assert_eq!(read(r#"[{"tags":{"callback":"a.example"}}]"#).unwrap_err().status, 400);
+}
+
+#[test]
 fn receipts() {
     let receipt = |index, id: &str| Receipt { index: Index(index), request_id: id.into(), repeated: false };
     let reply = || Reply::Put(vec![receipt(1, "a\"b"), receipt(2, "c")]);
     let json = answer(&Form::Batch(Encoding::Json), reply());
     assert_eq!(json.body, "{\"indexes\":[1,2],\"requestIds\":[\"a\\\"b\",\"c\"]}\n");
+    let again = |index, id: &str| Receipt { repeated: true, ..receipt(index, id) };
+    let some = || Reply::Put(vec![again(0, ""), receipt(2, "c"), again(1, "a")]);
+    let json = answer(&Form::Batch(Encoding::Json), some());
+    assert_eq!(json.body, "{\"indexes\":[0,2,1],\"requestIds\":[\"\",\"c\",\"a\"],\"repeated\":[0,2]}\n");
+    let frames = frame::parse_list(&answer(&Form::Batch(Encoding::Protobuf), some()).body).unwrap();
+    assert_eq!(frames.iter().map(|frame| frame.message.as_str()).collect::<Vec<_>>(), ["repeated", "", "repeated"]);
     let protobuf = answer(&Form::Batch(Encoding::Protobuf), reply());
     let frames = frame::parse_list(&protobuf.body).unwrap();
     assert_eq!((frames[1].index, &frames[1].tags), (2, &tags([("requestId", "c")])));

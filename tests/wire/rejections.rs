@@ -60,6 +60,31 @@ fn bodies() {
     assert_eq!(long.len(), 1 + 341 * 3);
 }
 
+#[test]
+fn delays() {
+    let delay_ms = |body: &str, asked| rejection::parse(body.as_bytes(), asked).map(|rejection| rejection.delay_ms);
+    for (body, asked, ms) in [
+        ("_delay_=5s", None, 5_000),
+        ("_delay_=1.5", None, 1_500),
+        ("_code_=OOM&_delay_=1h", None, 3_600_000),
+        ("_delay_=", None, 0),
+        ("_code_=OOM", Some(700), 700),
+        ("_delay_=700ms", Some(700), 700),
+    ] {
+        assert_eq!(delay_ms(body, asked), Ok(ms), "{body}");
+    }
+    assert_eq!(
+        error("_delay_=soon"),
+        "_delay_ must be a duration such as 500ms, 5s or 1m30s, or a number of seconds, not \"soon\""
+    );
+    assert_eq!(error("_delay_=-1s"), "_delay_ must not be negative: \"-1s\"");
+    assert_eq!(
+        error("_delay_=3601s"),
+        "an entry can be delayed by at most 1h0m0s, not by 1h0m1s; reject it again then"
+    );
+    assert_eq!(delay_ms("_delay_=5s", Some(6_000)).unwrap_err().status, 400);
+}
+
 proptest! {
     #[test]
     fn grammar_is_the_regular_expression(code in "([AZaz.\n0-9 \u{4e2d}]|.){0,8}") {

@@ -3,8 +3,9 @@
 use crate::{send, tags};
 use bytes::Bytes;
 use edgequeue::queue::entry::Index;
-use edgequeue::queue::event::Rejection;
+use edgequeue::queue::event::{Once, Rejection};
 use edgequeue::queue::limits;
+use edgequeue::queue::step::Receipt;
 use edgequeue::wire::batch::PutEntry;
 use edgequeue::wire::socket::{
     Answered, Malformed, Operation, Request, Said, ServerMessage, is_offered, requests, said,
@@ -27,6 +28,10 @@ fn one(operation: Operation) -> Request {
     Request { id: 7, operation }
 }
 
+fn source(index: u64, settled_below: u64) -> Once {
+    Once::Source { index: Index(index), settled_below: Index(settled_below) }
+}
+
 fn entry(data: &'static str) -> PutEntry {
     PutEntry { data: Bytes::from_static(data.as_bytes()), ..PutEntry::default() }
 }
@@ -43,6 +48,18 @@ fn client_messages_in_bytes() {
         (
             one(Operation::Reject(vec![Index(5)], Rejection { code: "OOM".into(), reason: "no".into(), delay_ms: 0 })),
             "0a10 0807 220c 0a01 0a 1203 4f4f4d 1a02 6e6f",
+        ),
+        (
+            one(Operation::Reject(vec![Index(5)], Rejection { delay_ms: 5_000, ..Rejection::default() })),
+            "0a0e 0807 220a 0a01 0a 1200 1a00 208827",
+        ),
+        (
+            one(Operation::Put(vec![PutEntry { once: Some(Once::RequestId), ..entry("x") }], false)),
+            "0a0b 0807 1207 0a05 1a0178 3001",
+        ),
+        (
+            one(Operation::Put(vec![PutEntry { once: Some(source(300, 7)), ..entry("x") }], false)),
+            "0a0e 0807 120a 0a08 1a0178 38ac02 4007",
         ),
         (one(Operation::Window(0)), "0a04 0807 2800"),
         (one(Operation::Window(300)), "0a05 0807 28ac02"),
@@ -68,6 +85,20 @@ fn server_messages_in_bytes() {
     assert_eq!(all.len(), 5);
     assert_eq!(all[2], Said::Answered(Answered { id: 9, status: 429, text: "full".into(), ..Answered::default() }));
     assert_eq!(all[4], Said::Pushed(hex("0805 1a026869").into()));
+}
+
+#[test]
+fn a_put_of_which_some_were_there_already() {
+    let receipt = |index, repeated| Receipt { index: Index(index), request_id: format!("r{index}"), repeated };
+    let answered =
+        Answered::put(7, vec![receipt(9, false), receipt(5, true), receipt(10, false), receipt(0, true)], false);
+    let mut message = ServerMessage::default();
+    message.answer(&answered);
+    assert_eq!(message.0, hex("0a0e 0807 2009 3204 12070a13 3801 3803"));
+    assert_eq!(said(message.0.into()).unwrap(), [Said::Answered(answered)]);
+    let plain = Answered::put(7, vec![receipt(9, false), receipt(10, false)], true);
+    assert_eq!(plain.indexes, []);
+    assert_eq!((plain.first_index, plain.request_ids), (Index(9), vec!["r9".into(), "r10".into()]));
 }
 
 #[test]
@@ -108,6 +139,8 @@ fn what_makes_no_sense_is_refused_by_itself() {
     assert_eq!(statuses("0a07 0803 1a03 0a01ff"), [(3, 400)], "a step without its end");
     assert_eq!(statuses("0a06 0804 1a02 080a"), [(4, 0)], "steps that are not packed");
     assert_eq!(statuses("0a08 0805 2204 1202 6f6f"), [(5, 400)], "a code in another grammar");
+    assert_eq!(statuses("0a10 0805 220c 0a010a 1200 1a00 20 81dddb01"), [(5, 400)], "a delay of more than an hour");
+    assert_eq!(statuses("0a08 0802 1204 0a02 4007"), [(2, 400)], "what is settled, and not of what");
     for malformed in ["ff", "0a", "0a05", "0b", "0a02 08ff", "0a01 0b"] {
         assert_eq!(requests(hex(malformed).into()), Err(Malformed), "{malformed}");
     }
@@ -130,16 +163,25 @@ fn limits_hold_for_a_message_and_name_the_request() {
     assert_eq!(requests(hex("0a00").repeat(10_001).into()), Err(Malformed));
 }
 
+fn once() -> impl Strategy<Value = Option<Once>> {
+    prop_oneof![
+        Just(None),
+        Just(Some(Once::RequestId)),
+        any::<(u64, u64)>().prop_map(|(index, settled_below)| Some(source(index, settled_below))),
+    ]
+}
+
 fn operation() -> impl Strategy<Value = Operation> {
     let tag = ("[^_]{1,5}", any::<String>());
-    let entry = (proptest::collection::btree_map(tag.0, tag.1, 0..3), any::<Vec<u8>>(), any::<Option<i64>>())
-        .prop_map(|(tags, data, priority)| PutEntry { tags, data: data.into(), priority, once: None });
+    let entry = (proptest::collection::btree_map(tag.0, tag.1, 0..3), any::<Vec<u8>>(), any::<Option<i64>>(), once())
+        .prop_map(|(tags, data, priority, once)| PutEntry { tags, data: data.into(), priority, once });
     let indexes = || proptest::collection::vec((0..=i64::MAX as u64).prop_map(Index), 0..20);
     prop_oneof![
         (proptest::collection::vec(entry, 0..5), any::<bool>()).prop_map(|(entries, ids)| Operation::Put(entries, ids)),
         indexes().prop_map(Operation::Commit),
-        (indexes(), "([A-Z][a-z]{0,3})?", "[a-z ]{0,20}")
-            .prop_map(|(indexes, code, reason)| Operation::Reject(indexes, Rejection { code, reason, delay_ms: 0 })),
+        (indexes(), "([A-Z][a-z]{0,3})?", "[a-z ]{0,20}", 0..=limits::DELAY_MS_MAX).prop_map(
+            |(indexes, code, reason, delay_ms)| Operation::Reject(indexes, Rejection { code, reason, delay_ms })
+        ),
         any::<u32>().prop_map(Operation::Window),
     ]
 }
@@ -155,9 +197,10 @@ proptest! {
     }
 
     #[test]
-    fn answers_come_back(all in proptest::collection::vec((any::<u64>(), any::<u16>(), any::<String>(), any::<u64>(), any::<Vec<String>>()), 0..4)) {
-        let answers: Vec<_> = all.into_iter().map(|(id, status, text, first, request_ids)| {
-            Answered { id, status, text, first_index: Index(first), request_ids }
+    fn answers_come_back(all in proptest::collection::vec((any::<u64>(), any::<u16>(), any::<String>(), any::<u64>(), any::<Vec<String>>(), any::<Vec<u64>>()), 0..4)) {
+        let answers: Vec<_> = all.into_iter().map(|(id, status, text, first, request_ids, repeated)| {
+            let indexes = repeated.iter().map(|index| Index(index >> 1)).collect();
+            Answered { id, status, text, first_index: Index(first), request_ids, indexes, repeated }
         }).collect();
         let mut message = ServerMessage::default();
         answers.iter().for_each(|answered| message.answer(answered));

@@ -17,10 +17,11 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(name, () => pro
 
 /**
  * Starts a service and waits until it answers. Without `persistDir` its state is in a temporary directory that goes
- * away with `stop()`. `vars` are added to the Worker's variables; `direct` leaves wrangler out.
+ * away with `stop()`. `vars` are added to the Worker's variables; `direct` leaves wrangler out, and then `workers` run
+ * beside the service: scripts by their names, each with bindings to it: `{ name, script, bindings: { BINDING: entrypoint } }`.
  */
-export async function start({ persistDir, vars = {}, port, direct = false } = {}) {
-  const service = new (direct ? DirectService : Service)(persistDir, vars, port);
+export async function start({ persistDir, vars = {}, port, direct = false, workers = [] } = {}) {
+  const service = direct ? new DirectService(persistDir, vars, port, workers) : new Service(persistDir, vars, port);
   await service.up();
   return service;
 }
@@ -123,6 +124,11 @@ class DirectService extends Service {
   // Alone it waits for every open request.
   patience_ms = 200;
 
+  constructor(persistDir, vars, port, workers) {
+    super(persistDir, vars, port);
+    this.workers = workers;
+  }
+
   async launch() {
     if (!bundle) {
       bundle = mkdtempSync(path.join(os.tmpdir(), "edgequeue-bundle-"));
@@ -149,9 +155,15 @@ class DirectService extends Service {
     const text = JSON.stringify;
     const modules = readdirSync(bundle).filter((name) => /\.(js|wasm)$/.test(name)).sort((a, b) => Number(b.endsWith(".js")) - Number(a.endsWith(".js")));
     const vars = { ...Object.fromEntries([...toml.matchAll(/^(EDGEQUEUE_\w+) = "(.*)"$/gm)].map(([, name, value]) => [name, value])), ...this.vars };
+    const variables = Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, ${typeof value === "string" ? `text = ${text(value)}` : `json = ${text(text(value))}`})`);
+    const bindings = this.workers.flatMap((worker) => Object.entries(worker.bindings).map(([name, entrypoint]) => {
+      return `(name = ${text(name)}, service = (name = ${text(worker.name)}${entrypoint && `, entrypoint = ${text(entrypoint)}`}))`;
+    }));
+    const beside = this.workers.map(({ name }) => `, (name = ${text(name)}, worker = .${name})`).join("");
     return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [(name = "main", worker = .main), (name = "page", worker = .page), (name = "disk", disk = (path = ${text(state)}, writable = true))],
+  services = [(name = "main", worker = .main), (name = "page", worker = .page), (name = "disk", disk = (path = ${text(state)}, writable = true)), 
+    (name = "internet", network = (allow = ["public", "private"]))${beside}],
   sockets = [(name = "http", address = "127.0.0.1:${this.port}", http = (), service = "main")]
 );
 const main :Workerd.Worker = (
@@ -162,9 +174,10 @@ const main :Workerd.Worker = (
   durableObjectStorage = (localDisk = "disk"),
   bindings = [
     (name = "QUEUES", durableObjectNamespace = "QueueObject"), (name = "ASSETS", service = "page"),
-    ${Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`).join(", ")}
+    ${[...variables, ...bindings].join(", ")}
   ]
 );
+${this.workers.map(({ name, script }) => `const ${name} :Workerd.Worker = (modules = [(name = "main", esModule = ${text(script)})], compatibilityDate = ${line("compatibility_date")});`).join("\n")}
 const page :Workerd.Worker = (serviceWorkerScript = "addEventListener('fetch', (event) => event.respondWith(new Response('page')))", compatibilityDate = ${line("compatibility_date")});
 `;
   }

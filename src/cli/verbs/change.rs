@@ -3,11 +3,13 @@
 use clap::Args;
 use edgequeue::client::answer;
 use edgequeue::queue::event::Rejection;
-use edgequeue::queue::limits::CODE_CHARS_MAX;
+use edgequeue::queue::limits::{CODE_CHARS_MAX, DELAY_MS_MAX};
+use edgequeue::wire::duration;
 use edgequeue::wire::rejection::{GRAMMAR, matches_grammar};
 use serde_json::json;
 
 use crate::Context;
+use crate::args::duration_ms;
 use crate::stop::{Exit, Stop};
 use crate::{ask, http::Http};
 
@@ -29,7 +31,8 @@ pub struct CommitArgs {
 #[command(after_help = "\
 Examples:
   edgequeue stream negative 5
-  edgequeue stream negative 5 --code OOM --reason 'no memory left'")]
+  edgequeue stream negative 5 --code OOM --reason 'no memory left'
+  edgequeue stream negative 5 --delay 30s           # nobody is given it before")]
 pub struct NegativeArgs {
     /// Indexes of the entries
     #[arg(required = true, value_name = "INDEX")]
@@ -40,6 +43,16 @@ pub struct NegativeArgs {
     /// Why, for people
     #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
+    /// How long nobody of the group is given them: 500ms, 30s, at most 1h (edgequeue services only)
+    #[arg(long, default_value = "0s", hide_default_value = true, value_name = "TIME", value_parser = delay_ms)]
+    delay: u64,
+}
+
+fn delay_ms(text: &str) -> Result<u64, String> {
+    match duration_ms(text)? {
+        ms if ms > DELAY_MS_MAX => Err(format!("at most {}", duration::print(DELAY_MS_MAX))),
+        ms => Ok(ms),
+    }
 }
 
 #[derive(Args, Debug)]
@@ -91,7 +104,7 @@ pub fn commit(context: &mut Context, args: &CommitArgs) -> Result<Exit, Stop> {
 }
 
 pub fn negative(context: &mut Context, args: &NegativeArgs) -> Result<Exit, Stop> {
-    let rejection = rejection(&args.code, &args.reason)?;
+    let rejection = Rejection { delay_ms: args.delay, ..rejection(&args.code, &args.reason)? };
     let http = context.http()?;
     in_parts(&http, &args.indexes, |http, part| http.ask(&http.endpoint.reject(part, &rejection), answer::done))?;
     context.out.ok("negative committed", &json!({ "negative": args.indexes }), "")?;
@@ -144,7 +157,7 @@ pub fn end(context: &mut Context, args: &EndArgs) -> Result<Exit, Stop> {
 }
 
 /// Asks before something is gone for good.
-fn sure(context: &mut Context, yes: bool, question: &str) -> Result<bool, Stop> {
+pub fn sure(context: &mut Context, yes: bool, question: &str) -> Result<bool, Stop> {
     let sure = yes || ask::confirm(question, "Add -y to do it without being asked.")?;
     if !sure {
         context.out.info("Nothing was done.");

@@ -6,4 +6,5 @@ pub mod config;
 pub mod get;
 pub mod inspect;
 pub mod put;
+pub mod request;
 pub mod watch;

@@ -65,7 +65,7 @@ fn produce(http: &Http, shared: &Shared, put: &Put, args: &BenchArgs) -> Result<
         } else {
             let mut batch = Batch::starting_at(1, 0);
             (0..count).for_each(|_| batch.push(body.clone()));
-            http.endpoint.put_batch(put, batch.encode())
+            http.endpoint.put_batch(put, batch.encode(|_| None))
         };
         let sent = Instant::now();
         let response = http.send(&request, PATIENCE)?;

@@ -10,7 +10,9 @@ mod source;
 use clap::Args;
 use edgequeue::client::answer::{self, Receipt};
 use edgequeue::client::{Failure, Kind, Outcome, Put, Receipts};
-use edgequeue::queue::entry::Tags;
+use edgequeue::queue::entry::{TAG_REQUEST_ID, Tags};
+use edgequeue::queue::limits::ONCE_LOOKUPS_MAX;
+use edgequeue::wire::predictor;
 use indicatif::ProgressBar;
 use serde_json::json;
 use std::io::{IsTerminal, stdin};
@@ -42,11 +44,14 @@ Examples:
   generate | edgequeue stream put                   # the same from standard input
   edgequeue stream put -f image.png --whole         # the file as one entry
   edgequeue stream put -f requests.txt --from-line 20001
+  edgequeue stream put -f requests.txt --once --tags requestId=job-42
+  edgequeue stream put -d 'hello' --callback https://example.com/done
 
 Edgequeue services take many lines per request, in order. Other services take one per request, 16 requests at a \
 time, so that the order in the queue may differ from the order of the lines; --concurrency 1 keeps it.
 
-An interrupted put says which lines were acknowledged, and with which option the rest is put.")]
+An interrupted put says which lines were acknowledged, and with which option the rest is put. With --once the same \
+command can be repeated as it is.")]
 pub struct PutArgs {
     /// Put this text as one entry
     #[arg(short = 'd', long, value_name = "TEXT", conflicts_with = "file")]
@@ -66,6 +71,13 @@ pub struct PutArgs {
     /// Path for whoever processes the entries, such as /sdapi/v1/txt2img
     #[arg(long, default_value = "", hide_default_value = true, value_parser = path)]
     path: String,
+    /// Store nothing that is there already: the tag requestId tells; lines of a file are ID-1, ID-2, ... (edgequeue
+    /// services only)
+    #[arg(long)]
+    once: bool,
+    /// URL that is told when a request has ended (edgequeue services only)
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "URL", value_parser = url)]
+    callback: String,
     /// Begin with this line
     #[arg(long, value_name = "N", conflicts_with = "data", value_parser = clap::value_parser!(u64).range(1..))]
     from_line: Option<u64>,
@@ -92,6 +104,13 @@ fn path(text: &str) -> Result<String, String> {
     }
 }
 
+fn url(text: &str) -> Result<String, String> {
+    if !text.is_empty() {
+        predictor::url(text)?;
+    }
+    Ok(text.into())
+}
+
 /// What is put, as one word in the messages.
 enum What<'a> {
     Text(&'a str),
@@ -111,6 +130,14 @@ pub fn run(context: &mut Context, args: &PutArgs) -> Result<Exit, Stop> {
         }
         _ => What::Stdin,
     };
+    let tags: Tags = args.tags.iter().cloned().collect();
+    let request_id = tags.get(TAG_REQUEST_ID).filter(|id| !id.is_empty()).cloned();
+    if args.once && request_id.is_none() {
+        return Err(Stop::usage(
+            "--once needs a request id, by which what is there already is recognized",
+            "Give one of your own with --tags requestId=ID; the lines of a file get ID-1, ID-2 and so on.",
+        ));
+    }
     let http = context.http()?;
     if let What::File(file) = what {
         context.out.info(&format!("Opening data file: {}", file.display()));
@@ -130,11 +157,18 @@ pub fn run(context: &mut Context, args: &PutArgs) -> Result<Exit, Stop> {
     source.lines = lines.clone();
     source.line_bytes_max = LINE_BYTES_MAX;
     let mut batch_lines = 1;
-    if !one {
+    if !one || args.once || !args.callback.is_empty() {
         let attributes = attributes(&http)?;
+        if (args.once || !args.callback.is_empty()) && !answer::takes_batches(&attributes) {
+            return Err(Stop::usage(
+                "this service is not an edgequeue: it has neither put-once nor callbacks",
+                "Put without --once and --callback.",
+            ));
+        }
         source.line_bytes_max = answer::payload_bytes_max(&attributes).unwrap_or(LINE_BYTES_MAX);
-        if answer::takes_batches(&attributes) {
-            batch_lines = args.batch.into();
+        if answer::takes_batches(&attributes) && !one {
+            let most = if args.once { ONCE_LOOKUPS_MAX } else { usize::MAX };
+            batch_lines = usize::from(args.batch).min(most);
         }
     }
     source.batch_lines = batch_lines;
@@ -148,9 +182,16 @@ pub fn run(context: &mut Context, args: &PutArgs) -> Result<Exit, Stop> {
     if let Some(bar) = &bar {
         context.out.with_bar(bar.clone());
     }
-    let put =
-        Put { tags: args.tags.iter().cloned().collect::<Tags>(), priority: args.priority, path: args.path.clone() };
-    let sender = Sender { http, put, wait: args.wait };
+    let put = Put {
+        tags,
+        priority: args.priority,
+        path: args.path.clone(),
+        once: args.once,
+        callback: args.callback.clone(),
+    };
+    // Lines need request ids that tell them apart.
+    let request_id = request_id.filter(|_| args.once && !one);
+    let sender = Sender { http, put, request_id, wait: args.wait };
     let mut run = Run { one, bar, ..Run::default() };
     let stopped = run.go(context, sender, senders, source);
     context.out.without_bar();
@@ -176,6 +217,8 @@ struct Run {
     bytes: u64,
     stored: u64,
     failed: u64,
+    /// Of the stored ones, those that were there already.
+    repeated: u64,
     /// Why the last line was refused.
     why: String,
     /// Set when nothing more is to be read or sent.
@@ -192,6 +235,7 @@ impl Default for Run {
             bytes: 0,
             stored: 0,
             failed: 0,
+            repeated: 0,
             why: String::new(),
             over: false,
         }
@@ -272,9 +316,13 @@ impl Run {
 
     fn print_one(&mut self, context: &mut Context, line: u64, outcome: Outcome<String>) -> Result<(), Stop> {
         match outcome {
-            Outcome::Stored(Receipt { index, request_id }) => {
+            Outcome::Stored(Receipt { index, request_id, repeated }) => {
                 self.stored += 1;
-                let object = json!({ "line": line, "index": index, "requestId": request_id });
+                self.repeated += u64::from(repeated);
+                let mut object = json!({ "line": line, "index": index, "requestId": request_id });
+                if repeated {
+                    object["repeated"] = true.into();
+                }
                 let text = index.to_string();
                 context.out.ok(&text, &object, &text)?;
             }
@@ -309,6 +357,9 @@ impl Run {
         context.out.note(&format!("Total size: {}", units::size(self.bytes)));
         let total = self.stored + self.failed;
         context.out.note(&format!("Total: {total}, success: {}, failed: {}", self.stored, self.failed));
+        if self.repeated > 0 {
+            context.out.note(&format!("Already there: {}", self.repeated));
+        }
         if !cut_short {
             return Ok(if self.failed > 0 { Exit::Refused } else { Exit::Ok });
         }

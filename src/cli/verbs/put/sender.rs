@@ -1,6 +1,7 @@
 //! Threads that put batches, and the one that reads them.
 
 use edgequeue::client::{Backoff, Batch, Failure, Kind, Outcome, Put, Response, answer};
+use edgequeue::queue::entry::TAG_REQUEST_ID;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -40,8 +41,26 @@ pub enum Report {
 pub struct Sender {
     pub http: Http,
     pub put: Put,
+    /// What the request ids of lines begin with, when they need one each.
+    pub request_id: Option<String>,
     /// Whether to wait while the queue is full.
     pub wait: bool,
+}
+
+impl Sender {
+    /// The request id of a line, if it needs one.
+    fn request_id_of(&self, line: u64) -> Option<String> {
+        self.request_id.as_ref().map(|id| format!("{id}-{line}"))
+    }
+
+    /// How a line is put by itself.
+    fn put_of(&self, line: u64) -> Put {
+        let mut put = self.put.clone();
+        if let Some(id) = self.request_id_of(line) {
+            put.tags.insert(TAG_REQUEST_ID.into(), id);
+        }
+        put
+    }
 }
 
 /// What all threads share.
@@ -158,8 +177,8 @@ impl Worker {
         }
         let http = self.sender.http.clone();
         let request = match batch.bodies.as_slice() {
-            [body] => http.endpoint.put(&self.sender.put, body.clone()),
-            _ => http.endpoint.put_batch(&self.sender.put, batch.encode()),
+            [body] => http.endpoint.put(&self.sender.put_of(batch.line), body.clone()),
+            _ => http.endpoint.put_batch(&self.sender.put, batch.encode(|line| self.sender.request_id_of(line))),
         };
         let read = |response: &Response| match single {
             true => answer::put(response).map(|receipt| vec![receipt]),
