@@ -64,7 +64,7 @@ function update(changes) {
 }
 
 /** Opens the service of the address with the token there is. */
-function open() {
+async function open() {
   living?.abort();
   living = new AbortController();
   const { signal } = living;
@@ -73,6 +73,10 @@ function open() {
   byId("service").value = state.service;
   const url = new URL(`/api/predict/${state.service}`, location.href);
   const input = new QueueClient({ url, token });
+  // One question first: a wrong token is one refusal and not one of each part of the page.
+  const refusal = await input.attributes({ signal }).then(() => null, (error) => error);
+  if (signal.aborted) return;
+  if (refusal?.code === "unauthorized") return refused(refusal.message);
   const clients = { input, sink: input.sink(), inputDead: input.rear(), sinkDead: input.sink().rear() };
   const client = (/** @type {{queue: string, group: string}} */ { queue, group }) => {
     const own = new QueueClient({ url, token, group, user: `page-${Math.random().toString(36).slice(2, 8)}` });
@@ -95,18 +99,19 @@ function open() {
   const worker = mountWorker(context);
   new Board(context, worker);
   byId("welcome").hidden = true;
-  byId("dashboard").hidden = false;
+  byId("token-button").hidden = byId("dashboard").hidden = false;
   select(state.panel);
 }
 
 /** Asks for a token; `trouble` says why. @param {string} trouble */
 function refused(trouble) {
   living?.abort();
-  byId("dashboard").hidden = true;
+  byId("token-button").hidden = byId("dashboard").hidden = true;
   byId("welcome").hidden = false;
   byId("token-trouble").hidden = trouble === "";
   write(byId("token-trouble"), trouble);
   byId("token-local").hidden = !LOOPBACK.test(location.hostname);
+  byId("service").value = state.service;
   byId("token").value = "";
   byId("token").focus();
 }
@@ -193,7 +198,7 @@ function moveTab(event) {
 listen();
 try {
   await init();
-  if (token) open();
+  if (token) await open();
   else refused("");
 } catch (error) {
   refused(`The page could not load its client (${/** @type {Error} */ (error).message}). Reload it; \`npm run build\` makes the client anew.`);

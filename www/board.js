@@ -17,7 +17,7 @@ export class Board {
     this.monitor = monitor;
     this.worker = worker;
     this.rates = new Chart(byId("chart-rates"), { format: (value) => `${rate(value)}/s`, spanMs: SPAN_MS, least: 1, empty: "nothing moves yet" }, signal);
-    this.depth = new Chart(byId("chart-depth"), { format: short, spanMs: SPAN_MS, stacked: true, least: 4, empty: "nothing waits" }, signal);
+    this.depth = new Chart(byId("chart-depth"), { format: short, spanMs: SPAN_MS, stacked: true, whole: true, least: 4, empty: "nothing waits" }, signal);
     this.waits = new Chart(byId("chart-waits"), { format: milliseconds, spanMs: SPAN_MS, least: 1, empty: "no results in the last minutes" }, signal);
     monitor.addEventListener("moment", () => this.#show(), { signal });
     monitor.addEventListener("trouble", () => this.#tell(), { signal });
@@ -65,7 +65,7 @@ export class Board {
     }
     this.#draw();
     const isNew = input.length + sink.length === 0 && now.dead === 0 && !this.worker.isRunning() && sessionStorage.getItem(DEMO_KEY) === null;
-    if (isNew) byId("first-run").hidden = false;
+    byId("first-run").hidden = !isNew;
   }
 
   #draw() {
@@ -78,7 +78,7 @@ export class Board {
     ]);
     const priorities = [...new Set(moments.flatMap(({ depth }) => [...depth.priorities.keys()]))].sort((a, b) => b - a);
     const busy = priorities.filter((priority) => priority === 0 || moments.some(({ depth }) => depth.priorities.get(priority)));
-    const depths = busy.slice(0, 4).map((priority) => ({ name: priority === 0 ? "normal" : String(priority), values: moments.map(({ depth }) => depth.priorities.get(priority) ?? 0) }));
+    const depths = busy.slice(0, 4).map((priority) => ({ name: `priority ${priority}`, values: moments.map(({ depth }) => depth.priorities.get(priority) ?? 0) }));
     if (moments.some(({ depth }) => depth.other > 0)) depths.push({ name: "others", values: moments.map(({ depth }) => depth.other) });
     this.depth.show(times, depths);
     this.waits.show(times, /** @type {const} */ (["p50", "p95", "p99"]).map((name) => ({

@@ -1,11 +1,10 @@
 // Charts of the last minutes on a canvas: lines or stacked areas, a common cursor, a legend with the current values,
 // and the same as a table.
 import { make, write } from "./dom.js";
+import { axis, nearest, runs, stack } from "./series.js";
 
 const PADDING = { top: 8, right: 2, bottom: 18, left: 40 };
 const FRAME_MS = 33;
-/** A line is interrupted where the page did not ask for longer than this. */
-const GAP_MS = 25_000;
 const TABLE_ROWS = 30;
 
 /**
@@ -13,7 +12,8 @@ const TABLE_ROWS = 30;
  * @property {string} name @property {(number|null)[]} values one for each time @property {boolean[]} [rough] where few samples are behind a value
  *
  * @typedef {object} ChartOptions
- * @property {(value: number) => string} format @property {boolean} [stacked] @property {number} spanMs
+ * @property {(value: number) => string} format @property {boolean} [stacked] @property {boolean} [whole] only whole numbers on the axis
+ * @property {number} spanMs
  * @property {number} [least] the axis goes at least so far @property {string} empty what to say without values
  */
 
@@ -127,7 +127,7 @@ export class Chart {
     const now = still.matches ? this.#times.at(-1) ?? Date.now() : Date.now();
     const x = (/** @type {number} */ time) => box.right - ((now - time) / this.options.spanMs) * (box.right - box.left);
     const sums = this.options.stacked ? stack(this.#series, this.#times.length) : this.#series.map(({ values }) => values);
-    const ticks = axis(Math.max(this.options.least ?? 0, ...sums.flat().map((value) => value ?? 0)));
+    const ticks = axis(Math.max(this.options.least ?? 0, ...sums.flat().map((value) => value ?? 0)), this.options.whole);
     // The axis glides to its new end instead of jumping.
     const top = /** @type {number} */ (ticks.at(-1));
     this.#top = still.matches || this.#top === 0 ? top : this.#top + (top - this.#top) * 0.2;
@@ -171,8 +171,8 @@ export class Chart {
       pen.fillText(this.options.format(tick), box.left - 6, at, box.left - 8);
     }
     const minutes = this.options.spanMs / 60_000;
-    for (let back = minutes; back >= 0; back -= 1) {
-      pen.textAlign = back === minutes ? "left" : back === 0 ? "right" : "center";
+    for (let back = minutes - 1; back >= 0; back -= 1) {
+      pen.textAlign = back === 0 ? "right" : "center";
       pen.fillText(back === 0 ? "now" : `−${back} min`, box.right - (back / minutes) * (box.right - box.left), box.bottom + 11);
     }
     pen.globalAlpha = 1;
@@ -182,20 +182,33 @@ export class Chart {
     pen.strokeStyle = pen.fillStyle = color;
     pen.lineJoin = "round";
     for (const [from, to] of runs(this.#times, values)) {
-      const trace = (/** @type {(at: number) => number} */ height) => {
+      const trace = (/** @type {number} */ first, /** @type {number} */ last, /** @type {(at: number) => number} */ height) => {
         pen.beginPath();
-        for (let at = from; at <= to; at++) pen.lineTo(x(this.#times[at]), height(at));
+        for (let at = first; at <= last; at++) pen.lineTo(x(this.#times[at]), height(at));
       };
-      trace((at) => y(values[at] ?? 0));
-      for (let at = to; at >= from; at--) pen.lineTo(x(this.#times[at]), y(below?.[at] ?? 0));
-      pen.globalAlpha = this.options.stacked ? 0.35 : 0.09;
-      pen.fill();
-      pen.globalAlpha = 1;
+      if (this.options.stacked) {
+        trace(from, to, (at) => y(values[at] ?? 0));
+        for (let at = to; at >= from; at--) pen.lineTo(x(this.#times[at]), y(below?.[at] ?? 0));
+        pen.globalAlpha = 0.3;
+        pen.fill();
+        pen.globalAlpha = 1;
+      }
       pen.lineWidth = 1.75;
+      if (from === to) {
+        pen.beginPath();
+        pen.arc(x(this.#times[from]), y(values[from] ?? 0), 2, 0, 2 * Math.PI);
+        pen.fill();
+        continue;
+      }
       // Dashed where few samples are behind it.
-      pen.setLineDash(rough?.[to] ? [3, 3] : []);
-      trace((at) => y(values[at] ?? 0));
-      pen.stroke();
+      for (let start = from; start < to;) {
+        let end = start + 1;
+        while (end < to && Boolean(rough?.[end]) === Boolean(rough?.[start + 1])) end += 1;
+        pen.setLineDash(rough?.[end] ? [3, 3] : []);
+        trace(start, Math.min(end, to), (at) => y(values[at] ?? 0));
+        pen.stroke();
+        start = end;
+      }
       pen.setLineDash([]);
     }
   }
@@ -225,33 +238,4 @@ function move(/** @type {number} */ now) {
 function point(/** @type {number|null} */ time) {
   cursor = time;
   for (const chart of charts) chart.refresh();
-}
-
-/** Position of the time nearest to `wanted`. @param {number[]} times @param {number} wanted */
-const nearest = (times, wanted) => times.reduce((best, time, at) => Math.abs(time - wanted) < Math.abs(times[best] - wanted) ? at : best, 0);
-
-/** Series on top of each other. @param {Series[]} series @param {number} length */
-function stack(series, length) {
-  const sum = Array.from({ length }, () => 0);
-  return series.map(({ values }) => values.map((value, at) => (sum[at] += value ?? 0)));
-}
-
-/** Stretches of values without a hole. @param {number[]} times @param {(number|null)[]} values */
-function* runs(times, values) {
-  let from = -1;
-  for (let at = 0; at <= values.length; at++) {
-    const joined = at < values.length && values[at] !== null && (from < 0 || times[at] - times[at - 1] < GAP_MS);
-    if (joined && from < 0) from = at;
-    if (joined) continue;
-    if (from >= 0) yield [from, at - 1];
-    from = at < values.length && values[at] !== null ? at : -1;
-  }
-}
-
-/** Round numbers from 0 to just above `largest`. @param {number} largest */
-export function axis(largest) {
-  if (!(largest > 0)) return [0, 1];
-  const power = 10 ** Math.floor(Math.log10(largest / 2));
-  const step = /** @type {number} */ ([1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => largest / size <= 3.01));
-  return Array.from({ length: Math.ceil(largest / step - 1e-9) + 1 }, (_, at) => at * step);
 }

@@ -4,7 +4,8 @@
 /** Tried in this order, some at a time. */
 const CANDIDATES = [1, -1, 2, -2, 3, 5, 10, -10, 4, 6, 7, 8, 9, 20, 50, 100, -3, -5, -100, 1000];
 const TRIES = 3;
-const PRIORITIES_MAX = 5;
+const PRIORITIES_MAX = 4;
+const BLUR = 0.05;
 
 /** @typedef {{priorities: Map<number, number>, other: number}} Depth */
 
@@ -18,19 +19,19 @@ export class Depths {
   }
 
   /**
-   * @param {(priority: number) => Promise<number>} count @param {number} length of the queue
+   * @param {(priority?: number) => Promise<number>} count of one priority, or of all
    * @returns {Promise<Depth>}
    */
-  async sample(count, length) {
+  async sample(count) {
     /** @type {Map<number, number>} */
     const priorities = new Map();
-    if (length === 0) {
-      for (const priority of this.#known) priorities.set(priority, 0);
-      return { priorities, other: 0 };
-    }
-    await Promise.all([...this.#known].map(async (priority) => priorities.set(priority, await count(priority))));
-    const rest = () => length - [...priorities.values()].reduce((sum, amount) => sum + amount, 0);
-    if (rest() > 0 && this.#known.size < PRIORITIES_MAX) {
+    const note = async (/** @type {number} */ priority) => priorities.set(priority, await count(priority));
+    const [total] = await Promise.all([count(), ...[...this.#known].map(note)]);
+    const rest = () => total - [...priorities.values()].reduce((sum, amount) => sum + amount, 0);
+    // The counts are from slightly different moments: a small difference is no other priority.
+    const isBlurred = () => rest() <= Math.max(2, total * BLUR);
+    if (isBlurred()) return { priorities, other: 0 };
+    if (this.#known.size < PRIORITIES_MAX) {
       const tried = Array.from({ length: TRIES }, (_, step) => CANDIDATES[(this.#next + step) % CANDIDATES.length]).filter((priority) => !this.#known.has(priority));
       this.#next += TRIES;
       await Promise.all(tried.map(async (priority) => {
@@ -40,7 +41,6 @@ export class Depths {
         priorities.set(priority, amount);
       }));
     }
-    // The length was asked a moment earlier: a small difference is no other priority.
-    return { priorities, other: Math.max(0, rest()) };
+    return { priorities, other: isBlurred() ? 0 : rest() };
   }
 }

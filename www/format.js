@@ -40,7 +40,8 @@ export function bytes(count) {
 
 /** Measured milliseconds: "7 ms", "1.24 s", "2 min 5 s". @param {number} ms */
 export function milliseconds(ms) {
-  if (ms < 9.95) return `${Math.max(0, ms).toFixed(ms < 1 ? 1 : 0)} ms`;
+  if (ms <= 0) return "0 ms";
+  if (ms < 9.95) return `${ms.toFixed(ms < 1 ? 1 : 0)} ms`;
   if (ms < 999.5) return `${Math.round(ms)} ms`;
   if (ms < 59_950) return `${(ms / 1000).toFixed(ms < 9_950 ? 2 : 1)} s`;
   return duration(ms);

@@ -96,7 +96,7 @@ export class Monitor extends EventTarget {
       input: inputState, sink: sinkState, inputDead: inputDeadState, sinkDead: /** @type {import("./attributes.js").QueueState} */ (sinkDeadState),
       inputFlow: this.#flows.input.see(at, inputState), sinkFlow: this.#flows.sink.see(at, sinkState),
     };
-    const depth = await this.depths.sample((priority) => input.count({ priority, signal }), inputState.length);
+    const depth = inputState.length === 0 ? { priorities: new Map(), other: 0 } : await this.depths.sample((priority) => input.count({ priority, signal }));
     await this.#lastDeath(inputDeadState);
     this.#notice(view);
     this.view = view;

@@ -5,8 +5,8 @@ export const EXAMPLES = [
   {
     name: "Tone of a sentence",
     request: (step) => JSON.stringify({ text: SENTENCES[step % SENTENCES.length] }),
-    code: `// Called for every entry of the input queue, with { text, json, data, tags, index }.
-// What it returns goes into the sink: text, bytes, a Blob, or anything that JSON knows.
+    code: `// Called for every entry of the input queue with { text, json, data, tags, index }.
+// What it returns goes into the sink: text, bytes, a Blob, or what JSON knows.
 const GOOD = ["love", "great", "fast", "happy", "works"];
 const BAD = ["slow", "broken", "sad", "lost", "never"];
 
@@ -14,8 +14,9 @@ export default async function infer({ text }) {
   const words = text.toLowerCase().match(/[a-z]+/g) ?? [];
   const count = (list) => words.filter((word) => list.includes(word)).length;
   const score = count(GOOD) - count(BAD);
-  await new Promise((done) => setTimeout(done, 80 + Math.random() * 240)); // a model thinks
-  return { label: score > 0 ? "positive" : score < 0 ? "negative" : "neutral", score, words: words.length };
+  await new Promise((done) => setTimeout(done, 80 + Math.random() * 240)); // thinking
+  const label = score > 0 ? "positive" : score < 0 ? "negative" : "neutral";
+  return { label, score, words: words.length };
 }
 `,
   },

@@ -23,14 +23,14 @@ export function mountLive({ state, update, clients, results, monitor, client, si
     make("label", {}, make("input", { type: "radio", name: "live-mode", value, checked: state.mode === value, onchange: () => { update({ mode: value }); restart(); } }), label)));
   const group = make("input", { id: "live-group", type: "text", value: state.group, required: true, maxlength: "128", spellcheck: "false", onchange: () => { update({ group: group.value.trim() || "page" }); restart(); } });
   const window_ = make("input", { id: "live-window", type: "number", min: "1", max: "1000", value: state.window, required: true, onchange: changeWindow });
-  const start = make("select", { id: "live-start", onchange: () => { update({ start: start.value }); restart(); } }, make("option", { value: "oldest" }, "the oldest entry"), make("option", { value: "newest" }, "what comes next"));
+  const start = make("select", { id: "live-start", onchange: () => { update({ start: start.value }); restart(); } }, make("option", { value: "oldest" }, "oldest entry"), make("option", { value: "newest" }, "now on"));
   start.value = state.start;
   const commits = make("input", { type: "checkbox", id: "live-commits" });
   const toggle = make("button", { type: "button", class: "primary", onclick: () => busy(toggle, async () => { await (watch ? stop() : consume()); }) }, "Start consuming");
   const consuming = make("div", { class: "fields", hidden: true },
     make("div", { class: "field" }, make("label", { for: "live-group" }, "Group"), group),
     make("div", { class: "field" }, make("label", { for: "live-window" }, "Window"), window_),
-    make("div", { class: "field" }, make("label", { for: "live-start" }, "A new group begins at"), start),
+    make("div", { class: "field" }, make("label", { for: "live-start" }, "New group from"), start),
     make("label", { class: "check" }, commits, "Commit on arrival"),
     make("div", { class: "actions" }, toggle));
   const warning = make("p", { class: "hint", hidden: true }, "What is committed here is done for this group; without another group that wants it, it leaves the queue.");

@@ -19,7 +19,7 @@ export function mountWorker({ state, clients, client, monitor, select, signal })
   let drawing = false;
 
   const example = make("select", { id: "worker-example", onchange: choose }, ...EXAMPLES.map(({ name }, at) => make("option", { value: String(at) }, name)));
-  const code = make("textarea", { id: "worker-code", class: "code", rows: "16", spellcheck: "false", autocapitalize: "off", autocomplete: "off", "aria-describedby": "worker-code-hint" });
+  const code = make("textarea", { id: "worker-code", class: "code", rows: "16", wrap: "off", spellcheck: "false", autocapitalize: "off", autocomplete: "off", "aria-describedby": "worker-code-hint" });
   const window_ = make("input", { id: "worker-window", type: "number", min: "1", max: String(WINDOW_MAX), value: "4", required: true });
   const timeout = make("input", { id: "worker-timeout", type: "number", min: "0.1", max: "600", step: "any", value: "10", required: true });
   const toggle = make("button", { type: "button", class: "primary", id: "worker-toggle", onclick: () => busy(toggle, async () => { await (worker ? stop() : start()); }) }, "Start the worker");
