@@ -169,6 +169,8 @@ function listen() {
   for (const name of TABS) byId(`tab-${name}`).addEventListener("click", () => select(name, true));
   byId("tab-put").parentElement.addEventListener("keydown", moveTab);
   wide.addEventListener("change", () => select(state.panel));
+  // The address behind # is the state: the link may not write into it.
+  document.querySelector(".skip")?.addEventListener("click", (event) => { event.preventDefault(); byId("work").focus(); });
   byId("theme-button").addEventListener("click", () => {
     const next = THEMES[(THEMES.indexOf(document.documentElement.dataset.theme ?? "auto") + 1) % THEMES.length];
     if (next === "auto") delete document.documentElement.dataset.theme;

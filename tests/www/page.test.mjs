@@ -51,6 +51,7 @@ test("the demo shows the whole loop with one button", async () => {
   assert.match(String(frames[0].data), /"label":/);
   await one.page.click("#traffic-toggle");
   await one.says("#input-figure", /^0$/);
+  await one.says("#flight-figure", /^0 \/ 4$/);
   await one.page.click("#worker-toggle");
   await one.says("#worker-status", /stopped/);
   assert.equal((await one.input.attributes())["stream.length"], "0");
@@ -134,7 +135,7 @@ test("put: the copied curl command puts the same entry", async () => {
   assert.equal(ran.stdout, "1", ran.stderr);
   const [frame] = await one.input.get({ _auto_delete_: "false" });
   assert.equal(String(frame.data), body);
-  for (const [name, pattern] of [["Python SDK", /queue\.put\("it's \\"nasty\\" \$HOME `id`\\nsecond line"/], ["command line", /--data='it'\\''s/]]) {
+  for (const [name, pattern] of [["Python SDK", /queue\.put\("it's \\"nasty\\" \$HOME `id`\\nsecond line"/], ["CLI", /--data='it'\\''s/]]) {
     await one.page.getByRole("button", { name: `Copy as ${name}` }).click();
     assert.match(await one.page.evaluate(() => navigator.clipboard.readText()), pattern);
   }
@@ -330,6 +331,10 @@ test("the address holds the state: a copied one opens the same view, and going b
   await one.page.selectOption("#live-queue", "input");
   const url = one.page.url();
   assert.match(url, new RegExp(`#service=${one.queue}&panel=queue&live=input&side=sink$`));
+  await one.page.goto("about:blank");
+  await one.page.goto(url);
+  await one.page.waitForSelector("#panel-queue:not([hidden])");
+  assert.equal(await one.page.getByRole("radio", { name: "Sink" }).first().isChecked(), true);
   await one.page.fill("#service", "another");
   await one.page.keyboard.press("Enter");
   await one.page.waitForFunction(() => document.title.startsWith("another"));

@@ -201,5 +201,7 @@ export function mountLive({ state, update, clients, results, monitor, client, si
     write(tally, parts.join(" · "));
   }
 
-  const selected = () => ({ input: clients.input, sink: clients.sink, "input-dead": clients.inputDead, "sink-dead": clients.sinkDead })[/** @type {"input"} */ (state.live)];
+  function selected() {
+    return { input: clients.input, sink: clients.sink, "input-dead": clients.inputDead, "sink-dead": clients.sinkDead }[/** @type {"input"} */ (state.live)];
+  }
 }

@@ -44,7 +44,7 @@ export function mountPut({ state, clients, monitor, results, signal }) {
     trouble,
     make("div", { class: "actions" }, send, make("span", { class: "note" }, "Ctrl + Enter"), make("span", { class: "copy-as" },
       make("span", { class: "note" }, "Copy as "),
-      ...[["curl", "curl", curl], ["Python", "Python SDK", pythonSdk], ["CLI", "command line", commandLine]].map(([label, what, print]) =>
+      ...[["curl", "curl", curl], ["Python", "Python SDK", pythonSdk], ["CLI", "CLI", commandLine]].map(([label, what, print]) =>
         button(/** @type {string} */ (label), () => describe() && copy(/** @type {any} */ (print)(describe()), `The put for ${what}`), { class: "small", "aria-label": `Copy as ${what}` })))));
   panel.replaceChildren(form, list);
 
