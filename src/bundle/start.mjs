@@ -30,8 +30,8 @@ await command(async () => {
   needPackages();
   nodeForWrangler();
   const token = needDevVars();
-  say("building the worker (the first time takes about a minute)");
-  build();
+  say("building the service and the browser client (the first time takes some minutes)");
+  await build();
 
   say("starting");
   const service = wranglerDev({ port, inspectorPort: await freePort(), persistDir: at(".wrangler", "state"), stdio: ["ignore", "inherit", "inherit"] });

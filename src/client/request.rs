@@ -1,7 +1,7 @@
 //! Requests as values: one method of [`Endpoint`] for each verb.
 
 use super::endpoint::Endpoint;
-use crate::queue::entry::Tags;
+use crate::queue::entry::{Index, Tags};
 use crate::queue::event::{Rejection, Start};
 use crate::wire::duration;
 use crate::wire::operation::PROTOBUF;
@@ -66,6 +66,21 @@ pub struct Subscribe {
     pub index_only: bool,
     /// Tags entries must have.
     pub tags: Tags,
+}
+
+impl Subscribe {
+    /// Where later connections begin, if not where the first does; `attributes` are those of the queue before the first. A
+    /// new group that begins with what is newest takes up, after a break, what came in the meantime; in a group that
+    /// exists already only [`Start::Newest`] skips what waits there, so that is asked for again.
+    pub fn resume(&self, endpoint: &Endpoint, attributes: &Tags) -> Option<Start> {
+        let id = format!("Id: {},", endpoint.consumer.group);
+        let exists = attributes.iter().any(|(key, value)| key.starts_with("groups.list.") && value.starts_with(&id));
+        if self.start != Start::Newest || exists {
+            return None;
+        }
+        let last: u64 = attributes.get("stream.lastEntry")?.parse().ok()?;
+        Some(Start::At(Index(last + 1)))
+    }
 }
 
 /// A query under construction.
@@ -259,7 +274,6 @@ impl Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::entry::Index;
     use crate::wire::{self, Head, Operation};
 
     fn endpoint() -> Endpoint {

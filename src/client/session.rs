@@ -280,6 +280,11 @@ impl Session {
         self.settlements.push(index, decision);
     }
 
+    /// What the request of [`Todo::Settle`] says, for a shell that has another way to say it; all decisions are equal.
+    pub fn settling(&self) -> &[(u64, Decision)] {
+        self.settlements.under_way()
+    }
+
     /// The request of [`Todo::Settle`] was answered; `None`: no answer came.
     pub fn settled(&mut self, now_ms: u64, response: Option<&Response>) {
         match response.map(answer::done) {
@@ -335,6 +340,20 @@ impl Session {
     /// Whether there is a connection.
     pub fn is_open(&self) -> bool {
         matches!(self.state, State::Open { .. })
+    }
+
+    /// When the next connection is attempted, while there is none; 0: one is being made.
+    pub fn next_try_ms(&self) -> Option<u64> {
+        match self.state {
+            State::Apart { until_ms } => Some(until_ms),
+            State::Connecting => Some(0),
+            State::Open { .. } | State::Over => None,
+        }
+    }
+
+    /// Attempts to connect that failed since a connection was of use.
+    pub fn failures(&self) -> u32 {
+        self.backoff.failures()
     }
 
     /// Whether every decision is confirmed.

@@ -69,6 +69,11 @@ impl Settlements {
         })
     }
 
+    /// The decisions of the request that is under way; all are equal.
+    pub fn under_way(&self) -> &[(u64, Decision)] {
+        &self.under_way
+    }
+
     /// The request was carried out: how many were committed and how many refused by it.
     pub fn confirmed(&mut self) -> (u64, u64) {
         let settled = core::mem::take(&mut self.under_way);

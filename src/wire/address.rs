@@ -85,6 +85,12 @@ fn service_name(encoded: &str) -> Result<String, Answer> {
     Ok(name)
 }
 
+/// Host of an absolute URL, and its port if it is not the usual one.
+pub fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
+}
+
 /// Path and query of an absolute URL that a platform has already taken apart and put together again. Not a URL parser:
 /// the tables of international names in one would more than double the size of the service.
 pub fn path_and_query(url: &str) -> (&str, &str) {

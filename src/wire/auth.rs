@@ -25,9 +25,9 @@ pub fn check(token: Option<&str>, authorization: Option<&str>) -> Result<(), Ans
         return Ok(());
     }
     let text = if sent.is_empty() {
-        "the request has no token; send it as the Authorization header"
+        "the request has no token; send it as the Authorization header, or to open a WebSocket from a page as a subprotocol"
     } else {
-        "the token in the Authorization header is not the one of this deployment"
+        "the token of the request is not the one of this deployment"
     };
     let mut answer = Answer::text(401, text);
     answer.headers.push(("WWW-Authenticate", String::from("Bearer")));

@@ -3,7 +3,8 @@
 //! The way of a request through this room:
 //!
 //! 1. [`address::is_api`] tells API requests from requests for the web page, [`Address::parse`] names the queue, and
-//!    [`auth::check`] compares the token.
+//!    [`auth::check`] compares the token. What browsers cannot say in headers is read by [`handshake`]; which pages may ask
+//!    at all is said by [`cors`].
 //! 2. [`request::parse`] turns method, path, query and headers into a [`Call`], or into the [`Answer`] that refuses it.
 //! 3. Where the body matters beyond being stored, it is read by [`batch::Batch::read`], [`rejection::parse`] or
 //!    [`settings::Patch::parse`].
@@ -18,9 +19,11 @@ pub mod address;
 pub mod attributes;
 pub mod auth;
 pub mod batch;
+pub mod cors;
 pub mod duration;
 mod fields;
 pub mod frame;
+pub mod handshake;
 mod json;
 pub mod operation;
 pub mod query;

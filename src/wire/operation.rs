@@ -2,6 +2,7 @@
 
 use super::address::Address;
 use super::batch::{Batch, Format};
+use super::handshake;
 use super::query::Query;
 use super::request::{HEADER_PRIORITY, Head, Operation, Transport, consumer};
 use super::scalar::{self, shown};
@@ -71,6 +72,7 @@ fn read(head: &Head, query: &Query) -> Result<Operation, Answer> {
         let offered = (head.header)("Sec-WebSocket-Protocol").unwrap_or_default();
         let transport = match upgrade {
             true if socket::is_offered(&offered) => Transport::Session,
+            true if handshake::is_plain_offered(&offered) => Transport::Plain,
             true => Transport::Socket,
             false => Transport::Stream,
         };

@@ -142,6 +142,8 @@ pub enum Operation {
 pub enum Transport {
     /// One frame per binary WebSocket message.
     Socket,
+    /// The same for a client that wants a name for it: see [`handshake::PLAIN`](super::handshake::PLAIN).
+    Plain,
     /// Messages of our own protocol on a WebSocket: see [`socket`](super::socket).
     Session,
     /// Length-delimited frames in an endless body: see [`frame::delimited`](super::frame::delimited).

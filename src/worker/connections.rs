@@ -22,7 +22,7 @@ use crate::queue::{
     store::Side,
     watcher::Remembered,
 };
-use crate::wire::{Transport, frame, socket};
+use crate::wire::{Transport, frame, handshake, socket};
 
 /// Where frames go.
 pub(super) enum Connection {
@@ -51,8 +51,9 @@ impl Desk {
     pub(super) fn connect(self: &Rc<Self>, asking: Asking) -> Result<(Connection, Response), String> {
         let Asking { id, transport, terms, gone } = asking;
         match transport {
-            Transport::Socket => {
-                let (socket, response) = self.sockets.accept(None).map_err(|error| error.to_string())?;
+            Transport::Socket | Transport::Plain => {
+                let name = (transport == Transport::Plain).then_some(handshake::PLAIN);
+                let (socket, response) = self.sockets.accept(name).map_err(|error| error.to_string())?;
                 Ok((Connection::Socket(socket), response))
             }
             Transport::Session => {

@@ -164,6 +164,17 @@ function refuse(error) {
   return new Response("The service met an internal error. What was acknowledged is stored; try this request again.\n", { status: 500 });
 }
 
+/** The answer with what a page of another origin needs to read it, in a deployment that allows some. */
+async function readable(request, env, answer) {
+  const list = env.EDGEQUEUE_ALLOWED_ORIGINS;
+  if (!list || answer.webSocket) return answer;
+  if (dying) await null;
+  const open = new Response(answer.body, answer);
+  const headers = named(rust.origin_headers(list, request.headers.get("Origin") ?? undefined));
+  for (const [name, value] of Object.entries(headers)) open.headers.append(name, value);
+  return open;
+}
+
 export default {
   /** One synchronous call into the instance: nothing of the request stays in it while the object answers. */
   async fetch(request, env) {
@@ -171,10 +182,10 @@ export default {
       if (dying) await null;
       const answer = await rust.fetch(request, env);
       if (answer.status >= 400) await discard(request);
-      return answer;
+      return readable(request, env, answer);
     } catch (error) {
       trapped(error);
-      return refuse(error);
+      return readable(request, env, refuse(error));
     }
   },
 };

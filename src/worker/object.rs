@@ -15,6 +15,7 @@ use super::{
     departure::Departure,
     desk::{Desk, Outcome, Owed, now_ms, random},
     respond::{Caller, failed, respond},
+    service::header_carried,
     session::{Terms, too_fast},
     sockets::Socket,
 };
@@ -223,8 +224,10 @@ impl QueueObject {
 fn parse(request: &web_sys::Request) -> std::result::Result<Call, Answer> {
     let (url, method, headers) = (request.url(), request.method(), request.headers());
     let (path, query) = address::path_and_query(&url);
-    let header = |name: &str| headers.get(name).ok().flatten();
-    request::parse(&Head { method: &method, path, query, header: &header }, now_ms())
+    let sent = |name: &str| headers.get(name).ok().flatten();
+    let head = Head { method: &method, path, query, header: &sent };
+    let header = |name: &str| sent(name).or_else(|| header_carried(&head, name));
+    request::parse(&Head { header: &header, ..head }, now_ms())
 }
 
 fn reply(outcome: std::result::Result<Outcome, oneshot::Canceled>) -> std::result::Result<Reply, Answer> {

@@ -11,7 +11,7 @@ use wasm_bindgen::{JsCast, prelude::*};
 use worker::Env;
 
 use super::respond::respond;
-use crate::wire::{Address, Answer, Head, address, auth};
+use crate::wire::{Address, Answer, Head, address, auth, cors, handshake};
 
 /// Name of the secret that every request must carry.
 const TOKEN: &str = "EDGEQUEUE_TOKEN";
@@ -33,7 +33,7 @@ extern "C" {
 #[wasm_bindgen]
 pub fn fetch(request: web_sys::Request, env: Env) -> Result<JsValue, JsValue> {
     let bindings = Bindings::of(&env)?;
-    let fetcher: Fetcher = match route(&request, bindings.token.as_deref()) {
+    let fetcher: Fetcher = match route(&request, &bindings) {
         Ok(Route::Queue(name)) => bindings.queues.by_name(&name)?,
         Ok(Route::Page) => js_sys::Reflect::get(env.as_ref(), &"ASSETS".into())?.unchecked_into(),
         Err(refused) => return Ok(web_sys::Response::from(respond(refused)?).into()),
@@ -45,6 +45,8 @@ pub fn fetch(request: web_sys::Request, env: Env) -> Result<JsValue, JsValue> {
 struct Bindings {
     queues: Namespace,
     token: Option<String>,
+    /// The list of [`cors`].
+    origins: String,
 }
 
 impl Bindings {
@@ -56,7 +58,8 @@ impl Bindings {
             }
             let queues = env.durable_object("QUEUES")?.as_ref().unchecked_ref::<Namespace>().clone();
             let token = env.secret(TOKEN).ok().map(|secret| secret.to_string());
-            Ok(known.get_or_init(|| Rc::new(Self { queues, token })).clone())
+            let origins = env.var(cors::VARIABLE).map(|list| list.to_string()).unwrap_or_default();
+            Ok(known.get_or_init(|| Rc::new(Self { queues, token, origins })).clone())
         })
     }
 }
@@ -69,7 +72,7 @@ enum Route {
     Page,
 }
 
-fn route(request: &web_sys::Request, token: Option<&str>) -> Result<Route, Answer> {
+fn route(request: &web_sys::Request, bindings: &Bindings) -> Result<Route, Answer> {
     let (url, method, headers) = (request.url(), request.method(), request.headers());
     let (path, query) = address::path_and_query(&url);
     let header = |name: &str| headers.get(name).ok().flatten();
@@ -78,6 +81,30 @@ fn route(request: &web_sys::Request, token: Option<&str>) -> Result<Route, Answe
     if matches!(head.method, "GET" | "HEAD") && !address::is_api(&head) {
         return Ok(Route::Page);
     }
-    auth::check(token, header("Authorization").as_deref())?;
+    if head.method == "OPTIONS"
+        && let Some(origin) = header("Origin")
+        && header("Access-Control-Request-Method").is_some()
+    {
+        return Err(cors::preflight(&bindings.origins, &origin));
+    }
+    let sent = header("Authorization");
+    let carried = sent.is_none().then(|| header_carried(&head, "Authorization")).flatten();
+    auth::check(bindings.token.as_deref(), sent.as_deref().or(carried.as_deref()))?;
+    if carried.is_some() {
+        cors::may_connect(&bindings.origins, header("Origin").as_deref(), address::authority(&url))?;
+    }
     Ok(Route::Queue(Address::parse(path)?.queue_name()))
+}
+
+/// A header that a watch carries as [`handshake`] describes. Other requests are not looked at: each look costs a call.
+pub(super) fn header_carried(head: &Head, name: &str) -> Option<String> {
+    let offered = head.query.contains("_watch_").then(|| (head.header)("Sec-WebSocket-Protocol"))?;
+    handshake::carried(&offered?, name)
+}
+
+/// The headers, in lines, that an answer gets in a deployment with a list of origins.
+#[wasm_bindgen]
+pub fn origin_headers(list: &str, origin: Option<String>) -> String {
+    let headers = cors::headers(list, origin.as_deref());
+    headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
 }

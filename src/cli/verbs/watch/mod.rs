@@ -109,7 +109,7 @@ pub fn run(context: &mut Context, args: &WatchArgs) -> Result<Exit, Stop> {
         tags: args.tags.iter().cloned().collect(),
     };
     let attributes = http.ask(&http.endpoint.attributes(), answer::attributes)?;
-    let resume = resume(&subscribe, &http.endpoint, &attributes);
+    let resume = subscribe.resume(&http.endpoint, &attributes);
     context.out.info(&format!(
         "Start to watch: index: {}, indexOnly: {}, autoCommit: {}, window: {}",
         args.index, args.index_only, args.auto_commit, args.window
@@ -123,18 +123,6 @@ pub fn run(context: &mut Context, args: &WatchArgs) -> Result<Exit, Stop> {
     let session = Session::new(http.endpoint.clone(), subscribe, resume, seed());
     let until = Until { count: args.count, silence_ms: args.timeout };
     run::Run::new(http, session, then, until)?.go(context)
-}
-
-/// Where later connections begin. A new group that begins with what is newest takes up, after a break, what came in the
-/// meantime; in a group that exists already only `-1` skips what waits there, so that is asked for again.
-fn resume(subscribe: &Subscribe, endpoint: &Endpoint, attributes: &Tags) -> Option<Start> {
-    let id = format!("Id: {},", endpoint.consumer.group);
-    let exists = attributes.iter().any(|(key, value)| key.starts_with("groups.list.") && value.starts_with(&id));
-    if subscribe.start != Start::Newest || exists {
-        return None;
-    }
-    let last: u64 = attributes.get("stream.lastEntry")?.parse().ok()?;
-    Some(Start::At(Index(last + 1)))
 }
 
 /// How many entries will come, as far as it can be known.
