@@ -4,7 +4,7 @@ import load, * as core from "./glue.js";
 import { QueueError } from "./classes.js";
 import { ask, parsed, send } from "./http.js";
 import { Watch } from "./watch.js";
-import { big, bytes, flat, integer, list, printable, priorityOf } from "./values.js";
+import { addressOf, big, bytes, flat, integer, list, printable, priorityOf } from "./values.js";
 
 export { QueueError, Watch };
 
@@ -53,12 +53,8 @@ export class QueueClient {
     const user = options.user ?? `web-${Math.random().toString(36).slice(2, 10)}`;
     printable({ token, group, user });
     if (!["auto", "eas"].includes(protocol)) throw refuse(`protocol is auto or eas, not ${protocol}`);
-    try {
-      const base = globalThis.document?.baseURI ?? globalThis.location?.href;
-      this.#core = new core.Queue(new URL(url, base).href, token, group, user, Boolean(rear));
-    } catch (error) {
-      throw error instanceof QueueError ? error : refuse(`the url ${url} ${typeof error === "string" ? error : "is no address"}`);
-    }
+    const [secure, authority, path] = addressOf(url);
+    this.#core = new core.Queue(secure, authority, path, token, group, user, Boolean(rear));
     this.#options = { url: this.#core.url(), token, group, user, rear: Boolean(rear), timeout, protocol };
   }
 

@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 use super::page::{self, tags};
 use crate::client::{Endpoint, Failure, Put, Read, Request, Response, answer};
 use crate::queue::entry::Index;
-use crate::queue::event::{Rejection, Start};
+use crate::queue::event::{ConsumerId, Rejection, Start};
 use crate::wire::batch::PutEntry;
 use crate::wire::{frame, rejection};
 
@@ -48,15 +48,19 @@ impl Batch {
 
 #[wasm_bindgen]
 impl Queue {
-    /// Throws a text that is the second half of a sentence.
+    /// The address comes in parts: browsers read addresses themselves.
     #[wasm_bindgen(constructor)]
-    pub fn new(url: &str, token: String, group: String, user: String, rear: bool) -> Result<Queue, String> {
-        let mut endpoint = Endpoint::parse(url)?;
-        endpoint.token = token;
-        endpoint.consumer.group = group;
-        endpoint.consumer.user = user;
-        endpoint.rear = rear;
-        Ok(Self(endpoint))
+    pub fn new(
+        secure: bool,
+        authority: String,
+        path: &str,
+        token: String,
+        group: String,
+        user: String,
+        rear: bool,
+    ) -> Self {
+        let path = path.trim_end_matches('/').into();
+        Self(Endpoint { secure, authority, path, token, consumer: ConsumerId { group, user }, rear })
     }
 
     /// Address of the queue.
