@@ -22,7 +22,8 @@ export async function stage(options) {
       const problems = [];
       page.on("pageerror", (error) => problems.push(String(error.stack)));
       page.on("console", (message) => { if (["error", "warning"].includes(message.type())) problems.push(message.text()); });
-      if (token) await page.addInitScript((text) => sessionStorage.setItem("edgequeue-token", text), token);
+      // Blank pages have no storage.
+      if (token) await page.addInitScript((text) => { if (location.protocol === "http:") sessionStorage.setItem("edgequeue-token", text); }, token);
       if (init) await page.addInitScript(init);
       await page.goto(`${service.url}/#service=${queue}${hash}`);
       await page.waitForSelector(token ? '#health:not([data-health="unknown"])' : "#welcome:not([hidden])");
