@@ -13,7 +13,8 @@
  * @property {number} length entries stored @property {number} bytes @property {number} first @property {number} last 0 when empty
  * @property {number} waitingGets @property {number} payloadBytesMax @property {number} lengthMax
  * @property {Consumer[]} consumers @property {Group[]} groups
- * @property {number} inFlight entries out at consumers, of the group that holds most
+ * @property {number} waiting entries out at no consumer @property {number} inFlight entries out at consumers
+ * @property {number|null} oldestMs age of the first entry @property {number|null} failed entries given up; both null when the service does not say
  * @property {number} delivered entries committed, of the group that committed most
  * @property {Record<string, string>} settings
  */
@@ -26,6 +27,9 @@ export function parse(map) {
   const amount = (/** @type {string} */ key) => Number(map[key] ?? 0);
   const groups = list(map, "groups").map(group);
   const settings = Object.fromEntries(Object.entries(map).filter(([key]) => key.startsWith("queue.")).map(([key, value]) => [key.slice(6), value]));
+  const known = (/** @type {string} */ key) => map[key] === undefined ? null : Number(map[key]);
+  // Services that do not say how many are out: those of the group that holds most.
+  const inFlight = known("stream.inFlight") ?? Math.max(0, ...groups.map(({ pending }) => pending));
   return {
     name: map["meta.name"] ?? "",
     ended: map["meta.state"] === "Ended",
@@ -38,7 +42,10 @@ export function parse(map) {
     lengthMax: Number(settings.max_length ?? map["stream.approxMaxLength"] ?? 0),
     consumers: list(map, "consumers").map(consumer),
     groups,
-    inFlight: Math.max(0, ...groups.map(({ pending }) => pending)),
+    waiting: known("stream.waiting") ?? Math.max(0, amount("stream.length") - inFlight),
+    inFlight,
+    oldestMs: known("stream.oldestMs"),
+    failed: known("stream.failed"),
     delivered: Math.max(0, ...groups.map(({ delivered }) => delivered)),
     settings,
   };

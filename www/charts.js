@@ -5,6 +5,8 @@ import { axis, nearest, runs, stack } from "./series.js";
 
 const PADDING = { top: 8, right: 2, bottom: 18, left: 40 };
 const FRAME_MS = 33;
+/** A page that was just opened shows less of the past: an empty chart says little. */
+const SPANS_MS = [60_000, 120_000];
 const TABLE_ROWS = 30;
 
 /**
@@ -12,8 +14,8 @@ const TABLE_ROWS = 30;
  * @property {string} name @property {(number|null)[]} values one for each time @property {boolean[]} [rough] where few samples are behind a value
  *
  * @typedef {object} ChartOptions
- * @property {(value: number) => string} format @property {boolean} [stacked] @property {boolean} [whole] only whole numbers on the axis
- * @property {number} spanMs
+ * @property {(value: number) => string} format of the axis and the legend @property {boolean} [stacked] @property {boolean} [whole] only whole numbers on the axis
+ * @property {number} spanMs how far back it looks at the most
  * @property {number} [least] the axis goes at least so far @property {string} empty what to say without values
  */
 
@@ -31,6 +33,7 @@ export class Chart {
   #drawnAt = 0;
   #visible = true;
   #top = 0;
+  #spanMs = SPANS_MS[0];
 
   /** @param {HTMLElement} figure with a figcaption @param {ChartOptions} options @param {AbortSignal} signal */
   constructor(figure, options, signal) {
@@ -61,6 +64,8 @@ export class Chart {
   /** @param {number[]} times @param {Series[]} series */
   show(times, series) {
     this.#times = times;
+    const past = Date.now() - (times[0] ?? Date.now());
+    this.#spanMs = SPANS_MS.find((span) => past <= span) ?? this.options.spanMs;
     this.#series = series;
     this.#tell();
     this.#tabulate();
@@ -108,7 +113,7 @@ export class Chart {
 
   #timeAt(/** @type {number} */ x) {
     const width = this.canvas.clientWidth - PADDING.left - PADDING.right;
-    return Date.now() - (1 - (x - PADDING.left) / width) * this.options.spanMs;
+    return Date.now() - (1 - (x - PADDING.left) / width) * this.#spanMs;
   }
 
   draw() {
@@ -125,7 +130,7 @@ export class Chart {
     const style = getComputedStyle(this.canvas);
     const box = { left: PADDING.left, top: PADDING.top, right: width - PADDING.right, bottom: height - PADDING.bottom };
     const now = still.matches ? this.#times.at(-1) ?? Date.now() : Date.now();
-    const x = (/** @type {number} */ time) => box.right - ((now - time) / this.options.spanMs) * (box.right - box.left);
+    const x = (/** @type {number} */ time) => box.right - ((now - time) / this.#spanMs) * (box.right - box.left);
     const sums = this.options.stacked ? stack(this.#series, this.#times.length) : this.#series.map(({ values }) => values);
     const ticks = axis(Math.max(this.options.least ?? 0, ...sums.flat().map((value) => value ?? 0)), this.options.whole);
     // The axis glides to its new end instead of jumping.
@@ -170,10 +175,11 @@ export class Chart {
       pen.textAlign = "right";
       pen.fillText(this.options.format(tick), box.left - 6, at, box.left - 8);
     }
-    const minutes = this.options.spanMs / 60_000;
-    for (let back = minutes - 1; back >= 0; back -= 1) {
+    const step = this.#spanMs > 120_000 ? 60_000 : this.#spanMs / 4;
+    for (let back = 0; back < this.#spanMs; back += step) {
       pen.textAlign = back === 0 ? "right" : "center";
-      pen.fillText(back === 0 ? "now" : `−${back} min`, box.right - (back / minutes) * (box.right - box.left), box.bottom + 11);
+      const words = back === 0 ? "now" : step === 60_000 ? `−${back / 60_000} min` : `−${back / 1000} s`;
+      pen.fillText(words, box.right - (back / this.#spanMs) * (box.right - box.left), box.bottom + 11);
     }
     pen.globalAlpha = 1;
   }

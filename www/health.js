@@ -5,11 +5,13 @@ import { counted, duration, milliseconds, number, rate } from "./format.js";
  * @typedef {object} Sample what was seen of a service at one moment
  * @property {number} at Unix milliseconds
  * @property {number} waiting entries of the input queue that no consumer holds
+ * @property {number|null} oldestMs age of the first entry; null when the service does not say
  * @property {number} inFlight entries out at consumers
  * @property {number} consumers connected now @property {number} places free and taken windows together
  * @property {number|null} consumerlessMs since when the last one is gone, as the service remembers it; null when it does not know
  * @property {number} in entries put per second @property {number} out entries that left per second
  * @property {number} dead entries in the rear queue @property {string} [lastCode] of the newest of them
+ * @property {number|null} failed entries given up so far, dropped ones too; null when the service does not say
  * @property {number} fullness of the input queue, 0 to 1 @property {number} sinkFullness
  * @property {number} room entries that still fit
  * @property {boolean} ended
@@ -68,13 +70,13 @@ const ended = (_now, _samples, latest) => !latest.ended ? null : {
 /** @type {Rule} */
 const dying = (now, samples, latest) => {
   const before = firstSince(samples, now - DEATH_MS);
-  const died = latest.dead - Math.min(before.dead, latest.dead);
+  const died = Math.max(0, latest.dead - before.dead, (latest.failed ?? 0) - (before.failed ?? latest.failed ?? 0));
   if (died === 0) return null;
   const span = Math.max(1000, latest.at - before.at);
   return {
     name: "failing",
     reason: `${counted(died, "request")} failed for good in the last ${duration(Math.min(DEATH_MS, span))}${latest.lastCode ? ` (${latest.lastCode})` : ""}; ${counted(latest.dead, "dead letter")}`,
-    advice: "See Dead letters for the reasons; replay them when the cause is mended.",
+    advice: latest.dead > 0 ? "See Dead letters for the reasons; replay them when the cause is mended." : "The queue is set to drop what fails.",
   };
 };
 
@@ -88,7 +90,9 @@ const full = (_now, _samples, latest) => {
 /** @type {Rule} Entries wait and nobody is there to take them. */
 const deserted = (now, samples, latest) => {
   if (latest.waiting === 0 || latest.consumers > 0 || latest.out > 0) return null;
-  const since = latest.consumerlessMs ?? now - startOf(samples, (sample) => sample.waiting > 0 && sample.consumers === 0 && sample.out === 0);
+  const seen = now - startOf(samples, (sample) => sample.waiting > 0 && sample.consumers === 0 && sample.out === 0);
+  // The service remembers a consumer for some minutes; without one, nobody was there since before the first entry came.
+  const since = latest.consumerlessMs ?? Math.max(seen, latest.oldestMs ?? 0);
   return {
     name: since >= CONSUMER_GRACE_MS ? "stuck" : "filling",
     reason: `${number(latest.waiting)} waiting, no consumer for ${duration(since)}`,

@@ -111,11 +111,11 @@ export class Monitor extends EventTarget {
     const waits = this.waits.percentiles(at);
     return {
       at, depth, waits,
-      waiting: Math.max(0, input.length - input.inFlight), inFlight: input.inFlight,
+      waiting: input.waiting, oldestMs: input.length > 0 ? input.oldestMs : null, inFlight: input.inFlight,
       consumers: running.length, places: running.reduce((sum, { window }) => sum + window, 0),
       consumerlessMs: running.length === 0 && gone.length > 0 ? Math.min(...gone) : null,
       in: inputFlow.in, out: inputFlow.out, sinkIn: sinkFlow.in,
-      dead: inputDead.length + sinkDead.length, lastCode: this.#death.code || undefined,
+      dead: inputDead.length + sinkDead.length, failed: input.failed, lastCode: this.#death.code || undefined,
       fullness: fullness(input), sinkFullness: fullness(sink), room: Math.max(0, input.lengthMax - input.length),
       ended: input.ended, waitP95Ms: waits?.p95 ?? null, waitIsRough: waits?.few.p95 ?? true,
     };

@@ -5,7 +5,7 @@ import { health } from "../../www/health.js";
 
 const NOW = 1_700_000_000_000;
 const CALM = {
-  waiting: 0, inFlight: 0, consumers: 0, places: 0, consumerlessMs: null, in: 0, out: 0, dead: 0, fullness: 0, sinkFullness: 0, room: 1e8,
+  waiting: 0, inFlight: 0, consumers: 0, places: 0, consumerlessMs: null, in: 0, out: 0, dead: 0, failed: null, oldestMs: null, fullness: 0, sinkFullness: 0, room: 1e8,
   ended: false, waitP95Ms: null, waitIsRough: true,
 };
 /** A sample each second up to now; `at` gives the sample of so many seconds ago. */
@@ -35,6 +35,16 @@ test("the service knows longer than the page when the last consumer left", () =>
   const { name, reason } = now(past(3, () => ({ waiting: 1_200, consumerlessMs: 125_000 })));
   assert.equal(name, "stuck");
   assert.equal(reason, "1,200 waiting, no consumer for 2 min 5 s");
+});
+
+test("without a consumer that the service remembers, the age of the first entry tells how long nobody came", () => {
+  assert.equal(now(past(3, () => ({ waiting: 12, oldestMs: 10_800_000 }))).reason, "12 waiting, no consumer for 3 h");
+  assert.equal(now(past(3, () => ({ waiting: 12, oldestMs: 10_800_000, consumerlessMs: 40_000 }))).reason, "12 waiting, no consumer for 40 s");
+});
+
+test("what is given up and dropped is failing too", () => {
+  const { name, reason, advice } = now(past(60, (ago) => ({ in: 1, out: 1, failed: ago > 10 ? 20 : 23 })));
+  assert.deepEqual([name, reason, advice], ["failing", "3 requests failed for good in the last 1 min; 0 dead letters", "The queue is set to drop what fails."]);
 });
 
 test("a queue that is read by gets has no consumers and is healthy while it moves", () => {

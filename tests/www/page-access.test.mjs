@@ -50,7 +50,7 @@ for (const theme of ["light", "dark"]) {
       await look("empty");
       await fill(one);
       await one.says("#dead-badge", /^1$/);
-      await one.choose("How to read", "Read along").catch(() => {});
+      if (size === "wide") await one.choose("How to read", "Read along");
       for (const panel of PANELS) {
         if (panel === "live" && size === "wide") continue;
         await one.page.click(`#tab-${panel}`);

@@ -25,6 +25,9 @@ test("attributes: consumers and groups, whatever their names hold", () => {
   assert.deepEqual(queue.consumers[0], { group: "eas", user: "a, b", pending: 2, status: "Running", idleMs: 62_500, window: 5, slots: 3, autoCommit: false, tags: "x=1, Index: 9 y=2" });
   assert.equal(queue.consumers[1].idleMs, 19_997);
   assert.deepEqual([queue.inFlight, queue.delivered, queue.lengthMax, queue.settings.max_delivery], [2, 40, 100, "5"]);
+  assert.deepEqual([queue.waiting, queue.oldestMs, queue.failed], [5, null, null]);
+  const told = parse({ "stream.length": "7", "stream.waiting": "3", "stream.inFlight": "4", "stream.oldestMs": "1500", "stream.failed": "2" });
+  assert.deepEqual([told.waiting, told.inFlight, told.oldestMs, told.failed], [3, 4, 1500, 2]);
   assert.equal(fullness(queue), 0.07);
   assert.equal(duration("1h2m3s4ms"), 3_723_004);
 });

@@ -7,7 +7,6 @@ import { launch } from "./browser.mjs";
 
 const OUT = at("build", "screenshots");
 const SIZES = { wide: { width: 1440, height: 1000 }, phone: { width: 360, height: 780 } };
-const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAYAAAAf8/9hAAAAIklEQVR42mNkYPhfz0ABYBw1YNSAUQNGDRg1YNSAUQOGvQEAYMMQAbRZ7zsAAAAASUVORK5CYII=", "base64");
 
 /** What each picture shows; the page is open at the service `demo` when it begins. */
 const SCENES = {
@@ -22,7 +21,7 @@ const SCENES = {
   },
   async demo({ page }) {
     await page.click("#run-demo");
-    await sleep(9000);
+    await sleep(Number(process.env.DEMO_MS ?? 9000));
   },
   async put({ page, sink }) {
     await page.click("#tab-put");
@@ -57,13 +56,15 @@ const SCENES = {
     await page.check("#dead-all");
     await sleep(1500);
   },
-  async picture({ page, sink }) {
-    await sink.put(PNG, { requestId: "picture-1", "ts@source": String(Date.now() - 900), model: "icons" });
-    await sink.put("short text");
-    await sink.put(Buffer.from([0, 1, 2, 250, 255, 7, 8, 9, 10, 65, 66, 67]));
-    await sleep(1500);
+  async picture({ page }) {
+    await page.click("#tab-worker");
+    await page.selectOption("#worker-example", { label: "Draw a picture" });
+    await page.fill("#traffic-seconds", "2");
+    await page.click("#worker-toggle");
+    await page.click("#traffic-toggle");
+    await sleep(4000);
     if (await page.locator("#tab-live").isVisible()) await page.click("#tab-live");
-    await page.locator("#panel-live .entry .fold").nth(2).click();
+    await page.locator("#panel-live .entry .fold").nth(1).click();
     await sleep(300);
   },
   async consume({ page, input }) {

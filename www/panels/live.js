@@ -2,9 +2,9 @@
 import { busy, button, byId, make, write } from "../dom.js";
 import { counted, number } from "../format.js";
 import { LiveList } from "../livelist.js";
+import { recentStart } from "../results.js";
 
 const QUEUES = /** @type {const} */ ([["sink", "Sink"], ["input", "Input"], ["input-dead", "Dead letters of the input"], ["sink-dead", "Dead letters of the sink"]]);
-const BACKLOG = 50;
 
 /** @param {import("../app.js").Context} context */
 export function mountLive({ state, update, clients, results, monitor, client, signal }) {
@@ -74,7 +74,7 @@ export function mountLive({ state, update, clients, results, monitor, client, si
     running = new AbortController();
     const until = AbortSignal.any([signal, running.signal]);
     if (state.live !== "sink") return tail(until);
-    for (const frame of results.recent.slice(-BACKLOG)) seen(frame);
+    for (const frame of results.recent) seen(frame);
     counts.received = counts.skipped = 0;
     results.addEventListener("frame", (/** @type {any} */ { detail }) => seen(detail), { signal: until });
     results.addEventListener("state", () => follow(results.state), { signal: until });
@@ -85,8 +85,8 @@ export function mountLive({ state, update, clients, results, monitor, client, si
   async function tail(until) {
     const source = selected();
     try {
-      const { "stream.lastEntry": last } = await source.attributes({ signal: until });
-      for await (const frame of source.tail({ start: Math.max(0, Number(last) - BACKLOG + 1), signal: until, onState: follow })) seen(frame);
+      const start = recentStart(await source.attributes({ signal: until }));
+      for await (const frame of source.tail({ start, signal: until, onState: follow })) seen(frame);
     } catch (error) {
       if (!until.aborted) fail(/** @type {Error} */ (error));
     }

@@ -2,7 +2,7 @@
 import { commandLine, curl, pythonSdk } from "../commands.js";
 import { busy, button, byId, copy, icon, make, write } from "../dom.js";
 import { entryRow } from "../entries.js";
-import { bytes, counted, middle, milliseconds, number } from "../format.js";
+import { bytes, counted, middle, milliseconds } from "../format.js";
 
 const RECEIPTS_MAX = 20;
 const LOOK_MS = 2_500;
@@ -222,11 +222,12 @@ export function mountPut({ state, clients, monitor, results, signal }) {
   async function stand(receipt) {
     if (knowsStatus) {
       try {
-        const { status, position, attempt, code, reason } = await clients.input.status(receipt.requestId, { signal });
+        const { status, position, attempt, attempts, code, reason } = await clients.input.status(receipt.requestId, { signal });
         if (receipt.over) return;
         if (status === "failed") finish(receipt, `failed${code ? ` (${code})` : ""}${reason ? `: ${reason}` : ""}`, "failed");
-        else if (status === "queued") write(receipt.state, position === undefined ? "queued" : `queued, ${number(Number(position))} before it`);
+        else if (status === "queued") write(receipt.state, `${Number(position) > 1 ? `queued, ${counted(Number(position) - 1, "entry", "entries")} before it` : "next in the queue"}${Number(attempts) > 0 ? `, failed ${Number(attempts)}× (${code || reason})` : ""}`);
         else if (status === "running") write(receipt.state, Number(attempt) > 1 ? `being processed, attempt ${attempt}` : "being processed");
+        else if (status === "done") write(receipt.state, "done; its result is not in the sink any more");
         if (status !== "unknown") return;
       } catch (error) {
         knowsStatus = /** @type {any} */ (error).code !== "bad_request" && /** @type {any} */ (error).code !== "unsupported";
