@@ -25,5 +25,12 @@ pub mod wire;
 #[cfg(all(feature = "worker", not(all(target_arch = "wasm32", target_os = "unknown"))))]
 compile_error!("the feature `worker` is for wasm32-unknown-unknown only: build it with `npm run build`");
 
+#[cfg(all(feature = "browser", not(all(target_arch = "wasm32", target_os = "unknown"))))]
+compile_error!("the feature `browser` is for wasm32-unknown-unknown only: build it with `npm run build`");
+#[cfg(all(feature = "worker", feature = "browser"))]
+compile_error!("`worker` and `browser` are two modules with an entrance each: build them one at a time");
+
+#[cfg(feature = "browser")]
+mod browser;
 #[cfg(feature = "worker")]
 mod worker;

@@ -1,9 +1,10 @@
-// `npm run build`: compiles the worker to wasm, generates its bindings into build/worker, and weighs the result; then the
-// command line.
+// `npm run build`: compiles the worker to wasm, generates its bindings into build/worker, and weighs the result; the same for
+// the browser client, into www/pkg; then the command line.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
-import { Refused, at, command, isMain, needRust, run, say } from "./tools.mjs";
+import { buildPackage } from "./page.mjs";
+import { Refused, at, command, isMain, needPackages, needRust, run, say } from "./tools.mjs";
 
 /** The bundle's weight decides the cold start; the platform's own limit (3 MB) is far away. */
 const GZIP_BYTES_MAX = 300 * 1024;
@@ -14,8 +15,14 @@ const OUT = at("build", "worker");
 /** The compiled file the bindings were made from. */
 const STAMP = at("build", "worker.wasm");
 
-export function build() {
+/** What the service serves: itself and the package for pages. */
+export async function build() {
   needRust([TARGET]);
+  buildWorker();
+  await buildPackage();
+}
+
+function buildWorker() {
   // Without WASM_BINDGEN_USE_JS_SYS the macros name other paths than the ones the worker crate was built with.
   run("cargo", ["rustc", "--quiet", "--locked", "--profile", "wasm", "--lib", "--crate-type", "cdylib", "--no-default-features", "--features", "worker",
     "--target", TARGET, "--target-dir", at("target-worker")],
@@ -52,8 +59,9 @@ function buildCommandLine() {
 }
 
 if (isMain(import.meta.url)) {
-  await command(() => {
-    build();
+  await command(async () => {
+    needPackages();
+    await build();
     buildCommandLine();
   });
 }

@@ -1,39 +1,64 @@
-//! Turns the compiled worker into a module that wrangler can bundle.
+//! Turns a compiled module into one that wrangler can bundle, or that a page can import.
 //!
-//! `bundle INPUT.wasm OUTPUT_DIR [--names]` writes `edgequeue.js` and `edgequeue_bg.wasm`; with `--names` functions keep
-//! their names, for a profiler. It is the binding generator used as a library, pinned by `Cargo.lock` to the version the
-//! worker was compiled against, so nothing has to be installed.
+//! `bundle INPUT.wasm OUTPUT_DIR [--names]` writes `edgequeue.js` and `edgequeue_bg.wasm` for the worker; with `--names`
+//! functions keep their names, for a profiler. `bundle INPUT.wasm OUTPUT_DIR --page` writes `glue.js` and `edgequeue.wasm` for
+//! pages. It is the binding generator used as a library, pinned by `Cargo.lock` to the version that both were compiled
+//! against, so nothing has to be installed.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
 use wasm_bindgen_cli_support::Bindgen;
 
-/// The name of the generated module; `src/worker/entry.mjs` imports it.
-const NAME: &str = "edgequeue";
+/// The name of the worker's module; `src/worker/entry.mjs` imports it.
+const WORKER: &str = "edgequeue";
+/// The name of the pages' module; `src/browser/edgequeue.js` imports it.
+const PAGE: &str = "glue";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (wasm, out, names) = match arguments.as_slice() {
-        [wasm, out] => (wasm, out, false),
-        [wasm, out, flag] if flag == "--names" => (wasm, out, true),
-        _ => bail!("usage: bundle INPUT.wasm OUTPUT_DIR [--names]"),
-    };
-    let (wasm, out) = (Path::new(wasm), Path::new(out));
-    let bytes = fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
-    Bindgen::new()
-        .input_bytes(NAME, bytes)
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [wasm, out] => worker(wasm, Path::new(out), false),
+        [wasm, out, "--names"] => worker(wasm, Path::new(out), true),
+        [wasm, out, "--page"] => page(wasm, Path::new(out)),
+        _ => bail!("usage: bundle INPUT.wasm OUTPUT_DIR [--names | --page]"),
+    }
+}
+
+fn generator(name: &str, wasm: &str) -> Result<Bindgen> {
+    let bytes = fs::read(wasm).with_context(|| format!("cannot read {wasm}"))?;
+    let mut generator = Bindgen::new();
+    generator.input_bytes(name, bytes).typescript(false).remove_producers_section(true);
+    Ok(generator)
+}
+
+fn worker(wasm: &str, out: &Path, names: bool) -> Result<()> {
+    generator(WORKER, wasm)?
         .module(true)?
         // entry.mjs replaces a dead instance through the exported `__wbg_reset_state`.
         .reset_state_function(true)
-        .typescript(false)
         .remove_name_section(!names)
-        .remove_producers_section(true)
         .generate(out)
         .context("cannot generate the bindings")?;
-    let script = out.join(format!("{NAME}.js"));
+    let script = out.join(format!("{WORKER}.js"));
     patch(&script, "import source wasmModule from", "import wasmModule from")?;
     patch(&script, " queueMicrotask(", " Promise.resolve().then(")
+}
+
+/// Every call into the instance goes through a function of classes.js, which notices when the instance dies.
+fn page(wasm: &str, out: &Path) -> Result<()> {
+    generator(PAGE, wasm)?
+        .web(true)?
+        .remove_name_section(true)
+        .generate(out)
+        .context("cannot generate the bindings")?;
+    let script = out.join(format!("{PAGE}.js"));
+    patch(&script, "wasm = instance.exports;", "wasm = guarded(instance.exports);")?;
+    // Beside the one script that all of them are made into, this is the better name.
+    fs::rename(out.join(format!("{PAGE}_bg.wasm")), out.join("edgequeue.wasm"))?;
+    let text = fs::read_to_string(&script)?;
+    fs::write(&script, format!("import {{ guarded }} from \"./classes.js\";\n{text}"))?;
+    Ok(())
 }
 
 /// Replaces what the generator wrote and the platform does not like:

@@ -30,8 +30,8 @@ await command(async () => {
   needPackages();
   nodeForWrangler();
   const token = needDevVars();
-  say("building the worker (the first time takes about a minute)");
-  build();
+  say("building the service and the browser client (the first time takes some minutes)");
+  await build();
 
   say("starting");
   const service = wranglerDev({ port, inspectorPort: await freePort(), persistDir: at(".wrangler", "state"), stdio: ["ignore", "inherit", "inherit"] });
@@ -50,7 +50,7 @@ await command(async () => {
 
   const url = `http://127.0.0.1:${port}`;
   if (await answers(`${url}/api/`, service, 60_000)) {
-    say(`ready on ${url} (Ctrl-C ends it). Try:\n\n  curl -X POST '${url}/api/predict/demo' -H 'Authorization: ${token}' -d 'hello'\n`);
+    say(`ready on ${url} (Ctrl-C ends it). Open it in a browser with the token ${token}, or try:\n\n  curl -X POST '${url}/api/predict/demo' -H 'Authorization: ${token}' -d 'hello'\n`);
   } else if (!ending) {
     say("the service did not answer within a minute");
     await stop(1);

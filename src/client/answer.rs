@@ -83,7 +83,7 @@ impl Failure {
 
     fn unreadable(response: &Response, wanted: &str) -> Self {
         let body = String::from_utf8_lossy(&response.body);
-        let text = format!("the answer is not {wanted} but {:?}", printable(body.trim()));
+        let text = format!("the answer is not {wanted} but \"{}\"", printable(body.trim()));
         Self { kind: Kind::Unreadable, status: response.status, text }
     }
 }

@@ -342,6 +342,20 @@ impl Session {
         matches!(self.state, State::Open { .. })
     }
 
+    /// When the next connection is attempted, while there is none; 0: one is being made.
+    pub fn next_try_ms(&self) -> Option<u64> {
+        match self.state {
+            State::Apart { until_ms } => Some(until_ms),
+            State::Connecting => Some(0),
+            State::Open { .. } | State::Over => None,
+        }
+    }
+
+    /// Attempts to connect that failed since a connection was of use.
+    pub fn failures(&self) -> u32 {
+        self.backoff.failures()
+    }
+
     /// Whether every decision is confirmed.
     pub fn is_settled(&self) -> bool {
         self.settlements.is_empty()
