@@ -1,7 +1,6 @@
 //! The verbs of a queue: each makes a request, and an [`Answered`] reads what came back.
 
 use bytes::Bytes;
-use form_urlencoded::byte_serialize;
 use wasm_bindgen::prelude::*;
 
 use super::page::{self, tags};
@@ -80,7 +79,7 @@ impl Queue {
 
     /// Puts an entry, whose body is added by whoever sends the request.
     pub fn put(&self, flat: Vec<String>, priority: i64, path: String, content_type: Option<String>) -> JsValue {
-        let mut request = self.0.put(&Put { tags: tags(flat), priority, path }, Bytes::new());
+        let mut request = self.0.put(&Put { tags: tags(flat), priority, path, ..Put::default() }, Bytes::new());
         request.headers.extend(content_type.map(|content_type| ("Content-Type", content_type)));
         self.asks(request)
     }
@@ -88,7 +87,7 @@ impl Queue {
     /// Puts a batch, all or none.
     #[wasm_bindgen(js_name = putBatch)]
     pub fn put_batch(&self, batch: Batch, flat: Vec<String>, priority: i64) -> JsValue {
-        let put = Put { tags: tags(flat), priority, path: String::new() };
+        let put = Put { tags: tags(flat), priority, ..Put::default() };
         self.asks(self.0.put_batch(&put, frame::list(&batch.0)))
     }
 
@@ -151,11 +150,7 @@ impl Queue {
     /// Asks where a request stands, or takes it back.
     #[wasm_bindgen(js_name = ofRequest)]
     pub fn of_request(&self, id: &str, cancel: bool) -> JsValue {
-        let (method, operation) = if cancel { ("DELETE", "_cancel_") } else { ("GET", "_status_") };
-        let id: String = byte_serialize(id.as_bytes()).collect();
-        let path = if self.0.path.is_empty() { "/" } else { &self.0.path };
-        let target = format!("{path}?{operation}=true&requestId={id}");
-        self.asks(Request { method, target, ..self.0.attributes() })
+        self.asks(if cancel { self.0.cancel(id) } else { self.0.status(id) })
     }
 }
 
@@ -172,7 +167,7 @@ impl Answered {
     /// `request_id` is the header of that name.
     #[wasm_bindgen(constructor)]
     pub fn new(status: u16, request_id: Option<String>, body: Vec<u8>) -> Self {
-        Self(Response { status, request_id, body: body.into() })
+        Self(Response { status, request_id, repeated: false, body: body.into() })
     }
 
     /// To a put.

@@ -95,11 +95,11 @@ fn seed() -> u64 {
 /// An answer on a socket as the answer the same request would have got by HTTP.
 fn response(answered: &Answered) -> Response {
     let status = if answered.status == 0 { 200 } else { answered.status };
-    Response { status, request_id: None, body: answered.text.clone().into() }
+    Response { status, request_id: None, repeated: false, body: answered.text.clone().into() }
 }
 
 fn response_of(status: u16, body: Vec<u8>) -> Response {
-    Response { status, request_id: None, body: body.into() }
+    Response { status, request_id: None, repeated: false, body: body.into() }
 }
 
 #[wasm_bindgen]
