@@ -465,6 +465,13 @@ impl Desk {
         if alarm_ms.is_none_or(|set_ms| at_ms < set_ms) && self.alarm.set(at_ms).is_ok() {
             *alarm_ms = Some(at_ms);
             *alarm_known = true;
+            self.count_alarm();
+        }
+    }
+
+    fn count_alarm(&self) {
+        if let Some(meter) = self.faults.meter() {
+            meter.alarms_set.set(meter.alarms_set.get() + 1);
         }
     }
 
@@ -482,6 +489,7 @@ impl Desk {
         let mut papers = self.papers.borrow_mut();
         if papers.alarm_ms.is_none_or(|set_ms| at_ms < set_ms) && self.alarm.set(at_ms).is_ok() {
             papers.alarm_ms = Some(at_ms);
+            self.count_alarm();
         }
     }
 }
