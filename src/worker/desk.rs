@@ -18,10 +18,11 @@ use super::{
     alarm::Alarm,
     attachment::Attachment,
     connections::{Asking, Connection},
+    consumer::{self, LIFE_LINE_MS},
     departure::Departure,
     faults::Faults,
     inbox::Inbox,
-    inference::{self, Inference, LIFE_LINE_MS},
+    inference::Inference,
     respond::{Caller, failed},
     rows::Database,
     session::{self, Debt, Outbox, Terms},
@@ -62,6 +63,8 @@ pub(super) enum Owed {
     Request(oneshot::Sender<Outcome>),
     /// A request on a socket.
     Session(Debt),
+    /// The consumer inside the object, which wants to watch.
+    Consumer,
 }
 
 /// One object's desk.
@@ -200,7 +203,7 @@ impl Desk {
             papers.alarm_known = true;
         }
         self.tell(Side::Main, Event::Tick);
-        self.infer(inference::Event::Tick);
+        self.infer(consumer::Event::Tick);
         let (answer, outcome) = oneshot::channel();
         self.ask(Side::Main, Owed::Request(answer), Event::Stats);
         match outcome.await {
@@ -209,7 +212,7 @@ impl Desk {
         }
     }
 
-    fn ticket(&self, owed: Owed) -> Ticket {
+    pub(super) fn ticket(&self, owed: Owed) -> Ticket {
         let mut papers = self.papers.borrow_mut();
         let ticket = papers.new_ticket();
         papers.owed.insert(ticket, owed);
@@ -262,6 +265,7 @@ impl Desk {
         let mut effects = Vec::new();
         if papers.queue.is_none() {
             let local = (papers.new_ticket(), papers.new_watcher());
+            papers.owed.insert(local.0, Owed::Consumer);
             let opened = self.open(now_ms, &mut papers.connections, local, &mut effects)?;
             papers.queue = Some(opened);
         }
@@ -345,7 +349,7 @@ impl Desk {
         for effect in effects {
             match effect {
                 Effect::Reply(ticket, reply) => changed.extend(self.reply(ticket, reply, &mut outbox)),
-                Effect::Push(id, delivery) if self.inference.is_local(id) => self.infer(inference::work(&delivery)),
+                Effect::Push(id, delivery) if self.inference.is_local(id) => self.infer(consumer::work(&delivery)),
                 Effect::Push(id, delivery) => self.push(id, &delivery, &mut outbox),
                 Effect::Close(id, _) if self.inference.is_local(id) => self.infer_nothing(),
                 Effect::Close(id, reason) => {
@@ -357,7 +361,7 @@ impl Desk {
                 }
                 Effect::Again => again = true,
                 Effect::Revoke(id, index) if self.inference.is_local(id) => {
-                    self.infer(inference::Event::Revoked(index));
+                    self.infer(consumer::Event::Revoked(index));
                 }
                 Effect::Revoke(..) => {}
             }
@@ -380,6 +384,12 @@ impl Desk {
             Owed::Request(asked) => asked,
             Owed::Session(debt) => {
                 outbox.answer(debt.watcher, &session::answered(&debt, reply));
+                return None;
+            }
+            Owed::Consumer => {
+                if let Reply::Refused(refusal) = reply {
+                    worker::console_error!("edgequeue: the requests of {} wait: {refusal}", self.inference.service);
+                }
                 return None;
             }
             Owed::Caller(caller, form) => {
@@ -431,6 +441,7 @@ impl Desk {
                     let _ = answer.send(Outcome::Failed(error.to_string()));
                 }
                 Owed::Session(debt) => outbox.answer(debt.watcher, &session::failed(&debt, error)),
+                Owed::Consumer => {}
             }
         }
         self.send_all(outbox);
