@@ -1,9 +1,10 @@
 //! Working a queue off: who is called, what an answer means, where results and notices go. Pure, `no_std`, time is an
 //! argument.
 //!
-//! A [`Runner`] is the consumer of an input queue that lives beside it. Read [`runner`] first: events in, actions out.
+//! A [`Runner`] is the consumer of an input queue that lives beside it. Read [`runner`] first, then [`event`]: events in,
+//! actions out.
 //!
-//! - [`runner`]: what becomes of each request between being pushed and being committed;
+//! - [`runner`]: what becomes of each request between being pushed and being committed; `job`: how far each has come;
 //! - [`outcome`]: what an answer of a predictor means: a result, a failure to be tried again, the last one;
 //! - [`outbox`]: what waits to be put into another queue, and when that is tried again;
 //! - [`request`]: what a predictor is sent;
@@ -13,11 +14,14 @@
 //! Exactly one result: a put into the sink names the request it is the outcome of, and the sink takes no second one for
 //! it. Everything here may therefore happen twice. The order is fixed: result, notice, commit.
 
+pub mod event;
 pub mod hosts;
+mod job;
 pub mod notice;
 pub mod outbox;
 pub mod outcome;
 pub mod request;
 pub mod runner;
 
-pub use runner::{Action, Event, Runner, Terms};
+pub use event::{Action, Event, Terms};
+pub use runner::Runner;

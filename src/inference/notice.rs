@@ -10,6 +10,9 @@ use hmac_sha256::HMAC;
 pub const SECRET: &str = "EDGEQUEUE_CALLBACK_SECRET";
 const PREFIX: &str = "whsec_";
 
+/// Tag of a notice with its name, which is the same in every attempt to send it.
+pub const TAG_NOTICE: &str = "webhookId";
+
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice<'a> {

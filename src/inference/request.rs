@@ -1,7 +1,7 @@
 //! What a predictor is sent: a POST of the data, where the original put would have gone.
 
+use super::event::Work;
 use super::outcome::Trouble;
-use super::runner::Work;
 use crate::queue::entry::{TAG_LAST_CODE, TAG_LAST_REASON, TAG_REQUEST_ID, TAG_TIME_PREFIX};
 use crate::wire::operation::{TAG_CALLBACK, TAG_CONTENT_TYPE, TAG_PATH};
 use crate::wire::predictor::Predictor;

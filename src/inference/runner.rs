@@ -11,20 +11,15 @@
 //! The shell carries actions out in their order and reports what came of them; it keeps no state of its own. When the
 //! queue is lost from memory so are all jobs ([`Runner::reset`]): the queue pushes their entries again.
 
+use super::event::{Action, CallId, Destination, Event, Place, PutOutcome, Storing, Terms, Work};
+use super::job::{Conclusion, Job, Jobs, Phase};
+use super::notice::{self, Notice, TAG_NOTICE};
 use super::outbox::{Outbox, PutId};
 use super::outcome::{self, Answer, Ending, Letter, TIMED_OUT, TOO_LARGE, Trouble};
-use super::{notice, notice::Notice};
-use crate::queue::entry::{Index, TAG_REQUEST_ID, Tags};
+use crate::queue::entry::{Index, TAG_REQUEST_ID};
 use crate::queue::limits::PAYLOAD_BYTES_CEILING;
 use crate::wire::operation::{TAG_CALLBACK, TAG_CONTENT_TYPE};
-use alloc::{
-    collections::VecDeque,
-    format,
-    string::{String, ToString},
-    vec,
-    vec::Vec,
-};
-use bytes::Bytes;
+use alloc::{collections::VecDeque, format, string::String, string::ToString, vec, vec::Vec};
 
 /// Bytes of answers in memory at one time, waiting results included: 24 MiB. Further answers are not read until there is
 /// room; an object has 128 MB.
@@ -39,140 +34,6 @@ const DELAY_MS_MAX: u64 = 300_000;
 const OUTAGE_FAILURES: u32 = 5;
 /// Longest pause between two requests to a predictor that is down.
 const OUTAGE_PAUSE_MS_MAX: u64 = 10_000;
-
-/// How a queue is worked off.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// Name of the service, for notices.
-    pub service: String,
-    /// Requests at the predictor at one time; 0: none any more.
-    pub window: u32,
-    /// Time a predictor has to answer, in milliseconds.
-    pub timeout_ms: u64,
-    /// Delay before the second attempt, in milliseconds; doubled with each further one.
-    pub retry_delay_ms: u64,
-    /// Attempts at one request; 0: unlimited.
-    pub max_delivery: u32,
-    /// Whether answers are results for the sink, and endings are told. Otherwise only the status of an answer counts.
-    pub results: bool,
-    /// Who is told of the end of requests that name nobody; may be empty.
-    pub callback: String,
-}
-
-/// A request to be worked on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Work {
-    /// Its index in the input queue.
-    pub index: Index,
-    /// The attempt this is, from 1.
-    pub attempt: u32,
-    /// Its tags.
-    pub tags: Tags,
-    /// Its body.
-    pub data: Bytes,
-}
-
-impl Work {
-    /// The caller's id of the request.
-    pub fn request_id(&self) -> &str {
-        self.tags.get(TAG_REQUEST_ID).map_or("", String::as_str)
-    }
-}
-
-/// Names one call; never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CallId(pub u64);
-
-/// Where something is put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Destination {
-    /// The sink of the service.
-    Sink,
-    /// The queue of its callbacks.
-    Callbacks,
-}
-
-/// Where a letter is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// Its index there; 0 when that is not known.
-    pub index: Index,
-    /// It was stored before, by a put of which nothing is remembered here. What was stored may be another letter.
-    pub repeated: bool,
-}
-
-/// What became of a put.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PutOutcome {
-    /// Stored, in the order of the letters.
-    Stored(Vec<Place>),
-    /// Refused whatever is tried: status and sentence. Nothing of the put was stored.
-    Refused(u16, String),
-    /// Not taken now: full, busy or not to be reached. It is not known whether it was stored.
-    Later,
-}
-
-/// What happened outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The queue gave a request out.
-    Pushed(Work),
-    /// Somebody else took it away: cancelled, deleted, expired.
-    Revoked(Index),
-    /// An answer begins: its status, and the length of its body where that is known.
-    Begun(CallId, u16, Option<u64>),
-    /// An answer is there.
-    Answered(CallId, Answer),
-    /// No answer will come.
-    Failed(CallId, Trouble),
-    /// A put was answered.
-    Put(PutId, PutOutcome),
-    /// Time has passed.
-    Tick,
-}
-
-/// What the shell must do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Call the predictor; answered by [`Event::Begun`] or [`Event::Failed`].
-    Call(CallId, Work),
-    /// Read the body of an answer that has begun, at most so many bytes; answered by [`Event::Answered`] or
-    /// [`Event::Failed`].
-    Read(CallId, usize),
-    /// Give a call up; nothing of it is reported any more.
-    Abort(CallId),
-    /// Put letters into another queue, each the outcome of the request before it; of requests below `settled_below` none
-    /// will be put again. Answered by [`Event::Put`].
-    Put {
-        /// The put.
-        put: PutId,
-        /// Where to.
-        to: Destination,
-        /// What, at least one.
-        letters: Vec<(Index, Letter)>,
-        /// See there.
-        settled_below: Index,
-    },
-    /// The request is done.
-    Commit(Index),
-    /// The request failed; it may be given out again after `delay_ms`.
-    Reject {
-        /// Which.
-        index: Index,
-        /// Code of the failure.
-        code: String,
-        /// For people.
-        reason: String,
-        /// Not before.
-        delay_ms: u64,
-    },
-    /// From now on at most so many requests may be out here.
-    Window(u32),
-}
-
-/// What stops a request from being cancelled: its result is on its way or stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Storing;
 
 /// The consumer beside a queue.
 #[derive(Debug)]
@@ -192,75 +53,6 @@ pub struct Runner {
     outages: u32,
     /// It is down: nothing is asked of it before then.
     resume_ms: Option<u64>,
-}
-
-/// What is under way, at most a window of it, in the order of indexes.
-#[derive(Debug, Default)]
-struct Jobs(Vec<Job>);
-
-impl Jobs {
-    fn at(&self, index: Index) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&index, |job| job.index)
-    }
-
-    fn get(&self, index: Index) -> Option<&Job> {
-        self.0.get(self.at(index).ok()?)
-    }
-
-    fn get_mut(&mut self, index: Index) -> Option<&mut Job> {
-        let at = self.at(index).ok()?;
-        self.0.get_mut(at)
-    }
-
-    fn insert(&mut self, job: Job) {
-        if let Err(at) = self.at(job.index) {
-            self.0.insert(at, job);
-        }
-    }
-
-    fn remove(&mut self, index: Index) -> Option<Job> {
-        Some(self.0.remove(self.at(index).ok()?))
-    }
-
-    /// The one whose call this is, if the call is not over.
-    fn calling(&mut self, call: CallId) -> Option<&mut Job> {
-        self.0.iter_mut().find(|job| job.call == call && job.is_calling())
-    }
-}
-
-#[derive(Debug)]
-struct Job {
-    index: Index,
-    call: CallId,
-    attempt: u32,
-    tags: Tags,
-    phase: Phase,
-    /// Bytes it holds or may come to hold.
-    bytes: usize,
-}
-
-impl Job {
-    fn is_calling(&self) -> bool {
-        matches!(self.phase, Phase::Calling { .. } | Phase::Waiting { .. } | Phase::Reading { .. })
-    }
-}
-
-#[derive(Debug)]
-enum Phase {
-    Calling { until_ms: u64 },
-    Waiting { wanted: usize, left_ms: u64 },
-    Reading { until_ms: u64 },
-    Storing { letter: Letter, conclusion: Conclusion, reduced: bool },
-    Telling { letter: Letter, conclusion: Conclusion },
-}
-
-/// How a request ends once everybody knows.
-#[derive(Debug)]
-struct Conclusion {
-    ending: Ending,
-    trouble: Option<Trouble>,
-    /// It ends as a refusal and not as done.
-    dead: bool,
 }
 
 impl Runner {
@@ -653,6 +445,3 @@ impl Runner {
         }
     }
 }
-
-/// Tag of a notice with its name, which is the same in every attempt to send it.
-pub const TAG_NOTICE: &str = "webhookId";

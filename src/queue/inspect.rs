@@ -9,7 +9,7 @@ use super::stats::{ConsumerStats, ConsumerStatus, GroupStats, Position, Stats};
 use super::step::Reply;
 use super::store::Store;
 use super::stream::{Stream, Turn};
-use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
+use alloc::{boxed::Box, vec::Vec};
 use core::cmp::Reverse;
 
 impl Stream {
@@ -50,10 +50,12 @@ impl Stream {
 
     /// Entries that are out, each counted once.
     fn in_flight(&self) -> u64 {
-        if let (Some(group), 1) = (self.groups.values().next(), self.groups.len()) {
-            return group.out().count() as u64;
+        let mut count = 0;
+        for (nth, group) in self.groups.values().enumerate() {
+            let counted = |index: &Index| self.groups.values().take(nth).any(|earlier| earlier.is_out(*index));
+            count += group.out().filter(|index| !counted(index)).count() as u64;
         }
-        self.groups.values().flat_map(Group::out).collect::<BTreeSet<_>>().len() as u64
+        count
     }
 
     /// Everything below is settled for a group.
@@ -140,6 +142,10 @@ impl Group {
     /// Entries that are out at its consumers.
     fn out(&self) -> impl Iterator<Item = Index> {
         self.open.iter().filter(|(_, open)| open.holder.is_some()).map(|(index, _)| *index)
+    }
+
+    fn is_out(&self, index: Index) -> bool {
+        self.open.get(&index).is_some_and(|open| open.holder.is_some())
     }
 
     /// Entries of a lane that were given back and wait below an index.

@@ -8,11 +8,7 @@ use super::refusal::StoreError;
 use super::step::{Receipt, Reply};
 use super::store::Store;
 use super::stream::{Stream, Turn};
-use alloc::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    string::String,
-    vec::Vec,
-};
+use alloc::{string::String, vec::Vec};
 
 /// Of which entries of another queue the outcome was put here: all below an index, and the latest ones above it. What may
 /// be put again is what its consumer had put and not committed when it failed, which is far less than is remembered.
@@ -20,20 +16,18 @@ use alloc::{
 pub(super) struct Outcomes {
     below: u64,
     /// In the order of putting, the latest last.
-    order: VecDeque<u64>,
-    known: BTreeSet<u64>,
+    latest: Vec<u64>,
 }
 
 impl Outcomes {
     /// From what is stored.
     pub fn load(below: u64, steps: &[i64]) -> Self {
-        let mut outcomes = Self { below, ..Self::default() };
-        let mut before = 0_u64;
-        for step in steps {
-            before = before.wrapping_add_signed(*step);
-            outcomes.add(before);
-        }
-        outcomes
+        let mut last = 0_u64;
+        let step = |step: &i64| {
+            last = last.wrapping_add_signed(*step);
+            last
+        };
+        Self { below, latest: steps.iter().map(step).collect() }
     }
 
     /// The index below which all count as put.
@@ -43,47 +37,34 @@ impl Outcomes {
 
     /// Those above it, each as the difference to the one before.
     pub fn steps(&self) -> Vec<i64> {
-        let mut before = 0_u64;
+        let mut last = 0_u64;
         let step = |index: &u64| {
-            let step = index.wrapping_sub(before) as i64;
-            before = *index;
+            let step = index.wrapping_sub(last) as i64;
+            last = *index;
             step
         };
-        self.order.iter().map(step).collect()
+        self.latest.iter().map(step).collect()
     }
 
-    /// Whether the outcome of an entry was put.
+    /// Whether the outcome of an entry was put. What was put last is most likely to be put again.
     fn contains(&self, index: u64) -> bool {
-        index < self.below || self.known.contains(&index)
+        index < self.below || self.latest.iter().rev().any(|known| *known == index)
     }
 
-    /// An entry was put; says whether anything is known now that was not before.
+    /// An entry was put; says whether anything is known now that was not before. The oldest are forgotten for it.
     fn note(&mut self, once: Once) -> bool {
-        let Once::Source { index, settled_below } = once else { return false };
-        let settled = self.settle_below(settled_below.0);
-        self.add(index.0) || settled
-    }
-
-    /// The outcome of an entry is put; the oldest are forgotten for it.
-    fn add(&mut self, index: u64) -> bool {
-        if index < self.below || !self.known.insert(index) {
-            return false;
+        let Once::Source { index: Index(index), settled_below: Index(below) } = once else { return false };
+        let settles = below > self.below;
+        if settles {
+            self.below = below;
+            self.latest.retain(|known| *known >= below);
         }
-        self.order.push_back(index);
-        while self.order.len() > ONCE_MAX {
-            self.order.pop_front().map(|oldest| self.known.remove(&oldest));
+        if self.contains(index) {
+            return settles;
         }
-        true
-    }
-
-    /// Below an index nothing will be put again.
-    fn settle_below(&mut self, index: u64) -> bool {
-        if index <= self.below {
-            return false;
-        }
-        self.below = index;
-        self.known = self.known.split_off(&index);
-        self.order.retain(|known| *known >= index);
+        self.latest.push(index);
+        let excess = self.latest.len().saturating_sub(ONCE_MAX);
+        self.latest.drain(..excess);
         true
     }
 }
@@ -141,34 +122,32 @@ impl Stream {
 
     /// What is known of each entry.
     fn known<S: Store>(&self, turn: &mut Turn<'_, S>, entries: &[NewEntry]) -> Result<Vec<Known>, StoreError> {
-        // Request ids and sources that stand earlier in the same put.
-        let (mut request_ids, mut sources) = (BTreeMap::new(), BTreeMap::new());
-        let mut known = Vec::with_capacity(entries.len());
-        for (place, entry) in entries.iter().enumerate() {
-            let request_id = entry.tags.get(TAG_REQUEST_ID);
-            let earlier = match entry.once {
-                None => None,
-                Some(Once::RequestId) => request_id.and_then(|id| request_ids.get(id.as_str())).copied(),
-                Some(Once::Source { index, .. }) => sources.get(&index).copied(),
-            };
-            let stored = match (entry.once, request_id) {
-                (Some(Once::RequestId), Some(id)) if earlier.is_none() => {
-                    find_request(turn.store, id)?.map(|entry| entry.index)
+        let mut known: Vec<Known> = Vec::with_capacity(entries.len());
+        for entry in entries {
+            if entry.once.is_none() {
+                known.push(Known::New);
+                continue;
+            }
+            // What was put before, or else the same thing earlier in this put.
+            let (stored, same): (_, &dyn Fn(&NewEntry) -> bool) = match (entry.once, entry.tags.get(TAG_REQUEST_ID)) {
+                (Some(Once::Source { index, .. }), _) => (
+                    self.outcomes.contains(index.0).then_some(Index(0)),
+                    &move |other| matches!(other.once, Some(Once::Source { index: other, .. }) if other == index),
+                ),
+                (Some(Once::RequestId), Some(id)) => {
+                    (find_request(turn.store, id)?.map(|entry| entry.index), &move |other| {
+                        other.tags.get(TAG_REQUEST_ID) == Some(id)
+                    })
                 }
-                (Some(Once::Source { index, .. }), _) if self.outcomes.contains(index.0) => Some(Index(0)),
-                _ => None,
+                _ => (None, &|_| false),
             };
-            known.push(match (stored, earlier) {
-                (Some(index), _) => Known::Stored(index),
-                (None, Some(earlier)) => Known::SameAs(earlier),
-                (None, None) => {
-                    if let Some(id) = request_id {
-                        request_ids.entry(id.as_str()).or_insert(place);
-                    }
-                    if let Some(Once::Source { index, .. }) = entry.once {
-                        sources.insert(index, place);
-                    }
-                    Known::New
+            let is_new = |known: &Known| matches!(known, Known::New);
+            known.push(match stored {
+                Some(index) => Known::Stored(index),
+                None => {
+                    let mut earlier = entries.iter().zip(&known);
+                    let place = earlier.position(|(other, known)| is_new(known) && same(other));
+                    place.map_or(Known::New, Known::SameAs)
                 }
             });
         }

@@ -151,7 +151,8 @@ impl Progress {
 
     /// Reads the JSON object; `None` when it is something else.
     pub fn parse(body: &[u8]) -> Option<Self> {
-        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body).ok()?;
+        let text = core::str::from_utf8(body).ok()?;
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).ok()?;
         let number = |key: &str| object.get(key).and_then(serde_json::Value::as_u64).unwrap_or(0);
         let text = |key: &str| object.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_string();
         let count = |key: &str| number(key).min(u32::MAX.into()) as u32;

@@ -21,10 +21,11 @@ use super::{
     alarm::Alarm,
     attachment::Attachment,
     connections::{Asking, Connection},
+    consumer::{self, LIFE_LINE_MS},
     departure::Departure,
     faults::Faults,
     inbox::Inbox,
-    inference::{self, Inference, LIFE_LINE_MS},
+    inference::Inference,
     patience::Patience,
     respond::{Caller, failed},
     rows::Database,
@@ -87,6 +88,8 @@ pub(super) enum Owed {
     Request(oneshot::Sender<Outcome>),
     /// A request on a socket.
     Session(Debt),
+    /// The consumer inside the object, which wants to watch.
+    Consumer,
 }
 
 /// One object's desk.
@@ -230,7 +233,7 @@ impl Desk {
             papers.alarm_known = true;
         }
         self.tell(Side::Main, Event::Tick);
-        self.infer(inference::Event::Tick);
+        self.infer(consumer::Event::Tick);
         let (answer, outcome) = oneshot::channel();
         self.ask(Side::Main, Owed::Request(answer), Event::Stats);
         match outcome.await {
@@ -239,7 +242,7 @@ impl Desk {
         }
     }
 
-    fn ticket(&self, owed: Owed) -> Ticket {
+    pub(super) fn ticket(&self, owed: Owed) -> Ticket {
         let mut papers = self.papers.borrow_mut();
         let ticket = papers.new_ticket();
         papers.owed.insert(ticket, owed);
@@ -304,6 +307,7 @@ impl Desk {
         let mut effects = Vec::new();
         if papers.queue.is_none() {
             let local = (papers.new_ticket(), papers.new_watcher());
+            papers.owed.insert(local.0, Owed::Consumer);
             let opened = self.open(now_ms, &mut papers.connections, local, &mut effects)?;
             papers.queue = Some(opened);
         }
@@ -387,7 +391,7 @@ impl Desk {
         for effect in effects {
             match effect {
                 Effect::Reply(ticket, reply) => changed.extend(self.reply(ticket, reply, &mut outbox)),
-                Effect::Push(id, delivery) if self.inference.is_local(id) => self.infer(inference::work(&delivery)),
+                Effect::Push(id, delivery) if self.inference.is_local(id) => self.infer(consumer::work(&delivery)),
                 Effect::Push(id, delivery) => self.push(id, &delivery, &mut outbox),
                 Effect::Close(id, _) if self.inference.is_local(id) => self.infer_nothing(),
                 Effect::Close(id, reason) => {
@@ -399,7 +403,7 @@ impl Desk {
                 }
                 Effect::Again => again = true,
                 Effect::Revoke(id, index) if self.inference.is_local(id) => {
-                    self.infer(inference::Event::Revoked(index));
+                    self.infer(consumer::Event::Revoked(index));
                 }
                 Effect::Revoke(..) => {}
             }
@@ -422,6 +426,12 @@ impl Desk {
             Owed::Request(asked) => asked,
             Owed::Session(debt) => {
                 outbox.answer(debt.watcher, &session::answered(&debt, reply));
+                return None;
+            }
+            Owed::Consumer => {
+                if let Reply::Refused(refusal) = reply {
+                    worker::console_error!("edgequeue: the requests of {} wait: {refusal}", self.inference.service);
+                }
                 return None;
             }
             Owed::Caller(caller, form) => {
@@ -473,6 +483,7 @@ impl Desk {
                     let _ = answer.send(Outcome::Failed(error.to_string()));
                 }
                 Owed::Session(debt) => outbox.answer(debt.watcher, &session::failed(&debt, error)),
+                Owed::Consumer => {}
             }
         }
         self.send_all(outbox);
@@ -507,6 +518,13 @@ impl Desk {
         if alarm_ms.is_none_or(|set_ms| at_ms < set_ms) && self.alarm.set(at_ms).is_ok() {
             *alarm_ms = Some(at_ms);
             *alarm_known = true;
+            self.count_alarm();
+        }
+    }
+
+    fn count_alarm(&self) {
+        if let Some(meter) = self.faults.meter() {
+            meter.alarms_set.set(meter.alarms_set.get() + 1);
         }
     }
 
@@ -534,6 +552,7 @@ impl Desk {
         }
         if papers.alarm_ms.is_none_or(|set_ms| at_ms < set_ms) && self.alarm.set(at_ms).is_ok() {
             papers.alarm_ms = Some(at_ms);
+            self.count_alarm();
         }
     }
 }

@@ -82,9 +82,10 @@ impl Faults {
 impl Allowed {
     fn report(&self) -> String {
         format!(
-            r#"{{"rows_written": {}, "rows_read": {}, "memory_bytes": {}}}"#,
+            r#"{{"rows_written": {}, "rows_read": {}, "alarms_set": {}, "memory_bytes": {}}}"#,
             self.meter.rows_written.get(),
             self.meter.rows_read.get(),
+            self.meter.alarms_set.get(),
             core::arch::wasm32::memory_size(0) * PAGE_BYTES
         )
     }

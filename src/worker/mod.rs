@@ -7,7 +7,7 @@
 //! - `object`: the Durable Object: a doorway; requests become events (`body` reads what they carry), replies become
 //!   responses (`respond`);
 //! - `desk`: collects events, takes the machine's turns, makes them durable, carries the effects out;
-//! - `inference`: the consumer inside the object, which works the queue off; `outside`: what it calls;
+//! - `consumer`: works the queue off inside the object; `inference`: who is called for it; `outside`: the calls;
 //! - `inbox`: what waits on the desk, and `patience`: how long; `connections`: who watches; `session`: sockets that speak
 //!   our own protocol;
 //! - `attachment`: what a socket remembers while the object sleeps;
@@ -22,6 +22,7 @@ mod alarm;
 mod attachment;
 mod body;
 mod connections;
+mod consumer;
 mod departure;
 mod desk;
 mod faults;

@@ -140,6 +140,8 @@ impl Storage {
 pub struct Meter {
     pub rows_written: Cell<u64>,
     pub rows_read: Cell<u64>,
+    /// Each is billed like a written row.
+    pub alarms_set: Cell<u64>,
 }
 
 /// Statements on this object's database.

@@ -3,9 +3,10 @@
 use crate::node::{Name, Node};
 use crate::random::Random;
 use crate::verdict::{Endings, Known, judge};
+use edgequeue::inference::event::{CallId, Destination, Place, PutOutcome, Work};
+use edgequeue::inference::notice::TAG_NOTICE;
 use edgequeue::inference::outbox::PutId;
 use edgequeue::inference::outcome::{Answer, Trouble};
-use edgequeue::inference::runner::{CallId, Destination, Place, PutOutcome, TAG_NOTICE, Work};
 use edgequeue::inference::{Action, Event as Happened};
 use edgequeue::queue::config::Settings;
 use edgequeue::queue::entry::{Filter, Index, Lane, TAG_LAST_CODE, TAG_REQUEST_ID, Tags};

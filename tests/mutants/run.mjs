@@ -49,10 +49,13 @@ function cargo(...args) {
   return { passed: result.status === 0, text: result.stdout + result.stderr };
 }
 
-function simulate() {
-  const built = cargo("test", "--quiet", "--no-default-features", "--features", "std", "--test", "sim", "--no-run");
+/** Plays the simulator that looks after a file: the one of whole services for the runner, else the one of the machine. */
+function simulate(file = "") {
+  const test = file.startsWith("src/inference/") ? "inference" : "sim";
+  const call = ["test", "--quiet", "--no-default-features", "--features", "std", "--test", test];
+  const built = cargo(...call, "--no-run");
   if (!built.passed) return { verdict: "does not compile", text: built.text };
-  const played = cargo("test", "--quiet", "--no-default-features", "--features", "std", "--test", "sim", "--", "--nocapture");
+  const played = cargo(...call, "--", "--nocapture");
   return { verdict: played.passed ? "survived" : "killed", text: played.text };
 }
 
@@ -66,10 +69,12 @@ const asked = process.argv.slice(2);
 const chosen = asked.length > 0 ? asked : names;
 
 restore();
-const sound = simulate();
-if (sound.verdict !== "survived") {
-  console.error(`the machine fails without any mutant (${sound.verdict}):\n${sound.text.slice(0, 3000)}`);
-  process.exit(1);
+for (const file of new Set(chosen.map((name) => parse(name).file.split("/", 2).join("/")))) {
+  const sound = simulate(`${file}/`);
+  if (sound.verdict !== "survived") {
+    console.error(`${file} fails without any mutant (${sound.verdict}):\n${sound.text.slice(0, 3000)}`);
+    process.exit(1);
+  }
 }
 let failures = 0;
 for (const name of chosen) {
@@ -84,7 +89,7 @@ for (const name of chosen) {
   }
   writeFileSync(target, source.replace(from, () => to));
   const begun = Date.now();
-  const { verdict, text } = simulate();
+  const { verdict, text } = simulate(file);
   const took = `${((Date.now() - begun) / 1000).toFixed(0)} s`;
   if (verdict === "killed") {
     console.log(`killed    ${name} (${took}): ${firstLine(text)}`);

@@ -131,7 +131,7 @@ export class Client {
     return this.ask(method, params, { body, headers: { "X-Edgequeue-Fault": name } });
   }
 
-  /** What the object has read and written so far: `{rows_written, rows_read, memory_bytes}`. */
+  /** What the object has read and written so far: `{rows_written, rows_read, alarms_set, memory_bytes}`. */
   async measured() {
     const answer = await this.ask("GET", { _attrs_: "true" }, { headers: { "X-Edgequeue-Fault": "rows" } });
     assert.equal(answer.status, 200, answer.text);

@@ -67,7 +67,8 @@ describe("the vendor's page", () => {
       "stream.firstEntry": "1", "stream.lastEntry": "3", "stream.length": "3", "consumers.stats.total": "0", "consumers.status.total": "0",
     })) assert.equal(attributes[key], value, key);
     const bytes = (await queue.ask("GET", { _attrs_: "true" }, { headers: { Accept: PROTOBUF } })).bytes;
-    assert.deepEqual(decodeAttributes(bytes), attributes);
+    // Time goes on between the two.
+    assert.deepEqual({ ...decodeAttributes(bytes), "stream.oldestMs": attributes["stream.oldestMs"] }, attributes);
     await queue.ask("DELETE", { _index_: "4", _trunc_: "true" });
     const empty = await queue.attributes();
     assert.deepEqual([empty["stream.firstEntry"], empty["stream.lastEntry"], empty["stream.length"]], ["0", "0", "0"]);

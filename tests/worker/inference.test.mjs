@@ -230,6 +230,31 @@ test("a full sink stops the intake, which goes on by itself", async () => {
   assert.equal(await input.length(), 0);
 });
 
+test("after the end of the stream what is left is inferred", async () => {
+  const { input, sink, rear } = await inferring((request) => ({ body: request.text, after_ms: 100 }), { worker_threads: 2 });
+  for (let i = 0; i < 7; i++) await input.put(`${i}`);
+  assert.equal((await input.ask("POST", { _eos_: "true" })).text, "OK");
+  await eventually("all results are there", async () => (await sink.length()) === 7);
+  await eventually("nothing is left", async () => (await input.length()) === 0);
+  assert.equal(await rear.length(), 0);
+});
+
+for (const fault of ["panic", "trap", "storage"]) {
+  test(`${fault} in the middle, again and again: every request has one result`, async () => {
+    const { input, sink, model } = await inferring((request) => ({ body: request.text, after_ms: 20 }), { worker_threads: 8 });
+    const COUNT = 150;
+    await input.ask("POST", { _batch_: "true" }, { body: Array.from({ length: COUNT }, (_, i) => `${i}`).join("\n"), headers: { "Content-Type": "text/plain" } });
+    for (let i = 0; i < 6; i++) {
+      await sleep(60);
+      assert.ok((await input.fault(fault, "GET", { _count_: "true" })).status < 600);
+    }
+    await eventually("nothing is left", async () => (await input.length()) === 0 || input.length(), 60_000);
+    const results = texts(await everything(sink));
+    assert.deepEqual(results.map(Number).sort((a, b) => a - b), Array.from({ length: COUNT }, (_, i) => i));
+    assert.ok(model.requests.length > COUNT, "the faults met nothing");
+  });
+}
+
 describe("settings", () => {
   test("change while requests are worked on", async () => {
     const { input, sink, model } = await inferring(() => "old");
