@@ -33,6 +33,8 @@ pub trait Sql {
 /// mebibyte per step.) The key is side, place and first index, packed: see [`Key`]. A place stands for a lane; the lane
 /// itself is in the row, as a blob that sorts like the number, because the platform's numbers are exact to 2^53 only.
 /// Small columns stand before the body, which lies on overflow pages, so that they are read without it.
+///
+/// It remembers which lanes have rows: after a transaction was rolled back it must be opened again.
 pub struct SqlRows<S> {
     sql: S,
     places: [Places; 2],
