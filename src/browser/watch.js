@@ -218,6 +218,7 @@ export class Watch {
   }
 
   #turned(name, reason, nextTry, attempt) {
+    if (this.#error !== undefined) return;
     if (name === "session" || name === "stream") this.#tell({ name: "open", transport: name });
     else if (name === "reconnecting") this.#tell({ name, reason, nextTryAt: Date.now() + nextTry, attempt });
     else this.#tell({ name });
