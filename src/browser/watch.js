@@ -190,8 +190,10 @@ export class Watch {
   /** Takes a decision to the service: `refusal` is null for a commit, else code and reason. */
   #decide(index, refusal) {
     if (this.#autoCommit) return Promise.resolve();
-    // The connection is gone, but what was done is done.
-    if (this.#error !== undefined) return refusal ? this.#client.negative(index, ...refusal) : this.#client.commit(index);
+    // It was handed back or the connection is gone, but what is done is done.
+    if (this.#isLeft || this.#error !== undefined) {
+      return this.#over.promise.then(() => (refusal ? this.#client.negative(index, ...refusal) : this.#client.commit(index)));
+    }
     const made = decision();
     try {
       this.#decisions.set(BigInt(index), made);
@@ -221,7 +223,7 @@ export class Watch {
     if (this.#error !== undefined) return;
     if (name === "session" || name === "stream") this.#tell({ name: "open", transport: name });
     else if (name === "reconnecting") this.#tell({ name, reason, nextTryAt: Date.now() + nextTry, attempt });
-    else this.#tell({ name });
+    else if (name !== this.#state.name) this.#tell({ name });
   }
 
   #tell(state) {

@@ -102,3 +102,14 @@ export async function openPage(browser, service, { origin = service.url } = {}) 
 let queues = 0;
 /** Name of a queue that nobody used yet. */
 export const freshName = () => `w${process.pid}-${++queues}`;
+
+/** The outcome of a promise, or an error when it takes too long: what happens in a page has no limit of its own. */
+export async function within(ms, promise) {
+  let timer;
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`not within ${ms} ms`)), ms); });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
