@@ -353,7 +353,6 @@ describe("with a plain PAI-EAS endpoint", () => {
     assert.deepEqual([...new Set(out.seen)].length, 30);
     assert.equal(out.seen.length, 30);
     assert.ok(out.totals.reconnects >= 1);
-    console.log(out.totals, await outside(name).get({_length_: "50", _auto_delete_: "false"}), await outside(name).attributes());
     await eventually("an empty queue", async () => (await outside(name).length()) === 0);
   });
 });
