@@ -357,4 +357,18 @@ describe("with a plain PAI-EAS endpoint", () => {
   });
 });
 
+test("an idle connection is asked for a sign of life every ten seconds, and stays", async () => {
+  const said = [];
+  page.once("websocket", (socket) => {
+    for (const event of ["framesent", "framereceived"]) socket.on(event, ({ payload }) => typeof payload === "string" && said.push(payload));
+  });
+  await inPage(async (name) => {
+    globalThis.watch = queueOf(name).watch();
+    while (watch.state.name !== "open") await new Promise((resolve) => setTimeout(resolve, 20));
+  });
+  await eventually("ping and pong", () => said.join() === "ping,pong" || said);
+  assert.equal(await inPage(() => watch.state.name), "open");
+  await inPage(() => watch.close());
+});
+
 test("nothing went wrong unnoticed", () => assert.deepEqual(page.errors, []));
