@@ -47,6 +47,7 @@ describe("a watch", () => {
       out.gone = await queue.search(1);
       const three = await next();
       out.third = three.index;
+      out.nonsense = await two.negative("not a code").catch((error) => error.code);
       await two.negative("OOM", "no room");
       const again = await next();
       out.again = [again.index, again.tags.lastCode, again.tags.lastReason];
@@ -70,6 +71,7 @@ describe("a watch", () => {
     assert.equal(seen.waiting, 0);
     assert.equal(seen.gone, null);
     assert.equal(seen.third, 3);
+    assert.equal(seen.nonsense, "invalid_argument");
     assert.deepEqual(seen.again, [2, "OOM", "no room"]);
     assert.deepEqual(seen.wider, [4, 5]);
     assert.equal(seen.paused, 0);
