@@ -75,10 +75,12 @@ export async function launch(options = {}) {
 
 /**
  * A page with the client: `client` are its exports, `queueOf(name, options)` is a queue of the service and `wasmBytes()` the module's
- * memory. `errors` of what is returned collects what went wrong unnoticed. `origin` is where the page comes from.
+ * memory. `errors` of what is returned collects what went wrong unnoticed. `origin` is where the page comes from; with `clock` its time can be
+ * put forward.
  */
-export async function openPage(browser, service, { origin = service.url } = {}) {
+export async function openPage(browser, service, { origin = service.url, clock = false } = {}) {
   const context = await browser.newContext();
+  if (clock) await context.clock.install();
   const page = await context.newPage();
   page.errors = [];
   page.on("pageerror", (error) => page.errors.push(String(error)));

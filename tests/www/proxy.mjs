@@ -1,7 +1,7 @@
 // A wire between the browser and the service that can be cut.
 import net from "node:net";
 
-/** A proxy in front of a port: `{ url, token, cut(), close() }`. */
+/** A proxy in front of a port: `cut` resets its connections, `stall` leaves them open and silent. */
 export async function proxy(service) {
   const open = new Set();
   const server = net.createServer((near) => {
@@ -21,9 +21,12 @@ export async function proxy(service) {
     for (const socket of open) socket.resetAndDestroy();
     return count;
   };
+  const stall = () => {
+    for (const socket of open) socket.unpipe().pause();
+  };
   const close = () => {
     server.close();
     cut();
   };
-  return { url: `http://127.0.0.1:${server.address().port}`, token: service.token, cut, close };
+  return { url: `http://127.0.0.1:${server.address().port}`, token: service.token, cut, stall, close };
 }

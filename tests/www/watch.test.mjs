@@ -373,4 +373,35 @@ test("an idle connection is asked for a sign of life every ten seconds, and stay
   await inPage(() => watch.close());
 });
 
+test("a page whose timers were held back does not take a silence it did not listen to for a broken connection", async () => {
+  const hidden = await openPage(browser, wire, { clock: true });
+  await hidden.evaluate(async (name) => {
+    globalThis.watch = queueOf(name).watch();
+  }, freshName());
+  const state = () => hidden.evaluate(() => watch.state.name);
+  await eventually("an open watch", async () => (await state()) === "open" || state());
+  // A minute goes by in which no timer fires; then those that are due do, once.
+  for (let minute = 0; minute < 3; minute += 1) {
+    await hidden.clock.fastForward(60_000);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+  assert.equal(await state(), "open");
+  assert.equal(await hidden.evaluate(() => watch.totals.reconnects), 0);
+  await hidden.context().close();
+});
+
+test("a connection that answers no more is given up and made again", async () => {
+  const other = await openPage(browser, wire, { clock: true });
+  await other.evaluate((name) => { globalThis.watch = queueOf(name).watch(); }, freshName());
+  const state = () => other.evaluate(() => `${watch.state.name} ${watch.totals.reconnects}`);
+  await eventually("an open watch", async () => (await state()) === "open 0" || state());
+  wire.stall();
+  // The question for a sign of life, and the patience with it.
+  await other.clock.fastForward(11_000);
+  await other.clock.fastForward(31_000);
+  await other.clock.fastForward(1_000);
+  await eventually("another connection", async () => (await state()) === "open 1" || state());
+  await other.context().close();
+});
+
 test("nothing went wrong unnoticed", () => assert.deepEqual(page.errors, []));
