@@ -83,7 +83,9 @@ impl Queue {
 
     /// Puts an entry, whose body is added by whoever sends the request.
     pub fn put(&self, flat: Vec<String>, priority: i64, path: String, content_type: Option<String>) -> JsValue {
-        let mut request = self.0.put(&Put { tags: tags(flat), priority, path }, Bytes::new());
+        let mut put = Put::default();
+        (put.tags, put.priority, put.path) = (tags(flat), priority, path);
+        let mut request = self.0.put(&put, Bytes::new());
         request.headers.extend(content_type.map(|content_type| ("Content-Type", content_type)));
         self.asks(request)
     }
@@ -91,7 +93,8 @@ impl Queue {
     /// Puts a batch, all or none.
     #[wasm_bindgen(js_name = putBatch)]
     pub fn put_batch(&self, batch: Batch, flat: Vec<String>, priority: i64) -> JsValue {
-        let put = Put { tags: tags(flat), priority, path: String::new() };
+        let mut put = Put::default();
+        (put.tags, put.priority) = (tags(flat), priority);
         self.asks(self.0.put_batch(&put, frame::list(&batch.0)))
     }
 
@@ -175,7 +178,9 @@ impl Answered {
     /// `request_id` is the header of that name.
     #[wasm_bindgen(constructor)]
     pub fn new(status: u16, request_id: Option<String>, body: Vec<u8>) -> Self {
-        Self(Response { status, request_id, body: body.into() })
+        let mut response = Response::default();
+        (response.status, response.request_id, response.body) = (status, request_id, body.into());
+        Self(response)
     }
 
     /// To a put.

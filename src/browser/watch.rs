@@ -95,11 +95,13 @@ fn seed() -> u64 {
 /// An answer on a socket as the answer the same request would have got by HTTP.
 fn response(answered: &Answered) -> Response {
     let status = if answered.status == 0 { 200 } else { answered.status };
-    Response { status, request_id: None, body: answered.text.clone().into() }
+    response_of(status, answered.text.clone().into_bytes())
 }
 
 fn response_of(status: u16, body: Vec<u8>) -> Response {
-    Response { status, request_id: None, body: body.into() }
+    let mut response = Response::default();
+    (response.status, response.body) = (status, body.into());
+    response
 }
 
 #[wasm_bindgen]
