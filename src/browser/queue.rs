@@ -21,8 +21,10 @@ pub fn start(index: Option<u64>) -> Start {
 
 /// Code and reason of a negative commit, if they are in order.
 pub fn rejection(code: String, reason: String) -> Result<Rejection, JsValue> {
-    let checked = rejection::checked(Rejection { code, reason, ..Rejection::default() });
-    checked.map_err(|wrong| page::error("invalid_argument", &String::from_utf8_lossy(&wrong.body)))
+    let mut rejection = Rejection::default();
+    (rejection.code, rejection.reason) = (code, reason);
+    rejection::checked(rejection)
+        .map_err(|wrong| page::error("invalid_argument", &String::from_utf8_lossy(&wrong.body)))
 }
 
 /// Entries on their way into a batched put.
@@ -40,7 +42,8 @@ impl Batch {
 
     /// Adds an entry.
     pub fn add(&mut self, data: Vec<u8>, flat: Vec<String>, priority: Option<i64>) {
-        let entry = PutEntry { tags: tags(flat), data: data.into(), priority, ..PutEntry::default() };
+        let mut entry = PutEntry::default();
+        (entry.tags, entry.data, entry.priority) = (tags(flat), data.into(), priority);
         self.0.push(entry.encode().into());
     }
 }
