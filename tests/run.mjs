@@ -5,9 +5,11 @@ import { once } from "node:events";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { build } from "../src/bundle/build.mjs";
+import { CARGO_ARGS, CARGO_ENV } from "../src/bundle/page.mjs";
 import { Refused, at, command, needPackages, needRust, nodeForWrangler, output, root, run, say } from "../src/bundle/tools.mjs";
 import { simulate } from "./sim/run.mjs";
 import { start } from "./worker/service.mjs";
+import { needBrowser } from "./www/browser.mjs";
 
 const cargo = (...args) => run("cargo", args, { why: `cargo ${args[0]}` });
 // The default feature is the command line; everything else is built without it.
@@ -26,6 +28,8 @@ const STAGES = {
     cargo("clippy", "--quiet", "--locked", "--all-targets", "--test", "cli", "--features", "bundle", "--", "-D", "warnings");
     run("cargo", ["clippy", "--quiet", "--locked", "--lib", ...WASM, "--target-dir", "target-worker", "--", "-D", "warnings"],
       { env: { WASM_BINDGEN_USE_JS_SYS: "1" }, why: "cargo clippy of the worker" });
+    run("cargo", ["clippy", "--quiet", "--locked", "--lib", ...CARGO_ARGS, "--", "-D", "warnings"], { env: CARGO_ENV, why: "cargo clippy of the browser client" });
+    notBoth();
   },
   rust: () => cargo("test", "--quiet", "--locked", "--no-default-features", "--features", "std"),
   sim: () => simulate({}),
@@ -36,7 +40,21 @@ const STAGES = {
   // Unoptimised: what waits for the service gains nothing from minutes of compilation.
   cli: () => beside("cargo", [["test", "--quiet", "--locked", "--profile", "dev", "--bin", "edgequeue", "--test", "cli"]]),
   sdk: pythonSdk,
+  www: pages,
 };
+
+/** Worker and browser client are two modules; together they must not compile, and say why. */
+function notBoth() {
+  const args = ["check", "--quiet", "--locked", "--lib", "--no-default-features", "--features", "worker,browser", ...WASM.slice(-2), "--target-dir", "target-worker"];
+  const done = spawnSync("cargo", args, { cwd: root, encoding: "utf8", env: { ...process.env, ...CARGO_ENV } });
+  if (done.status === 0 || !done.stderr.includes("build them one at a time")) throw new Refused("The features worker and browser compile together, or fail for another reason.");
+}
+
+/** The browser client in a real Chromium, which is installed when there is none. */
+async function pages() {
+  await needBrowser();
+  run(nodeForWrangler(), ["--test", "--test-concurrency=2", "--test-reporter=spec", "tests/www/*.test.mjs"], { why: "node --test" });
+}
 
 /** Runs a program with each list of arguments beside a service, whose address and token it finds in its environment. */
 async function beside(program, runs) {

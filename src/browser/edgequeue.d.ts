@@ -185,7 +185,7 @@ export class QueueClient {
   /** Takes a request back: `conflict` when it is done, `not_found` when it is unknown. Only with an edgequeue. */
   cancel(requestId: string, options?: Cancellable): Promise<RequestStatus>;
 
-  /** Begins to watch at once. */
+  /** Begins to watch at once. If the first connection cannot be made, the watch ends with the reason. It lives until it is closed. */
   watch(options?: WatchOptions): Watch;
   /**
    * Reads along without consuming: entries in the order of their indexes, as long as they are in the queue when looked for. Ends
@@ -220,8 +220,8 @@ export interface WatchOptions extends Cancellable {
 export type WatchState =
   /** The first connection is being made. */
   | { name: "connecting" }
-  /** `transport`: `session` is our own protocol on a WebSocket, `stream` an endless HTTP answer. */
-  | { name: "open"; transport: "session" | "stream" }
+  /** `session` is our own protocol on a WebSocket, `stream` an endless HTTP answer, `poll` what a tail does. */
+  | { name: "open"; transport: "session" | "stream" | "poll" }
   /** The connection is gone; the next attempt is at `nextTryAt` (Unix milliseconds; now or earlier: under way). */
   | { name: "reconnecting"; reason: string; nextTryAt: number; attempt: number }
   /** What was decided is being confirmed, the rest handed back. */

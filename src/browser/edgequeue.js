@@ -7,6 +7,8 @@ import { Watch } from "./watch.js";
 import { addressOf, big, bytes, flat, integer, list, printable, priorityOf } from "./values.js";
 
 export { QueueError, Watch };
+/** For tests alone. */
+export { panicForTests } from "./glue.js";
 
 const TIMEOUT_MS = 30_000;
 /** Indexes in one request: an address must stay short. */

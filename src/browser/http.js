@@ -28,20 +28,27 @@ export async function send(request, signal) {
   }
 }
 
-/** Runs `act` with a signal that fires after `ms`, or when the caller's does. */
+/** Runs `act` with a signal that fires after `ms`, or when the caller's does, or when the module dies. */
 export async function within(signal, ms, act) {
-  signal?.throwIfAborted();
   const control = new AbortController();
   const abort = () => control.abort();
+  let died;
+  const release = whileAlive((error) => {
+    died = error;
+    abort();
+  });
   const timer = setTimeout(abort, ms);
   signal?.addEventListener("abort", abort);
   try {
+    signal?.throwIfAborted();
     return await act(control.signal);
   } catch (error) {
+    if (died) throw died;
     if (signal?.aborted) throw signal.reason;
     if (control.signal.aborted) throw new QueueError("timeout", `there was no answer within ${ms / 1000} s; what was asked for may have been done or not`);
     throw error;
   } finally {
+    release();
     clearTimeout(timer);
     signal?.removeEventListener("abort", abort);
   }
@@ -49,7 +56,6 @@ export async function within(signal, ms, act) {
 
 /** Sends a request and reads the answer with one of `Answered`'s methods. */
 export async function ask(request, read, signal, ms) {
-  whileAlive(() => {})();
   const answer = await within(signal, ms, (signal) => send(request, signal));
   return read(new Answered(...answer));
 }

@@ -77,7 +77,7 @@ export class Link {
       tell("begun");
       const reader = answer.body.getReader();
       for (;;) {
-        while (this.isFull) await new Promise((resolve) => setTimeout(resolve, REST_MS));
+        while (this.isFull && !control.signal.aborted) await new Promise((resolve) => setTimeout(resolve, REST_MS));
         const { done, value } = await reader.read();
         if (done) return void tell("lost", 0, "the answer ended");
         tell("piece", value);

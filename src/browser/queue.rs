@@ -22,8 +22,10 @@ pub fn start(index: Option<u64>) -> Start {
 
 /// Code and reason of a negative commit, if they are in order.
 pub fn rejection(code: String, reason: String) -> Result<Rejection, JsValue> {
-    let checked = rejection::checked(Rejection { code, reason, ..Rejection::default() });
-    checked.map_err(|wrong| page::error("invalid_argument", &String::from_utf8_lossy(&wrong.body)))
+    let mut rejection = Rejection::default();
+    (rejection.code, rejection.reason) = (code, reason);
+    rejection::checked(rejection)
+        .map_err(|wrong| page::error("invalid_argument", &String::from_utf8_lossy(&wrong.body)))
 }
 
 /// Entries on their way into a batched put.
@@ -41,7 +43,8 @@ impl Batch {
 
     /// Adds an entry.
     pub fn add(&mut self, data: Vec<u8>, flat: Vec<String>, priority: Option<i64>) {
-        let entry = PutEntry { tags: tags(flat), data: data.into(), priority, ..PutEntry::default() };
+        let mut entry = PutEntry::default();
+        (entry.tags, entry.data, entry.priority) = (tags(flat), data.into(), priority);
         self.0.push(entry.encode().into());
     }
 }
@@ -80,7 +83,9 @@ impl Queue {
 
     /// Puts an entry, whose body is added by whoever sends the request.
     pub fn put(&self, flat: Vec<String>, priority: i64, path: String, content_type: Option<String>) -> JsValue {
-        let mut request = self.0.put(&Put { tags: tags(flat), priority, path }, Bytes::new());
+        let mut put = Put::default();
+        (put.tags, put.priority, put.path) = (tags(flat), priority, path);
+        let mut request = self.0.put(&put, Bytes::new());
         request.headers.extend(content_type.map(|content_type| ("Content-Type", content_type)));
         self.asks(request)
     }
@@ -88,7 +93,8 @@ impl Queue {
     /// Puts a batch, all or none.
     #[wasm_bindgen(js_name = putBatch)]
     pub fn put_batch(&self, batch: Batch, flat: Vec<String>, priority: i64) -> JsValue {
-        let put = Put { tags: tags(flat), priority, path: String::new() };
+        let mut put = Put::default();
+        (put.tags, put.priority) = (tags(flat), priority);
         self.asks(self.0.put_batch(&put, frame::list(&batch.0)))
     }
 
@@ -172,7 +178,9 @@ impl Answered {
     /// `request_id` is the header of that name.
     #[wasm_bindgen(constructor)]
     pub fn new(status: u16, request_id: Option<String>, body: Vec<u8>) -> Self {
-        Self(Response { status, request_id, body: body.into() })
+        let mut response = Response::default();
+        (response.status, response.request_id, response.body) = (status, request_id, body.into());
+        Self(response)
     }
 
     /// To a put.

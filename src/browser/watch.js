@@ -31,11 +31,20 @@ class WatchedFrame extends Frame {
   }
 
   commit() {
-    return (this.#decided ??= this.#desk.decide(this.index, null));
+    return this.#decide(null);
   }
 
   negative(code = "", reason = "") {
-    return (this.#decided ??= this.#desk.decide(this.index, [code, reason]));
+    return this.#decide([code, reason]);
+  }
+
+  #decide(refusal) {
+    if (!this.#decided) {
+      this.#decided = this.#desk.decide(this.index, refusal);
+      // A code that makes no sense is no decision. For the rest, a page that does not look wants no news of failures.
+      this.#decided.catch((error) => { if (error.code === "invalid_argument") this.#decided = undefined; });
+    }
+    return this.#decided;
   }
 }
 
@@ -190,15 +199,18 @@ export class Watch {
   /** Takes a decision to the service: `refusal` is null for a commit, else code and reason. */
   #decide(index, refusal) {
     if (this.#autoCommit) return Promise.resolve();
-    // The connection is gone, but what was done is done.
-    if (this.#error !== undefined) return refusal ? this.#client.negative(index, ...refusal) : this.#client.commit(index);
-    const made = decision();
+    // It was handed back or the connection is gone, but what is done is done.
+    if (this.#isLeft || this.#error !== undefined) {
+      return this.#over.promise.then(() => (refusal ? this.#client.negative(index, ...refusal) : this.#client.commit(index)));
+    }
+    // One that was refused may have come again before that was confirmed.
+    const [key, made] = [BigInt(index), this.#decisions.get(BigInt(index)) ?? decision()];
+    this.#decisions.set(key, made);
     try {
-      this.#decisions.set(BigInt(index), made);
-      if (refusal) this.#core.negative(BigInt(index), ...refusal);
-      else this.#core.commit(BigInt(index));
+      if (refusal) this.#core.negative(key, ...refusal);
+      else this.#core.commit(key);
     } catch (error) {
-      this.#decisions.delete(BigInt(index));
+      this.#decisions.delete(key);
       made.reject(error);
     }
     return made.promise;
@@ -218,9 +230,10 @@ export class Watch {
   }
 
   #turned(name, reason, nextTry, attempt) {
+    if (this.#error !== undefined) return;
     if (name === "session" || name === "stream") this.#tell({ name: "open", transport: name });
     else if (name === "reconnecting") this.#tell({ name, reason, nextTryAt: Date.now() + nextTry, attempt });
-    else this.#tell({ name });
+    else if (name !== this.#state.name) this.#tell({ name });
   }
 
   #tell(state) {
@@ -232,6 +245,7 @@ export class Watch {
   /** What was decided is still confirmed, and the rest handed back, but the page does not wait for it. */
   #abort = () => {
     if (this.#error !== undefined) return;
+    this.#frames = [];
     this.#conclude(this.#signal.reason);
     this.#core?.leave();
   };

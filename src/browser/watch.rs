@@ -95,11 +95,13 @@ fn seed() -> u64 {
 /// An answer on a socket as the answer the same request would have got by HTTP.
 fn response(answered: &Answered) -> Response {
     let status = if answered.status == 0 { 200 } else { answered.status };
-    Response { status, request_id: None, body: answered.text.clone().into() }
+    response_of(status, answered.text.clone().into_bytes())
 }
 
 fn response_of(status: u16, body: Vec<u8>) -> Response {
-    Response { status, request_id: None, body: body.into() }
+    let mut response = Response::default();
+    (response.status, response.body) = (status, body.into());
+    response
 }
 
 #[wasm_bindgen]
@@ -234,14 +236,17 @@ impl Watching {
 
     /// A sign of life.
     pub fn heard(&self, number: f64) {
-        self.happened(number, |_, _, _| {});
+        self.happened(number, |inner, now_ms, _| inner.heard(now_ms));
     }
 
     /// A message on the WebSocket.
     pub fn message(&self, number: f64, message: Vec<u8>) {
-        self.happened(number, |inner, now_ms, news| match socket::said(message.into()) {
-            Ok(said) => said.into_iter().for_each(|said| inner.said(now_ms, said, news)),
-            Err(_) => inner.lost(now_ms, None, "the service sent a message that is no edgequeue.v1", news),
+        self.happened(number, |inner, now_ms, news| {
+            inner.heard(now_ms);
+            match socket::said(message.into()) {
+                Ok(said) => said.into_iter().for_each(|said| inner.said(now_ms, said, news)),
+                Err(_) => inner.lost(now_ms, None, "the service sent a message that is no edgequeue.v1", news),
+            }
         });
     }
 
@@ -288,9 +293,9 @@ impl Watching {
         let now_ms = now_ms();
         {
             let inner = &mut *self.inner.borrow_mut();
-            let Some(linked) = inner.linked.as_mut().filter(|linked| linked.number == number as u64) else { return };
-            linked.waits_for_pong = false;
-            inner.session.heard(now_ms, linked.number);
+            if inner.linked.as_ref().is_none_or(|linked| linked.number != number as u64) {
+                return;
+            }
             act(inner, now_ms, &mut news);
         }
         self.tell(news);
@@ -461,10 +466,15 @@ impl Inner {
         }
     }
 
+    fn heard(&mut self, now_ms: u64) {
+        let Some(linked) = &mut self.linked else { return };
+        linked.waits_for_pong = false;
+        self.session.heard(now_ms, linked.number);
+    }
+
     fn begun(&mut self, now_ms: u64, news: &mut News) {
         let Some(Linked { number, .. }) = self.linked else { return };
         self.session.opened(now_ms, number);
-        self.session.heard(now_ms, number);
         self.was_open = true;
         self.agreed_window = self.window;
         news.resized.extend((0..std::mem::take(&mut self.resizes)).map(|_| None));
@@ -502,6 +512,7 @@ impl Inner {
     }
 
     fn piece(&mut self, now_ms: u64, piece: &[u8], news: &mut News) {
+        self.heard(now_ms);
         let Some(linked) = &mut self.linked else { return };
         linked.rest.extend_from_slice(piece);
         while let Some(frame) = self.linked.as_mut().and_then(|linked| next_frame(&mut linked.rest)) {

@@ -171,7 +171,7 @@ await command(async () => {
   const unknown = flags.filter((flag) => !["--quick", "--deep"].includes(flag) && !flag.startsWith("--dir="));
   if (unknown.length > 0) throw new Refused(`unknown option ${unknown.join(" ")}: there are --quick, --deep and --dir=DIR`);
   needPackages();
-  build();
+  await build();
   run("cargo", ["build", "--quiet", "--locked", "--release", "--no-default-features", "--features", "bench", "--bin", "load"], { why: "Compiling the load client" });
   const began = performance.now();
   const servers = await plan();

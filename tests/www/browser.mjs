@@ -74,20 +74,44 @@ export async function launch(options = {}) {
 }
 
 /**
- * A page of the service that has the client: `page.evaluate` finds its exports in `client`, and `errors` collects what went
- * wrong unnoticed.
+ * A page with the client: `client` are its exports, `queueOf(name, options)` is a queue of the service and `wasmBytes()` the module's
+ * memory. `errors` of what is returned collects what went wrong unnoticed. `origin` is where the page comes from; with `clock` its time can be
+ * put forward.
  */
-export async function openPage(browser, service, { origin = service.url } = {}) {
+export async function openPage(browser, service, { origin = service.url, clock = false } = {}) {
   const context = await browser.newContext();
+  if (clock) await context.clock.install();
   const page = await context.newPage();
   page.errors = [];
   page.on("pageerror", (error) => page.errors.push(String(error)));
   // A text without scripts of its own.
   await page.goto(`${origin}/api/`);
-  await page.evaluate(async (from) => {
+  await page.evaluate(async ({ from, token }) => {
+    const instantiate = WebAssembly.instantiateStreaming;
+    WebAssembly.instantiateStreaming = async (...args) => {
+      const made = await instantiate.apply(WebAssembly, args);
+      globalThis.wasmBytes = () => made.instance.exports.memory.buffer.byteLength;
+      return made;
+    };
     const client = await import(`${from}/pkg/edgequeue.js`);
     await client.default();
-    Object.assign(globalThis, { client });
-  }, service.url);
+    const queueOf = (name, options = {}) => new client.QueueClient({ url: `${from}/api/predict/${name}`, token, ...options });
+    Object.assign(globalThis, { client, queueOf });
+  }, { from: service.url, token: service.token });
   return page;
+}
+
+let queues = 0;
+/** Name of a queue that nobody used yet. */
+export const freshName = () => `w${process.pid}-${++queues}`;
+
+/** The outcome of a promise, or an error when it takes too long: what happens in a page has no limit of its own. */
+export async function within(ms, promise) {
+  let timer;
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`not within ${ms} ms`)), ms); });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -3,9 +3,9 @@
 mod run;
 
 use clap::Args;
-use edgequeue::client::{Endpoint, Session, Subscribe, answer};
-use edgequeue::queue::entry::{Index, Tags};
-use edgequeue::queue::event::{Rejection, Start};
+use edgequeue::client::{Session, Subscribe, answer};
+use edgequeue::queue::entry::Tags;
+use edgequeue::queue::event::Rejection;
 use edgequeue::queue::limits::{WINDOW_DEFAULT, WINDOW_MAX};
 use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
