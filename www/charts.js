@@ -210,7 +210,7 @@ export class Chart {
       for (let start = from; start < to;) {
         let end = start + 1;
         while (end < to && Boolean(rough?.[end]) === Boolean(rough?.[start + 1])) end += 1;
-        pen.setLineDash(rough?.[end] ? [3, 3] : []);
+        pen.setLineDash(rough?.[start + 1] ? [3, 3] : []);
         trace(start, Math.min(end, to), (at) => y(values[at] ?? 0));
         pen.stroke();
         start = end;

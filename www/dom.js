@@ -15,7 +15,7 @@ export function make(name, attributes = {}, ...children) {
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
     else if (key === "class") element.className = value;
     else if (key === "dataset") Object.assign(element.dataset, value);
-    else if (key === "value" || key === "checked" || key === "hidden") element[key] = value;
+    else if (key === "value" || key === "checked" || key === "hidden") /** @type {any} */ (element)[key] = value;
     else element.setAttribute(key, value === true ? "" : String(value));
   }
   element.append(...children.filter((child) => child !== null && child !== false && child !== undefined).map((child) => child instanceof Node ? child : String(child)));

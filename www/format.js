@@ -8,11 +8,10 @@ export const number = (value) => WHOLE.format(value);
 
 /** Large numbers with three digits: "1.23M"; small ones as they are. @param {number} value */
 export function short(value) {
-  for (const [size, letter] of [[1e9, "G"], [1e6, "M"], [1e4, "k"]]) {
-    const unit = letter === "k" ? 1e3 : size;
-    if (value >= size) return `${digits(value / unit)}${letter}`;
-  }
-  return number(Math.round(value));
+  if (value >= 1e9) return `${digits(value / 1e9)}G`;
+  if (value >= 1e6) return `${digits(value / 1e6)}M`;
+  // Four digits are still short.
+  return value >= 1e4 ? `${digits(value / 1e3)}k` : number(Math.round(value));
 }
 
 /** Three digits that count. @param {number} value */

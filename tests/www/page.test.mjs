@@ -266,7 +266,7 @@ test("dead letters: what fails for good is there with its reason, is replayed, i
   await one.page.getByRole("checkbox", { name: "All shown" }).check();
   await one.page.getByRole("button", { name: "Delete 1" }).click();
   await one.page.locator("#confirm").getByRole("button", { name: "Delete" }).click();
-  await one.says("#panel-dead", /No dead letters/);
+  await one.page.getByText("No dead letters.").waitFor();
   assert.equal((await one.dead.attributes())["stream.length"], "0");
   await one.close();
 });

@@ -4,9 +4,9 @@
 /** @type {((entry: any) => unknown)|null} */
 let infer = null;
 
-/** @type {DedicatedWorkerGlobalScope} */
-const scope = /** @type {any} */ (self);
-scope.onmessage = ({ data }) => data.code === undefined ? run(data) : load(data.code);
+/** The scope of a worker, which has another `postMessage` than a page. @type {any} */
+const scope = self;
+scope.onmessage = (/** @type {MessageEvent} */ { data }) => data.code === undefined ? run(data) : load(data.code);
 
 /** @param {string} code a module whose default export is the function */
 async function load(code) {
