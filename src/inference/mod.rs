@@ -8,12 +8,14 @@
 //! - [`outcome`]: what an answer of a predictor means: a result, a failure to be tried again, the last one;
 //! - [`outbox`]: what waits to be put into another queue, and when that is tried again;
 //! - [`request`]: what a predictor is sent;
+//! - [`consumer`]: who works the queue off, as the queue knows it;
 //! - [`notice`]: what a callback is told, and its signature;
 //! - [`hosts`]: which hosts may be called at all.
 //!
 //! Exactly one result: a put into the sink names the request it is the outcome of, and the sink takes no second one for
 //! it. Everything here may therefore happen twice. The order is fixed: result, notice, commit.
 
+pub mod consumer;
 pub mod event;
 pub mod hosts;
 mod job;

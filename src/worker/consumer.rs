@@ -18,7 +18,7 @@ use super::{
 };
 pub use crate::inference::Event;
 use crate::inference::{
-    Action, Runner,
+    Action, Runner, consumer,
     event::{CallId, Destination, Place, PutOutcome, Work},
     outbox::PutId,
     outcome::{Answer, Trouble, UNREACHABLE},
@@ -33,8 +33,6 @@ use crate::queue::{
 };
 use crate::wire::{Progress, address, batch::PutEntry, frame, operation::PROTOBUF, status::REPEATED};
 
-/// While something is under way the object is woken this much later, should it have lost its memory: 30 seconds.
-pub const LIFE_LINE_MS: u64 = 30_000;
 /// Bytes read of the answer to a put.
 const RECEIPTS_BYTES_MAX: usize = 1024 * 1024;
 
@@ -94,32 +92,28 @@ impl Desk {
 
     /// Everything that was written is durable and carried out: what follows from it.
     pub(super) fn tend_inference(self: &Rc<Self>) {
-        let (settings, settled) = {
+        let (attached, wanted) = {
             let papers = &mut *self.papers.borrow_mut();
             let Some((queue, store)) = papers.queue.as_mut() else { return };
-            let settled = self.inference.has_work();
-            let settled = settled.then(|| queue.settled_below(Side::Main, &self.inference.service, store));
-            (queue.settings().clone(), settled)
-        };
-        let (attached, same) = {
             let state = &mut *self.inference.state.borrow_mut();
-            if let (Some(runner), Some(settled)) = (&mut state.runner, settled) {
-                runner.settled(settled);
+            if let Some(runner) = state.runner.as_mut().filter(|runner| runner.has_work()) {
+                runner.settled(queue.settled_below(Side::Main, &self.inference.service, store));
             }
-            (state.watcher, state.settings == settings)
+            // This comes after every flush: nothing is copied or asked for where nothing changed.
+            let same = state.watcher.is_some() && state.settings == *queue.settings();
+            let wanted = self.inference.wants(queue.settings());
+            if same || state.watcher.is_none() && !wanted {
+                return;
+            }
+            (state.watcher, wanted.then(|| queue.settings().clone()))
         };
-        match attached {
-            Some(_) if same => {}
-            Some(id) => match self.inference.watch(id, &settings) {
-                Some(watch) => self.attach(id, watch),
-                None => self.leave(id),
-            },
-            None => {
-                let id = self.papers.borrow_mut().new_watcher();
-                if let Some(watch) = self.inference.watch(id, &settings) {
-                    self.attach(id, watch);
-                }
+        match (wanted, attached) {
+            (Some(settings), attached) => {
+                let id = attached.unwrap_or_else(|| self.papers.borrow_mut().new_watcher());
+                self.attach(id, self.inference.watch(id, &settings));
             }
+            (None, Some(id)) => self.leave(id),
+            (None, None) => {}
         }
     }
 
@@ -165,7 +159,7 @@ impl Desk {
                 Action::Window(window) => {
                     let id = self.inference.state.borrow().watcher;
                     if let Some(id) = id {
-                        self.attach(id, self.inference.watch_with(window));
+                        self.attach(id, consumer::watch(&self.inference.service, window));
                     }
                 }
             }
@@ -178,7 +172,7 @@ impl Desk {
     /// Tells the queue how requests ended. Nobody waits for the answer: what is not settled is pushed again.
     fn settle(self: &Rc<Self>, event: impl FnOnce(Ticket, ConsumerId) -> queue::Event) {
         let ticket = self.papers.borrow_mut().new_ticket();
-        self.tell(Side::Main, event(ticket, self.inference.consumer()));
+        self.tell(Side::Main, event(ticket, consumer::consumer(&self.inference.service)));
     }
 
     fn call(self: &Rc<Self>, call: CallId, work: Work) {

@@ -21,7 +21,7 @@ use super::{
     alarm::Alarm,
     attachment::Attachment,
     connections::{Asking, Connection},
-    consumer::{self, LIFE_LINE_MS},
+    consumer,
     departure::Departure,
     faults::Faults,
     inbox::Inbox,
@@ -33,6 +33,7 @@ use super::{
     sockets::Sockets,
     storage::Storage,
 };
+use crate::inference::consumer::LIFE_LINE_MS;
 use crate::queue::{
     Effect, Event, Queue, Reply,
     event::{Ticket, WatcherId},
@@ -379,7 +380,8 @@ impl Desk {
                 queue.turn(now_ms, side, Event::Resume(watcher, remembered), &mut store, effects)?;
             }
         }
-        if let Some(watch) = self.inference.watch(local, queue.settings()) {
+        if self.inference.wants(queue.settings()) {
+            let watch = self.inference.watch(local, queue.settings());
             queue.turn(now_ms, Side::Main, Event::Attach(ticket, local, watch), &mut store, effects)?;
         }
         Ok((queue, store))
@@ -514,21 +516,22 @@ impl Desk {
 
     /// Sets an alarm for what is under way, unless one comes soon enough.
     fn set_life_line(&self, now_ms: u64, alarm_ms: &mut Option<u64>, alarm_known: &mut bool) {
-        let at_ms = now_ms + LIFE_LINE_MS;
-        if alarm_ms.is_none_or(|set_ms| at_ms < set_ms) && self.alarm.set(at_ms).is_ok() {
+        *alarm_known |= self.move_alarm(now_ms + LIFE_LINE_MS, alarm_ms);
+    }
+
+    /// The alarm costs a stored row, so it is only ever moved earlier. Says whether it was.
+    fn move_alarm(&self, at_ms: u64, alarm_ms: &mut Option<u64>) -> bool {
+        let moved = alarm_ms.is_none_or(|set_ms| at_ms < set_ms) && self.alarm.set(at_ms).is_ok();
+        if moved {
             *alarm_ms = Some(at_ms);
-            *alarm_known = true;
-            self.count_alarm();
+            if let Some(meter) = self.faults.meter() {
+                meter.alarms_set.set(meter.alarms_set.get() + 1);
+            }
         }
+        moved
     }
 
-    fn count_alarm(&self) {
-        if let Some(meter) = self.faults.meter() {
-            meter.alarms_set.set(meter.alarms_set.get() + 1);
-        }
-    }
-
-    /// The alarm costs a stored row, so it is only ever moved earlier.
+    /// Sets the alarm for what the queue and the consumer beside it wait for.
     fn set_alarm(self: &Rc<Self>) {
         let papers = &mut *self.papers.borrow_mut();
         let wanted = papers.queue.as_ref().and_then(|(queue, _)| queue.wake().alarm_ms);
@@ -550,10 +553,7 @@ impl Desk {
             });
             return;
         }
-        if papers.alarm_ms.is_none_or(|set_ms| at_ms < set_ms) && self.alarm.set(at_ms).is_ok() {
-            papers.alarm_ms = Some(at_ms);
-            self.count_alarm();
-        }
+        self.move_alarm(at_ms, &mut papers.alarm_ms);
     }
 }
 

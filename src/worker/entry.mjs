@@ -172,9 +172,12 @@ function headOf(request) {
 }
 
 /** The answer with what a page of another origin needs to read it, in a deployment that allows some. */
-async function readable(request, env, answer) {
+function readable(request, env, answer) {
   const list = env.EDGEQUEUE_ALLOWED_ORIGINS;
-  if (!list || answer.webSocket) return answer;
+  return !list || answer.webSocket ? answer : withOrigin(request, list, answer);
+}
+
+async function withOrigin(request, list, answer) {
   if (dying) await null;
   const open = new Response(answer.body, answer);
   const headers = named(rust.origin_headers(list, request.headers.get("Origin") ?? undefined));

@@ -1,4 +1,5 @@
-//! A request's method, address and headers, as `entry.mjs` tells them in one text: each text costs a crossing.
+//! A request's method, address and headers: as `entry.mjs` tells them in one text, since each text costs a crossing, or asked
+//! of the request itself.
 
 use crate::wire::{Head, address};
 
@@ -13,4 +14,12 @@ pub fn read<T>(told: &str, read: impl FnOnce(&Head<'_>, &str) -> T) -> T {
         pairs.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
     };
     read(&Head { method, path, query, header: &header }, url)
+}
+
+/// Calls `read` with the head of a request.
+pub fn of<T>(request: &web_sys::Request, read: impl FnOnce(&Head<'_>) -> T) -> T {
+    let (url, method, headers) = (request.url(), request.method(), request.headers());
+    let (path, query) = address::path_and_query(&url);
+    let header = |name: &str| headers.get(name).ok().flatten();
+    read(&Head { method: &method, path, query, header: &header })
 }

@@ -7,7 +7,7 @@ use worker::Env;
 
 use super::{consumer::State, desk::now_ms, outside::service_setting};
 use crate::inference::{
-    Runner, Terms,
+    Runner, consumer,
     event::{Destination, Work},
     hosts::{self, Hosts},
     notice::{self, Keys, TAG_NOTICE},
@@ -16,15 +16,13 @@ use crate::inference::{
 };
 use crate::queue::{
     config::{PathPolicy, Settings},
-    entry::{Filter, Index},
-    event::{ConsumerId, NewEntry, Start, Watch, WatcherId},
+    entry::Index,
+    event::{NewEntry, Watch, WatcherId},
 };
 use crate::wire::{address, operation::TAG_CALLBACK, predictor::Predictor, settings};
 
 /// Variable that lets this machine be called by run-time settings and callbacks: `allow`, for development.
 const LOOPBACK: &str = "EDGEQUEUE_ALLOW_LOOPBACK";
-/// User name of this consumer; its group is called like the service.
-const USER: &str = "edge";
 /// Status that stands for a deployment that is not set up to make a call.
 const NOT_SET_UP: u16 = 503;
 
@@ -166,53 +164,26 @@ impl Inference {
         format!("{}/{queue}", self.service)
     }
 
-    /// The queue was opened or its settings changed: what to attach as, if requests are to be worked off here.
-    pub fn watch(&self, id: WatcherId, settings: &Settings) -> Option<Watch> {
-        let wanted = match self.kind {
+    /// Whether the queue is worked off here.
+    pub fn wants(&self, settings: &Settings) -> bool {
+        match self.kind {
             Kind::Input => !settings.predictor.is_empty(),
             Kind::Callbacks => true,
             Kind::Sink => false,
-        };
-        if !wanted {
-            return None;
         }
+    }
+
+    /// The queue was opened or its settings changed, and it is worked off here: what to attach as.
+    pub fn watch(&self, id: WatcherId, settings: &Settings) -> Watch {
         let state = &mut *self.state.borrow_mut();
-        let terms = self.terms(settings);
+        let terms = consumer::terms(&*self.service, settings, self.kind == Kind::Input);
         let runner = state.runner.get_or_insert_with(|| Runner::new(terms.clone()));
         if *runner.terms() != terms {
             runner.change(terms, &mut Vec::new());
         }
         state.settings = settings.clone();
         state.watcher = Some(id);
-        Some(self.watch_with(runner.window()))
-    }
-
-    pub(super) fn consumer(&self) -> ConsumerId {
-        ConsumerId { group: self.service.clone(), user: USER.into() }
-    }
-
-    pub(super) fn watch_with(&self, window: u32) -> Watch {
-        Watch {
-            consumer: self.consumer(),
-            start: Start::At(Index(0)),
-            window,
-            auto_commit: false,
-            index_only: false,
-            filter: Filter::default(),
-            local: true,
-        }
-    }
-
-    fn terms(&self, settings: &Settings) -> Terms {
-        Terms {
-            service: self.service.clone(),
-            window: settings.worker_threads,
-            timeout_ms: settings.predictor_timeout_ms,
-            retry_delay_ms: settings.retry_delay_ms,
-            max_delivery: settings.max_delivery,
-            results: self.kind == Kind::Input,
-            callback: settings.callback.clone(),
-        }
+        consumer::watch(&self.service, runner.window())
     }
 
     /// What is sent for a request. The reason why nothing can be is seen by who asks for the request's status.

@@ -30,8 +30,7 @@ use crate::queue::{
     store::Side,
 };
 use crate::wire::{
-    Address, Answer, Call, Head, Operation, Progress, Transport, address, answer, progress, rejection, request,
-    settings::Patch,
+    Address, Answer, Call, Head, Operation, Progress, Transport, answer, progress, rejection, request, settings::Patch,
 };
 
 /// Largest form or settings body, in bytes.
@@ -317,12 +316,10 @@ fn is_input(address: &Address) -> bool {
 }
 
 fn parse(request: &web_sys::Request) -> std::result::Result<Call, Answer> {
-    let (url, method, headers) = (request.url(), request.method(), request.headers());
-    let (path, query) = address::path_and_query(&url);
-    let sent = |name: &str| headers.get(name).ok().flatten();
-    let head = Head { method: &method, path, query, header: &sent };
-    let header = |name: &str| sent(name).or_else(|| header_carried(&head, name));
-    request::parse(&Head { header: &header, ..head }, now_ms())
+    head::of(request, |head| {
+        let header = |name: &str| (head.header)(name).or_else(|| header_carried(head, name));
+        request::parse(&Head { header: &header, ..*head }, now_ms())
+    })
 }
 
 fn reply(outcome: std::result::Result<Outcome, oneshot::Canceled>) -> std::result::Result<Reply, Answer> {

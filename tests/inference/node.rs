@@ -2,16 +2,16 @@
 
 use crate::disk::Disk;
 use crate::segments::SegmentDisk;
+use edgequeue::inference::consumer::{self, LIFE_LINE_MS};
 use edgequeue::inference::{Action, Event as Happened, Runner, Terms};
 use edgequeue::queue::config::Settings;
-use edgequeue::queue::entry::{Entry, Filter, Index};
-use edgequeue::queue::event::{ConsumerId, Start, Ticket, Watch, WatcherId};
+use edgequeue::queue::entry::{Entry, Index};
+use edgequeue::queue::event::{ConsumerId, Ticket, Watch, WatcherId};
 use edgequeue::queue::store::{Side, Store, Stores};
 use edgequeue::queue::{Effect, Event, Queue};
 use std::collections::VecDeque;
 
-/// As in the worker.
-const LIFE_LINE_MS: u64 = 30_000;
+const SERVICE: &str = "svc";
 
 /// An alarm whose work failed comes again this much later.
 const ALARM_AGAIN_MS: u64 = 2_000;
@@ -72,19 +72,11 @@ impl Node {
     }
 
     pub fn consumer(&self) -> ConsumerId {
-        ConsumerId { group: "svc".into(), user: "edge".into() }
+        consumer::consumer(SERVICE)
     }
 
     pub fn watch(&self, window: u32) -> Watch {
-        Watch {
-            consumer: self.consumer(),
-            start: Start::At(Index(0)),
-            window,
-            auto_commit: false,
-            index_only: false,
-            filter: Filter::default(),
-            local: true,
-        }
+        consumer::watch(SERVICE, window)
     }
 
     /// The runner's own connection, if this is it.
@@ -97,15 +89,7 @@ impl Node {
     }
 
     fn terms(&self, settings: &Settings) -> Terms {
-        Terms {
-            service: "svc".into(),
-            window: settings.worker_threads,
-            timeout_ms: settings.predictor_timeout_ms,
-            retry_delay_ms: settings.retry_delay_ms,
-            max_delivery: settings.max_delivery,
-            results: self.name == Name::Input,
-            callback: String::new(),
-        }
+        consumer::terms(SERVICE, settings, self.name == Name::Input)
     }
 
     fn open(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
@@ -159,7 +143,7 @@ impl Node {
     pub fn tend(&mut self, now_ms: u64) {
         let Some((queue, stores)) = self.memory.as_mut() else { return };
         let wake = queue.wake().alarm_ms;
-        let settled = queue.settled_below(Side::Main, "svc", stores);
+        let settled = queue.settled_below(Side::Main, SERVICE, stores);
         let mut actions = Vec::new();
         let terms = self.memory.as_ref().map(|(queue, _)| self.terms(queue.settings()));
         if let (Some(runner), Some(terms)) = (&mut self.runner, terms) {
