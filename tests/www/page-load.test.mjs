@@ -124,7 +124,7 @@ test("the service goes away and comes back: the page says so, keeps asking, and 
     await one.says("#panel-live .live-foot", /600 received · 600 committed/, 60_000);
     await one.says("#health-name", /Healthy|Idle/, 30_000);
     await one.sink.put("after the restart");
-    assert.equal((await one.input.attributes())["stream.length"], "0");
+    await one.holds(one.input, "stream.length", /^0$/);
     await one.page.selectOption("#live-queue", "sink");
     await one.choose("How to read", "Read along");
     await one.says("#panel-live .entry .body", /^after the restart$/, 30_000);

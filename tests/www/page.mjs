@@ -1,5 +1,6 @@
 // The page in a browser, for tests: one service and one browser for a test file, a queue of its own for each page.
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "../worker/client.mjs";
 import { TOKEN, start } from "../worker/service.mjs";
 import { launch } from "./browser.mjs";
@@ -36,6 +37,13 @@ export async function stage(options) {
         says: (selector, pattern, patience_ms = PATIENCE_MS) => page.waitForFunction(
           ([where, source, flags]) => new RegExp(source, flags).test(document.querySelector(where)?.textContent ?? ""), [selector, pattern.source, pattern.flags], { timeout: patience_ms, polling: 50 },
         ).catch(async () => assert.match(await page.locator(selector).innerText(), pattern)),
+        /** Waits until an attribute of a queue matches: the figures on the page may be a second old, and a commit may be on its way. */
+        async holds(client, name, pattern, patience_ms = PATIENCE_MS) {
+          const until = Date.now() + patience_ms;
+          let value;
+          do value = (await client.attributes())[name]; while (!pattern.test(value) && Date.now() < until && await sleep(50, true));
+          assert.match(value, pattern, name);
+        },
         /** Chooses one of a row of choices, which are radio buttons under their labels. */
         choose: (group, label) => page.getByRole("radiogroup", { name: group, exact: true }).getByText(label, { exact: true }).click(),
         async close() {
