@@ -112,8 +112,6 @@ pub(super) struct Papers {
     pub(super) inbox: Inbox,
     /// The clerk works the inbox off.
     busy: bool,
-    /// What the flush on its way to the disk promises.
-    promised: Option<Vec<Effect>>,
     /// There is more to do than the last turns did.
     again: bool,
     patience: Patience,
@@ -252,9 +250,8 @@ impl Desk {
 
     /// Works the inbox off, as far as that goes without waiting. `failure` says why the last flush is not durable.
     pub fn step(self: &Rc<Self>, failure: Option<String>) -> Wait {
-        let promised = self.papers.borrow_mut().promised.take();
-        if let Some(effects) = promised {
-            self.conclude(failure.map_or(Ok(effects), |error| Err(StoreError(error))));
+        if let Some(error) = failure {
+            self.conclude(Err(StoreError(error)));
         }
         loop {
             let batch: Batch = {
@@ -271,18 +268,18 @@ impl Desk {
                 self.papers.borrow_mut().busy = false;
                 return Wait::Idle;
             }
-            match self.turns(batch) {
-                Ok((effects, true)) => {
-                    self.papers.borrow_mut().promised = Some(effects);
-                    return Wait::Disk;
-                }
-                Ok((effects, false)) => self.conclude(Ok(effects)),
-                Err(error) => self.conclude(Err(error)),
+            let (outcome, wrote) =
+                self.turns(batch).map_or_else(|error| (Err(error), false), |(effects, wrote)| (Ok(effects), wrote));
+            self.conclude(outcome);
+            if wrote {
+                return Wait::Disk;
             }
         }
     }
 
-    /// What turns promised is carried out, now that it is durable, or taken back.
+    /// What turns resulted in is carried out, or taken back. What they wrote need not be durable yet: until it is, the
+    /// platform's output gate holds back all that leaves the object (answers, socket messages, bodies, calls), and lets
+    /// nothing out if it never is.
     fn conclude(self: &Rc<Self>, outcome: Result<Vec<Effect>, StoreError>) {
         match outcome {
             Ok(effects) => {

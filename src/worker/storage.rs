@@ -1,7 +1,7 @@
 //! An object's SQLite storage: synchronous statements and synchronous transactions.
 //!
-//! The bindings are our own because the `worker` crate has no `transactionSync`, packs parameters into an array per
-//! call, and imports the cursor's methods without `catch`: an error there would hang the request for ever.
+//! The bindings are our own because the `worker` crate has no `transactionSync`, calls out once for each parameter, and
+//! imports the cursor's methods without `catch`: an error there would hang the request for ever.
 
 use std::{
     cell::{Cell, RefCell},
@@ -23,27 +23,8 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn sql(this: &RawStorage) -> RawSql;
 
-    /// `ctx.storage.sql`. One import per number of parameters saves an array per call.
+    /// `ctx.storage.sql`.
     type RawSql;
-    #[wasm_bindgen(method, catch, js_name = exec)]
-    fn exec0(this: &RawSql, query: &JsString) -> Result<RawCursor, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = exec)]
-    fn exec1(this: &RawSql, query: &JsString, a: &JsValue) -> Result<RawCursor, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = exec)]
-    fn exec2(this: &RawSql, query: &JsString, a: &JsValue, b: &JsValue) -> Result<RawCursor, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = exec)]
-    fn exec3(this: &RawSql, query: &JsString, a: &JsValue, b: &JsValue, c: &JsValue) -> Result<RawCursor, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = exec)]
-    fn exec4(
-        this: &RawSql,
-        query: &JsString,
-        a: &JsValue,
-        b: &JsValue,
-        c: &JsValue,
-        d: &JsValue,
-    ) -> Result<RawCursor, JsValue>;
-    #[wasm_bindgen(method, catch, variadic, js_name = exec)]
-    fn exec_many(this: &RawSql, query: &JsString, params: &Array) -> Result<RawCursor, JsValue>;
 
     type RawCursor;
     #[wasm_bindgen(method, catch)]
@@ -59,8 +40,24 @@ extern "C" {
     fn to_array(this: &RawRows) -> Result<Array, JsValue>;
 }
 
+#[wasm_bindgen(raw_module = "../../src/worker/statement.mjs")]
+extern "C" {
+    #[wasm_bindgen(catch)]
+    fn execute(
+        sql: &RawSql,
+        query: &JsString,
+        shape: &[i32],
+        numbers: &[f64],
+        bytes: &[u8],
+    ) -> Result<RawCursor, JsValue>;
+}
+
 /// The largest integer that survives the way to SQLite and back: the platform carries numbers as 64-bit floats.
 pub const INT_MAX: i64 = (1 << 53) - 1;
+
+/// What a parameter is in the shape of a statement, where it is not a number of bytes.
+const NUMBER: i32 = -1;
+const NOTHING: i32 = -2;
 
 /// A parameter of a statement.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -157,34 +154,29 @@ pub struct Sql {
 const QUERIES_KEPT_MAX: usize = 128;
 
 impl Sql {
-    /// Runs a statement and returns its rows.
+    /// Runs a statement and returns its rows; only a `SELECT` has any.
     pub fn exec(&self, query: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Value>>, SqlError> {
-        let cursor = self.cursor(query, params)?;
-        let rows = cursor.raw()?.to_array()?;
+        let (mut shape, mut numbers, mut bytes) = (Vec::with_capacity(params.len()), Vec::new(), Vec::new());
+        for param in params {
+            shape.push(match *param {
+                Param::Null => NOTHING,
+                Param::Int(int) => {
+                    numbers.push(exact(int)?);
+                    NUMBER
+                }
+                Param::Blob(blob) => {
+                    bytes.extend_from_slice(blob);
+                    blob.len() as i32
+                }
+            });
+        }
+        let cursor = execute(&self.raw, &self.query(query), &shape, &numbers, &bytes)?;
+        let rows = if query.starts_with("SELECT") { cursor.raw()?.to_array()? } else { Array::new() };
         if let Some(meter) = &self.meter {
             meter.rows_written.set(meter.rows_written.get() + cursor.rows_written() as u64);
             meter.rows_read.set(meter.rows_read.get() + cursor.rows_read() as u64);
         }
         rows.iter().map(|row| Array::from(&row).iter().map(value).collect()).collect()
-    }
-
-    fn cursor(&self, query: &str, params: &[Param<'_>]) -> Result<RawCursor, SqlError> {
-        let query = self.query(query);
-        let cursor = match params {
-            [] => self.raw.exec0(&query),
-            [a] => self.raw.exec1(&query, &a.js()?),
-            [a, b] => self.raw.exec2(&query, &a.js()?, &b.js()?),
-            [a, b, c] => self.raw.exec3(&query, &a.js()?, &b.js()?, &c.js()?),
-            [a, b, c, d] => self.raw.exec4(&query, &a.js()?, &b.js()?, &c.js()?, &d.js()?),
-            many => {
-                let all = Array::new();
-                for param in many {
-                    all.push(&param.js()?);
-                }
-                self.raw.exec_many(&query, &all)
-            }
-        };
-        Ok(cursor?)
     }
 
     fn query(&self, text: &str) -> JsString {
@@ -201,18 +193,12 @@ impl Sql {
     }
 }
 
-impl Param<'_> {
-    fn js(&self) -> Result<JsValue, SqlError> {
-        Ok(match *self {
-            Self::Null => JsValue::NULL,
-            Self::Int(int) if int.unsigned_abs() > INT_MAX.unsigned_abs() => {
-                return Err(SqlError(format!("the integer {int} is too wide for this storage")));
-            }
-            Self::Int(int) => JsValue::from_f64(int as f64),
-            // A copy: the storage may keep the buffer longer than our memory keeps these bytes.
-            Self::Blob(bytes) => Uint8Array::from(bytes).into(),
-        })
+/// An integer as the platform carries it.
+fn exact(int: i64) -> Result<f64, SqlError> {
+    if int.unsigned_abs() > INT_MAX.unsigned_abs() {
+        return Err(SqlError(format!("the integer {int} is too wide for this storage")));
     }
+    Ok(int as f64)
 }
 
 fn value(column: JsValue) -> Result<Value, SqlError> {

@@ -74,9 +74,9 @@ function compatibility() {
 
 /**
  * One Worker with one class of objects on workerd. `modules` are `[name, kind, file]`, the main one first; names are
- * paths, so that modules import each other as they do in the repository.
+ * paths, so that modules import each other as they do in the repository. With `fileKiB` no file can become longer than that.
  */
-async function worker(dir, { modules, className, bindings, inspect, v8 = [] }) {
+async function worker(dir, { modules, className, bindings, inspect, v8 = [], fileKiB }) {
   const port = await freePort();
   mkdirSync(path.join(dir, "state"), { recursive: true });
   for (const [name, , file] of modules) cpSync(file, path.join(dir, name));
@@ -99,7 +99,8 @@ const main :Workerd.Worker = (
 );
 `);
   const args = ["serve", path.join(dir, "config.capnp"), ...(inspect ? [`--inspector-addr=127.0.0.1:${inspect}`] : [])];
-  const child = start(workerdBinary(), args);
+  const limited = ["-c", `trap '' XFSZ; ulimit -f ${fileKiB * 2}; exec "$0" "$@"`, workerdBinary(), ...args];
+  const child = fileKiB ? start("sh", limited) : start(workerdBinary(), args);
   await listens(child, port);
   return { child, address: `127.0.0.1:${port}`, url: `http://127.0.0.1:${port}`, dir };
 }
@@ -122,7 +123,7 @@ export function ours(dir, { metered = false, built = at("build", "worker"), entr
   const generated = readdirSync(built, { recursive: true }).map(String).filter((name) => /\.(js|wasm)$/.test(name));
   const modules = [
     ["src/worker/entry.mjs", "esModule", entry],
-    ["src/worker/outside.mjs", "esModule", at("src", "worker", "outside.mjs")],
+    ...["outside.mjs", "statement.mjs"].map((name) => [`src/worker/${name}`, "esModule", at("src", "worker", name)]),
     ...generated.map((name) => [`build/worker/${name}`, name.endsWith(".wasm") ? "wasm" : "esModule", path.join(built, name)]),
   ];
   const texts = { EDGEQUEUE_TOKEN: TOKEN, ...(metered ? { EDGEQUEUE_FAULTS: "allow" } : {}) };
