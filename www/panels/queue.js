@@ -51,7 +51,7 @@ export function mountQueue({ state, update, clients, monitor, signal }) {
         make("span", { class: `status ${one.status.toLowerCase()}` }, one.autoCommit ? `${one.status}, auto commit` : one.status), one.pending, one.window, one.slots, age(one.idleMs)]));
     table(groups, "No group. A group exists from its first watch on; without one, entries stay until they are removed.", ["Group", "In flight", "Committed", "Consumers"],
       queue.groups.map((one) => [one.name, one.pending, one.delivered, one.consumers]));
-    fill(settings, Object.entries(queue.settings));
+    fill(settings, Object.entries(queue.settings).map(([name, value]) => [name, value || "–"]));
     if (below.placeholder !== String(queue.last + 1)) below.placeholder = String(queue.last + 1);
   }
 
