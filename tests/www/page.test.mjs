@@ -5,7 +5,7 @@ import { writeFileSync, mkdtempSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { sleep } from "../../src/bundle/tools.mjs";
+import { at, sleep } from "../../src/bundle/tools.mjs";
 import { eventually } from "../worker/client.mjs";
 import { TOKEN } from "../worker/service.mjs";
 import { stage } from "./page.mjs";
@@ -131,24 +131,30 @@ test("put: an oversize body is refused with a sentence, and nothing is stored", 
   await one.close();
 });
 
-test("put: the copied curl command puts the same entry", async () => {
+test("put: the copied commands for curl and the command line put the same entry", async () => {
   const one = await scene.open();
   const body = `it's "nasty" $HOME \`id\`\nsecond line`;
   await one.page.fill("#put-text", body);
   await one.page.fill("#put-priority", "2");
-  await one.page.getByRole("button", { name: "Copy as curl" }).click();
-  await one.says("#toast", /curl copied/);
-  const command = await one.page.evaluate(() => navigator.clipboard.readText());
-  assert.ok(!command.includes(TOKEN));
-  const ran = spawnSync("sh", ["-c", command], { encoding: "utf8", env: { ...process.env, EDGEQUEUE_TOKEN: TOKEN } });
-  assert.equal(ran.stdout, "1", ran.stderr);
-  const [frame] = await one.input.get({ _auto_delete_: "false" });
-  assert.equal(String(frame.data), body);
-  for (const [name, pattern] of [["Python SDK", /queue\.put\("it's \\"nasty\\" \$HOME `id`\\nsecond line"/], ["CLI", /--data='it'\\''s/]]) {
+  await one.page.getByRole("button", { name: "Add a tag" }).click();
+  await one.page.fill('.tag-row input[placeholder="name"]', "kind");
+  await one.page.fill('.tag-row input[placeholder="value"]', "it's");
+  const copied = async (name) => {
     await one.page.getByRole("button", { name: `Copy as ${name}` }).click();
     await one.says("#toast", new RegExp(`${name} copied`));
-    assert.match(await one.page.evaluate(() => navigator.clipboard.readText()), pattern);
+    const command = await one.page.evaluate(() => navigator.clipboard.readText());
+    assert.ok(!command.includes(TOKEN), `the token is in the command for ${name}`);
+    return command;
+  };
+  const env = { ...process.env, EDGEQUEUE_TOKEN: TOKEN, PATH: `${at("target", "debug")}${path.delimiter}${process.env.PATH}` };
+  for (const [index, name, answer] of [[1, "curl", /^1$/], [2, "CLI", /\b2\n$/]]) {
+    const ran = spawnSync("sh", ["-c", await copied(name)], { encoding: "utf8", env });
+    assert.match(ran.stdout, answer, ran.stderr);
+    const [frame] = await one.input.get({ _index_: index, _auto_delete_: "false" });
+    assert.deepEqual([frame.index, String(frame.data), frame.tags.kind], [index, body, "it's"], name);
   }
+  assert.equal((await one.input.ask("GET", { _count_: "true", _priority_: "2" })).text, "2");
+  assert.match(await copied("Python SDK"), /queue\.put\("it's \\"nasty\\" \$HOME `id`\\nsecond line"/);
   await one.close();
 });
 
