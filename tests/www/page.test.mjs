@@ -362,15 +362,20 @@ test("the address holds the state: a copied one opens the same view, and going b
   await one.close();
 });
 
-test("a page that is left hands back what its worker holds", async () => {
-  const one = await scene.open({ hash: "&panel=worker" });
+test("a page that is left hands back what its worker and its reader hold, and no failure is counted", async () => {
+  const one = await scene.open({ hash: "&panel=worker&live=input&mode=consume&group=readers" });
+  // A connection that is lost counts as one failure.
+  await one.input.ask("PUT", { _settings_: "true" }, { body: JSON.stringify({ max_delivery: 1 }) });
   await one.page.fill("#worker-code", "export default () => new Promise(() => {})");
   await one.page.click("#worker-toggle");
+  await one.page.getByRole("button", { name: "Start consuming" }).click();
+  await one.says("#flight-figure", /^0 \/ 14$/);
   await one.input.put("held");
-  await one.says("#flight-figure", /^1 \/ 4$/);
+  for (const group of [0, 1]) await one.holds(one.input, `groups.list.[${group}]`, /Pending: 1/);
   await one.page.goto("about:blank");
-  // First the page hands back over its socket, then it closes that.
-  await one.holds(one.input, "consumers.list.[0]", /Pending: 0, Status: (Leaving|Complete)/);
-  await one.holds(one.input, "groups.list.[0]", /Pending: 0/);
+  // First the page hands back over its sockets, then it closes them.
+  for (const consumer of [0, 1]) await one.holds(one.input, `consumers.list.[${consumer}]`, /Pending: 0, Status: (Leaving|Complete)/);
+  for (const group of [0, 1]) await one.holds(one.input, `groups.list.[${group}]`, /Pending: 0/);
+  assert.deepEqual([await one.input.length(), await one.dead.length()], [1, 0]);
   await one.close();
 });

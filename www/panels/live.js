@@ -46,6 +46,8 @@ export function mountLive({ state, update, clients, results, monitor, client, si
   restart();
   const telling = setInterval(tell, 250);
   signal.addEventListener("abort", () => { clearInterval(telling); stop(); });
+  // A page that is left hands back what it holds: a connection that is merely lost counts as a failure of each entry.
+  addEventListener("pagehide", () => { if (watch) stop(); }, { signal });
 
   function reset() {
     Object.assign(counts, { received: 0, committed: 0, refused: 0, skipped: 0 });
