@@ -287,6 +287,32 @@ test("dead letters: what fails for good is there with its reason, is replayed, i
   await one.close();
 });
 
+test("input and sink: what is chosen or found in one is never done to the other, and all panels show the same one", async () => {
+  const one = await scene.open({ hash: "&panel=dead" });
+  await one.dead.put("of the input", { lastCode: "A" });
+  await one.sink.put("of the sink", { lastCode: "B" }, { "X-EAS-QueueService-Access-Rear": "true" });
+  await one.input.put("request");
+  const isChosen = (group, label) => one.page.getByRole("radiogroup", { name: group, exact: true }).getByLabel(label).isChecked();
+  await one.says("#panel-dead .entries", /of the input/);
+  await one.page.getByRole("checkbox", { name: "Choose dead letter 1" }).check();
+  await one.choose("Dead letters of", "Sink");
+  await one.says("#panel-dead .entries", /of the sink/);
+  assert.doesNotMatch(await one.text("#panel-dead"), /of the input/);
+  assert.equal(await one.page.getByRole("button", { name: "Delete", exact: true }).isDisabled(), true);
+  await one.page.click("#tab-queue");
+  assert.equal(await isChosen("Queue", "Sink"), true);
+  await one.choose("Queue", "Input");
+  await one.page.getByRole("button", { name: "Show the oldest" }).click();
+  await one.says("#panel-queue .entries", /request/);
+  await one.page.click("#tab-dead");
+  await one.says("#panel-dead .entries", /of the input/);
+  assert.equal(await isChosen("Dead letters of", "Input"), true);
+  await one.choose("Dead letters of", "Sink");
+  await one.page.click("#tab-queue");
+  assert.equal(await one.page.locator("#panel-queue .entry").count(), 0, "entries of the other queue are gone");
+  await one.close();
+});
+
 test("worker: the function has no network, no storage of the page and no page; an endless loop ends at its timeout", async () => {
   // A connection that a policy forbids is reported on the console: that is what is wanted.
   const one = await scene.open({ hash: "&panel=worker", errors: [/Content Security Policy/, /Refused to connect/] });
