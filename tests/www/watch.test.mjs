@@ -334,6 +334,33 @@ describe("with a plain PAI-EAS endpoint", () => {
     assert.ok(requests.some(([method, search]) => method === "PUT" && search === "?_indexes_=1"), JSON.stringify(requests));
   });
 
+  test("is known by its attributes, without being told", async () => {
+    const name = freshName();
+    const other = await openPage(browser, wire);
+    const sockets = [];
+    other.on("websocket", (socket) => sockets.push(socket.url()));
+    await other.route(`**/${name}?_attrs_=true`, async (route) => {
+      const response = await route.fetch();
+      const { "meta.backend": _, ...attributes } = await response.json();
+      await route.fulfill({ response, json: attributes });
+    });
+    const seen = await within(20_000, other.evaluate(async (name) => {
+      const queue = queueOf(name, { group: "g" });
+      await queue.putMany(["a", "b"]);
+      const watch = queue.watch({ window: 1 });
+      const texts = [];
+      for await (const frame of watch) {
+        texts.push(frame.text());
+        await frame.commit();
+        if (texts.length === 2) break;
+      }
+      return { texts, totals: watch.totals.committed, left: await queue.count() };
+    }, name));
+    assert.deepEqual(seen, { texts: ["a", "b"], totals: 2, left: 0 });
+    assert.deepEqual(sockets, []);
+    await other.context().close();
+  });
+
   test("is connected again after a break, and hands nothing out twice", async () => {
     const name = freshName();
     await outside(name).puts(30);
