@@ -13,7 +13,7 @@ const BATCH = 10_000;
  * How much of a processor a thousand results may cost the page's thread. What is left of each second is its room for drawing and for
  * the person, on any machine; how long frames take by the clock tells more of what else runs there.
  */
-const CPU_SECONDS_MAX = 0.6;
+const CPU_SECONDS_MAX = 0.8;
 const STALL_MS_MAX = 1_000;
 const HEAP_BYTES_MORE_MAX = 4 << 20;
 const NODES_MORE_MAX = 500;
