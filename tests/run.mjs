@@ -50,9 +50,10 @@ function notBoth() {
   if (done.status === 0 || !done.stderr.includes("build them one at a time")) throw new Refused("The features worker and browser compile together, or fail for another reason.");
 }
 
-/** The browser client in a real Chromium, which is installed when there is none. */
+/** The browser client in a real Chromium, which is installed when there is none; and the command line, for which the page writes commands. */
 async function pages() {
   await needBrowser();
+  cargo("build", "--quiet", "--locked", "--bin", "edgequeue");
   run(nodeForWrangler(), ["--test", "--test-concurrency=2", "--test-reporter=spec", "tests/www/*.test.mjs"], { why: "node --test" });
 }
 

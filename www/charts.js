@@ -153,7 +153,11 @@ export class Chart {
       pen.globalAlpha = 0.65;
       pen.textAlign = "center";
       pen.font = `13px ${style.fontFamily}`;
-      pen.fillText(this.options.empty, (box.left + box.right) / 2, (box.top + box.bottom) / 2, box.right - box.left);
+      const [middle, at] = [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
+      const room = Math.min(pen.measureText(this.options.empty).width + 16, box.right - box.left);
+      // No line of the grid goes through the words.
+      pen.clearRect(middle - room / 2, at - 10, room, 20);
+      pen.fillText(this.options.empty, middle, at, room);
       pen.globalAlpha = 1;
     }
   }

@@ -61,7 +61,7 @@ async function unpack() {
       rmSync(own, { recursive: true, force: true });
     }
   }
-  const env = { ...process.env, FONTCONFIG_PATH: path.join(UNPACKED, "fonts") };
+  const env = { ...process.env, FONTCONFIG_FILE: at("tests", "www", "fonts.conf") };
   if (works({ executablePath, env })) return { executablePath, env };
   // Its own libraries, where the system lacks them.
   return { executablePath, env: { ...env, LD_LIBRARY_PATH: [libraries, process.env.LD_LIBRARY_PATH].filter(Boolean).join(":") } };

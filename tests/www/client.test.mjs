@@ -1,6 +1,8 @@
 // The browser client in a real Chromium against the real service: the verbs, errors and aborts.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
+import { at } from "../../src/bundle/tools.mjs";
 import { start } from "../worker/service.mjs";
 import { freshName, launch, openPage, within } from "./browser.mjs";
 
@@ -273,6 +275,30 @@ describe("aborting", () => {
     assert.equal(seen.late.name, "AbortError");
     assert.equal(seen.rear, 0);
   });
+});
+
+test("the declarations name what there is, and nothing else", async () => {
+  const declared = (name) => {
+    const [, body] = readFileSync(at("src", "browser", "edgequeue.d.ts"), "utf8").match(new RegExp(`export (?:class|interface) ${name}\\b[^{]*\\{\n(.*?)\n\\}`, "s"));
+    return [...body.matchAll(/^ {2}(?:readonly )?(\w+)(?=[(:])/gm)].map(([, member]) => member).filter((member) => member !== "constructor").sort();
+  };
+  const seen = await inPage(async (name) => {
+    const members = (...prototypes) => prototypes.flatMap((prototype) => Object.getOwnPropertyNames(prototype)).filter((member) => member !== "constructor");
+    const queue = queueOf(name);
+    await queue.put("x");
+    const [frame] = await queue.get();
+    const watch = queue.watch();
+    const watched = (await watch[Symbol.asyncIterator]().next()).value;
+    await watch.close();
+    const over = (prototype) => Object.getPrototypeOf(Object.getPrototypeOf(prototype));
+    return {
+      QueueClient: members(client.QueueClient.prototype), Watch: members(client.Watch.prototype), Frame: members(frame, Object.getPrototypeOf(frame)),
+      WatchedFrame: members(Object.getPrototypeOf(watched)), isFrame: over(watched) === Object.getPrototypeOf(frame), exported: Object.keys(client),
+    };
+  });
+  for (const name of ["QueueClient", "Watch", "Frame", "WatchedFrame"]) assert.deepEqual(seen[name].sort(), declared(name), name);
+  assert.ok(seen.isFrame);
+  assert.deepEqual(seen.exported.sort(), ["QueueClient", "QueueError", "Watch", "default", "panicForTests"]);
 });
 
 test("a fault of the module reaches everybody who waits as an error, and the page lives on", async () => {

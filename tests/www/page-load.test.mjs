@@ -9,8 +9,11 @@ const PER_SECOND = 1_000;
 const SECONDS = 6;
 const DEEP = 1_000_000;
 const BATCH = 10_000;
-/** Test machines are small and busy: these are bounds against stalling, not measures of smoothness. */
-const FRAME_MS_P95_MAX = 100;
+/**
+ * How much of a processor a thousand results may cost the page's thread. What is left of each second is its room for drawing and for
+ * the person, on any machine; how long frames take by the clock tells more of what else runs there.
+ */
+const CPU_SECONDS_MAX = 0.8;
 const STALL_MS_MAX = 1_000;
 const HEAP_BYTES_MORE_MAX = 4 << 20;
 const NODES_MORE_MAX = 500;
@@ -40,6 +43,13 @@ async function memory(page) {
   await session.detach();
   const metric = (wanted) => metrics.find(({ name }) => name === wanted).value;
   return { heap: metric("JSHeapUsedSize"), nodes: metric("Nodes") };
+}
+
+/** Seconds that the page's own thread has computed so far: the clock stands still for it while others have the processor. */
+async function thread(page) {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Performance.enable", { timeDomain: "threadTicks" });
+  return async () => (await session.send("Performance.getMetrics")).metrics.find(({ name }) => name === "TaskDuration").value;
 }
 
 test("ten thousand entries pass through, none lost, none twice, and leave no memory behind", { timeout: 180_000 }, async () => {
@@ -75,6 +85,8 @@ test("a thousand results a second: every one is received, and the page stays smo
     requestAnimationFrame(step);
     new PerformanceObserver((list) => window.stalls.push(...list.getEntries().map(({ duration }) => duration))).observe({ entryTypes: ["longtask"] });
   });
+  const busy = await thread(one.page);
+  const before = await busy();
   const began = performance.now();
   let sent = 0;
   while (sent < PER_SECOND * SECONDS) {
@@ -86,11 +98,12 @@ test("a thousand results a second: every one is received, and the page stays smo
   await one.says("#panel-live .live-foot", /6,000 received/, 20_000);
   assert.doesNotMatch(await one.text("#panel-live .live-foot"), /gone before/);
   const { frames, stalls } = await one.page.evaluate(() => ({ frames: window.frames_, stalls: window.stalls }));
+  const cost = (await busy() - before) / (sent / 1000);
   frames.sort((a, b) => a - b);
   const p95 = frames[Math.floor(frames.length * 0.95)];
   const longest = Math.max(0, ...stalls);
-  console.log(`page: ${Math.round(sent / took)} results/s for ${took.toFixed(1)} s: frames p50 ${frames[frames.length >> 1].toFixed(1)} ms, p95 ${p95.toFixed(1)} ms; ${stalls.length} long tasks, the longest ${longest.toFixed(0)} ms`);
-  assert.ok(p95 <= FRAME_MS_P95_MAX, `one frame in twenty took ${p95} ms or more`);
+  console.log(`page: ${Math.round(sent / took)} results/s for ${took.toFixed(1)} s: frames p50 ${frames[frames.length >> 1].toFixed(1)} ms, p95 ${p95.toFixed(1)} ms; ${stalls.length} long tasks, the longest ${longest.toFixed(0)} ms; ${cost.toFixed(2)} s of a processor for a thousand results`);
+  assert.ok(cost > 0 && cost <= CPU_SECONDS_MAX, `a thousand results cost ${cost.toFixed(2)} s of a processor`);
   assert.ok(longest <= STALL_MS_MAX, `the page stood still for ${longest} ms`);
   await one.close();
 });

@@ -41,7 +41,7 @@ export async function stage(options) {
         async holds(client, name, pattern, patience_ms = PATIENCE_MS) {
           const until = Date.now() + patience_ms;
           let value;
-          do value = (await client.attributes())[name]; while (!pattern.test(value) && Date.now() < until && await sleep(50, true));
+          do value = (await client.attributes())[name] ?? "nothing"; while (!pattern.test(value) && Date.now() < until && await sleep(50, true));
           assert.match(value, pattern, name);
         },
         /** Chooses one of a row of choices, which are radio buttons under their labels. */

@@ -16,9 +16,11 @@ export function mountDead({ state, update, clients, monitor, signal }) {
   let shown = new Map();
   let last = -1;
   let length = -1;
+  /** Whose letters are shown. */
+  let shownSide = "";
 
   const side = make("div", { class: "choice", role: "radiogroup", "aria-label": "Dead letters of" }, ...[["input", "Input"], ["sink", "Sink"]].map(([value, label]) =>
-    make("label", {}, make("input", { type: "radio", name: "dead-side", value, checked: state.side === value, onchange: () => { update({ side: value }); length = -1; draw(); } }), label)));
+    make("label", {}, make("input", { type: "radio", name: "dead-side", value, checked: state.side === value, onchange: () => { update({ side: value }); draw(); } }), label)));
   const all = make("input", { type: "checkbox", id: "dead-all", onchange: () => { for (const { box } of shown.values()) box.checked = all.checked; choose(); } });
   const replay = make("button", { type: "button", class: "primary", disabled: true, onclick: () => busy(replay, putBack) }, "Replay");
   const remove = make("button", { type: "button", class: "danger-quiet", disabled: true, onclick: () => busy(remove, drop) }, "Delete");
@@ -33,12 +35,26 @@ export function mountDead({ state, update, clients, monitor, signal }) {
   const home = () => state.side === "sink" ? clients.sink : clients.input;
   const current = () => monitor.view?.[state.side === "sink" ? "sinkDead" : "inputDead"];
   monitor.addEventListener("moment", draw, { signal });
+  byId("work").addEventListener("panel", draw, { signal });
   draw();
+
+  /** The side is chosen here or in the queue panel. What was chosen on one must not be done to the other. */
+  function turn() {
+    shownSide = state.side;
+    for (const input of side.querySelectorAll("input")) input.checked = input.value === state.side;
+    shown = new Map();
+    list.replaceChildren();
+    length = -1;
+    list.hidden = bar.hidden = empty.hidden = true;
+    write(summary, "");
+    choose();
+  }
 
   /** Loads anew when something came or went, unless a person has chosen something meanwhile. */
   function draw() {
     const queue = current();
     if (panel.hidden || !queue) return;
+    if (shownSide !== state.side) turn();
     if (queue.length === length && queue.last === last) return;
     length = queue.length;
     last = queue.last;
@@ -48,9 +64,14 @@ export function mountDead({ state, update, clients, monitor, signal }) {
   }
 
   async function load() {
+    const from = dead();
     try {
-      const frames = length === 0 ? [] : await dead().get({ count: PAGE, signal });
-      shown = new Map(frames.map((frame) => [String(frame.index), { frame, box: make("input", { type: "checkbox", "aria-label": `Choose dead letter ${frame.index}`, onchange: choose }) }]));
+      const frames = length === 0 ? [] : await from.get({ count: PAGE, signal });
+      if (from !== dead()) return;
+      const still = new Set(chosen().map(({ index }) => index));
+      shown = new Map(frames.map((frame) => [String(frame.index), {
+        frame, box: make("input", { type: "checkbox", "aria-label": `Choose dead letter ${frame.index}`, checked: still.has(frame.index), onchange: choose }),
+      }]));
       list.replaceChildren(...[...shown.values()].map(({ frame, box }) => {
         const code = make("span", { class: "code-chip" }, frame.tags.lastCode || "no code");
         const row = entryRow(frame, { actions: [make("span", { class: "reason", title: frame.tags.lastReason ?? "" }, code, frame.tags.lastReason ?? "")] });
@@ -62,7 +83,6 @@ export function mountDead({ state, update, clients, monitor, signal }) {
     } catch (error) {
       if (!signal.aborted) toast(/** @type {Error} */ (error).message, "bad");
     }
-    all.checked = false;
     choose();
     tell();
   }
@@ -86,35 +106,39 @@ export function mountDead({ state, update, clients, monitor, signal }) {
 
   /** Puts entries back first and removes them then: what is interrupted in between is there twice, never lost. */
   async function putBack() {
-    const frames = chosen();
+    const [frames, from, to, name] = [chosen(), dead(), home(), state.side];
     let done = 0;
     try {
       for (const frame of frames) {
         const tags = Object.fromEntries(Object.entries(frame.tags).filter(([key]) => !FAILURE_TAGS.has(key)));
-        await home().put(frame.data, {
+        await to.put(frame.data, {
           tags, requestId: frame.requestId || undefined, contentType: frame.tags["Header:Content-Type"], path: frame.tags.Path, signal,
         });
-        await dead().delete(frame.index, { signal });
+        await from.delete(frame.index, { signal });
         done += 1;
         write(summary, `${number(done)} of ${number(frames.length)} put back`);
       }
-      toast(`${counted(done, "entry", "entries")} put back into the ${state.side} queue`);
+      toast(`${counted(done, "entry", "entries")} put back into the ${name} queue`);
     } finally {
       await settle();
     }
   }
 
   async function drop() {
-    const frames = chosen();
+    const [frames, from] = [chosen(), dead()];
     if (!await confirmed(`Delete ${counted(frames.length, "dead letter")}? Their requests will not be answered.`, "Delete")) return;
-    await dead().delete(frames.map(({ index }) => index), { signal });
+    await from.delete(frames.map(({ index }) => index), { signal });
     toast(`${counted(frames.length, "dead letter")} deleted`);
     await settle();
   }
 
   async function settle() {
-    length = await dead().count({ signal });
-    await load();
+    const from = dead();
+    const count = await from.count({ signal });
+    if (from === dead()) {
+      length = count;
+      await load();
+    }
     monitor.hurry();
   }
 }

@@ -27,7 +27,7 @@ export function mountLive({ state, update, clients, results, monitor, client, si
   start.value = state.start;
   const commits = make("input", { type: "checkbox", id: "live-commits" });
   const toggle = make("button", { type: "button", class: "primary", onclick: () => busy(toggle, async () => { await (watch ? stop() : consume()); }) }, "Start consuming");
-  const consuming = make("div", { class: "fields", hidden: true },
+  const consuming = make("div", { class: "fields row", hidden: true },
     make("div", { class: "field" }, make("label", { for: "live-group" }, "Group"), group),
     make("div", { class: "field" }, make("label", { for: "live-window" }, "Window"), window_),
     make("div", { class: "field" }, make("label", { for: "live-start" }, "New group from"), start),
@@ -46,6 +46,8 @@ export function mountLive({ state, update, clients, results, monitor, client, si
   restart();
   const telling = setInterval(tell, 250);
   signal.addEventListener("abort", () => { clearInterval(telling); stop(); });
+  // A page that is left hands back what it holds: a connection that is merely lost counts as a failure of each entry.
+  addEventListener("pagehide", () => { if (watch) stop(); }, { signal });
 
   function reset() {
     Object.assign(counts, { received: 0, committed: 0, refused: 0, skipped: 0 });

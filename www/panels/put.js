@@ -28,7 +28,7 @@ export function mountPut({ state, clients, monitor, results, signal }) {
   const size = make("span", { class: "note" });
   const trouble = make("p", { class: "trouble", role: "alert", hidden: true });
   const priority = make("input", { id: "put-priority", type: "number", step: "1", value: "0", required: true });
-  const requestId = make("input", { id: "put-request-id", type: "text", maxlength: "512", spellcheck: "false", placeholder: "made by the service" });
+  const requestId = make("input", { id: "put-request-id", type: "text", maxlength: "512", spellcheck: "false", placeholder: "automatic" });
   const tagRows = make("div", { class: "tag-rows", role: "group", "aria-label": "Tags" });
   const send = make("button", { type: "submit", class: "primary" }, "Put");
   const list = make("ol", { class: "receipts", "aria-label": "What was put here" });

@@ -10,7 +10,7 @@ const PAGE = 20;
 export function mountQueue({ state, update, clients, monitor, signal }) {
   const panel = byId("panel-queue");
   const side = make("div", { class: "choice", role: "radiogroup", "aria-label": "Queue" }, ...[["input", "Input"], ["sink", "Sink"]].map(([value, label]) =>
-    make("label", {}, make("input", { type: "radio", name: "queue-side", value, checked: state.side === value, onchange: () => { update({ side: value }); found.replaceChildren(); draw(); } }), label)));
+    make("label", {}, make("input", { type: "radio", name: "queue-side", value, checked: state.side === value, onchange: () => { update({ side: value }); draw(); } }), label)));
   const facts = make("dl", { class: "facts" });
   const consumers = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Consumers" });
   const groups = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Groups" });
@@ -38,11 +38,20 @@ export function mountQueue({ state, update, clients, monitor, signal }) {
           button("End the stream", (event) => end(/** @type {any} */ (event.currentTarget)), { class: "danger-quiet" })))));
 
   const client = () => state.side === "sink" ? clients.sink : clients.input;
+  /** Whose entries were found. */
+  let shownSide = state.side;
   monitor.addEventListener("moment", draw, { signal });
+  byId("work").addEventListener("panel", draw, { signal });
   draw();
 
   function draw() {
     if (panel.hidden || !monitor.view) return;
+    // It is chosen here or among the dead letters; what was found in one queue is no more to be seen in the other.
+    if (shownSide !== state.side) {
+      shownSide = state.side;
+      for (const input of side.querySelectorAll("input")) input.checked = input.value === state.side;
+      found.replaceChildren();
+    }
     const queue = monitor.view[state.side === "sink" ? "sink" : "input"];
     fill(facts, [["Entries", number(queue.length)], ["In flight", number(queue.inFlight)], ["Size", bytes(queue.bytes)], ["Full", percent(fullness(queue))],
       ["Indexes", queue.length ? `${number(queue.first)} – ${number(queue.last)}` : "–"], ["Waiting gets", number(queue.waitingGets)]], true);
@@ -51,34 +60,36 @@ export function mountQueue({ state, update, clients, monitor, signal }) {
         make("span", { class: `status ${one.status.toLowerCase()}` }, one.autoCommit ? `${one.status}, auto commit` : one.status), one.pending, one.window, one.slots, age(one.idleMs)]));
     table(groups, "No group. A group exists from its first watch on; without one, entries stay until they are removed.", ["Group", "In flight", "Committed", "Consumers"],
       queue.groups.map((one) => [one.name, one.pending, one.delivered, one.consumers]));
-    fill(settings, Object.entries(queue.settings));
+    fill(settings, Object.entries(queue.settings).map(([name, value]) => [name, value || "–"]));
     if (below.placeholder !== String(queue.last + 1)) below.placeholder = String(queue.last + 1);
   }
 
   async function search() {
     const wanted = what.value.trim();
+    const source = client();
     if (kind.value === "index") {
       const index = wholeIndex(wanted);
-      const [frame] = await client().get({ start: index, signal });
+      const [frame] = await source.get({ start: index, signal });
       if (!frame || BigInt(frame.index) !== BigInt(index)) return say(`There is no entry #${wanted}: it was consumed or removed, or never put.`);
-      const position = await client().search(frame.index, { signal });
-      return list([frame], position?.isPending ? `Out at ${position.consumerId}.` : position ? `${counted(position.waitCount, "entry", "entries")} will be delivered before it.` : "");
+      const position = await source.search(frame.index, { signal });
+      return list(source, [frame], position?.isPending ? `Out at ${position.consumerId}.` : position ? `${counted(position.waitCount, "entry", "entries")} will be delivered before it.` : "");
     }
     const at = wanted.indexOf("=");
     if (kind.value === "tag" && at < 1) throw new Error("Write a tag as name=value.");
     const options = kind.value === "tag" ? { tags: { [wanted.slice(0, at)]: wanted.slice(at + 1) }, count: PAGE } : { requestId: wanted, count: PAGE };
-    const frames = await client().get({ ...options, signal });
+    const frames = await source.get({ ...options, signal });
     if (frames.length === 0) return say(`No entry here has ${kind.value === "tag" ? `the tag ${wanted}` : `the request id ${wanted}`}. It may be in the other queue or among the dead letters.`);
-    list(frames, frames.length === PAGE ? `The first ${PAGE}.` : "");
+    list(source, frames, frames.length === PAGE ? `The first ${PAGE}.` : "");
   }
 
   /** Entries from an index on. @param {number|bigint} start */
   async function page(start) {
+    const source = client();
     try {
-      const frames = await client().get({ start, count: PAGE, signal });
+      const frames = await source.get({ start, count: PAGE, signal });
       if (frames.length === 0) return say(start === 0 ? "The queue is empty." : "There are no more.");
       const last = frames[frames.length - 1].index;
-      list(frames, "", frames.length === PAGE ? button("Next", () => page(typeof last === "bigint" ? last + 1n : last + 1), { class: "small" }) : null);
+      list(source, frames, "", frames.length === PAGE ? button("Next", () => page(typeof last === "bigint" ? last + 1n : last + 1), { class: "small" }) : null);
     } catch (error) {
       say(/** @type {Error} */ (error).message);
     }
@@ -89,11 +100,12 @@ export function mountQueue({ state, update, clients, monitor, signal }) {
     await page(Math.max(0, last - PAGE + 1));
   }
 
-  /** @param {import("../pkg/edgequeue.js").Frame[]} frames @param {string} words @param {Node|null} [more] */
-  function list(frames, words, more = null) {
+  /** @param {import("../pkg/edgequeue.js").QueueClient} source @param {import("../pkg/edgequeue.js").Frame[]} frames @param {string} words @param {Node|null} [more] */
+  function list(source, frames, words, more = null) {
+    if (source !== client()) return;
     const rows = frames.map((frame) => {
       const remove = button("Delete", () => busy(remove, async () => {
-        await client().delete(frame.index, { signal });
+        await source.delete(frame.index, { signal });
         row.remove();
         toast(`Entry ${frame.index} deleted`);
         monitor.hurry();

@@ -47,7 +47,7 @@ export function mountWorker({ state, clients, client, monitor, select, signal })
       sent));
   choose();
   signal.addEventListener("abort", () => { sending?.abort(); stop(); });
-  // A page that is left hands its entries back at once instead of by losing its connection.
+  // A page that is left hands its entries back; losing its connection would count as a failure of each.
   addEventListener("pagehide", () => { worker?.stop(); }, { signal });
 
   function choose() {
