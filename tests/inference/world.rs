@@ -91,6 +91,7 @@ impl World {
             predictor: "https://predictor".into(),
             worker_threads: random.pick(&[1, 2, 5, 20]),
             predictor_timeout_ms: 5_000,
+            max_idle_ms: random.pick(&[0, 0, 3_000]),
             retry_delay_ms: random.pick(&[100, 1_000]),
             max_delivery: random.pick(&[1, 2, 5]),
             ..Settings::standard()
