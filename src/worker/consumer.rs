@@ -21,7 +21,7 @@ use crate::inference::{
     Action, Runner, consumer,
     event::{CallId, Destination, Place, PutOutcome, Storing, Work},
     outbox::PutId,
-    outcome::{Answer, Trouble, UNREACHABLE},
+    outcome::{Answer, Trouble},
 };
 use crate::queue::{
     self,
@@ -184,7 +184,7 @@ impl Desk {
             let event = match desk.inference.plan(&work) {
                 Ok(plan) => match desk.inference.send(&outgoing, &plan, &work.data).await {
                     Ok(()) => Event::Begun(call, outgoing.status(), outgoing.length().map(|length| length as u64)),
-                    Err(error) => Event::Failed(call, Trouble::new(UNREACHABLE, error)),
+                    Err(error) => Event::Failed(call, Trouble::unreachable(error)),
                 },
                 Err(trouble) => Event::Failed(call, trouble),
             };
@@ -204,7 +204,7 @@ impl Desk {
                     let (status, content_type, cut) = (outgoing.status(), outgoing.content_type(), outgoing.cut());
                     Event::Answered(call, Answer { status, content_type, body: body.into(), cut })
                 }
-                Err(error) => Event::Failed(call, Trouble::new(UNREACHABLE, error)),
+                Err(error) => Event::Failed(call, Trouble::unreachable(error)),
             };
             desk.inference.state.borrow_mut().forget(call);
             desk.infer(event);
