@@ -98,6 +98,7 @@ describe("a callback", () => {
       ear.answer = () => "";
       const [dead] = await rear.get();
       assert.deepEqual([dead.tags.requestId, dead.tags.callback, dead.tags.lastCode], [requestId, `${ear.url}/dead`, code]);
+      assert.equal(dead.tags.Path, undefined, "where it waited is no path of it");
       assert.equal(JSON.parse(dead.data).status, "done");
       assert.equal((await notices(requestId)).length, 3);
       assert.ok(!ear.requests.some((request) => request.path === "/elsewhere"));
