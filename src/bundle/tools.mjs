@@ -107,13 +107,14 @@ const QUIET = {
 
 /**
  * Starts `wrangler dev`. It gets a process group of its own, so that `end` reaches everything it started.
- * `vars` become the Worker's variables and win over `.dev.vars`.
+ * `vars` become the Worker's variables and win over `.dev.vars`, in whose place `envFile` may be read.
  */
-export function wranglerDev({ port, inspectorPort, persistDir, vars = {}, stdio = "inherit" }) {
+export function wranglerDev({ port, inspectorPort, persistDir, vars = {}, envFile, stdio = "inherit" }) {
   const args = [
     at("node_modules", "wrangler", "bin", "wrangler.js"), "dev", "--config", at("wrangler.toml"), "--local",
     "--ip", "127.0.0.1", "--port", String(port), "--inspector-port", String(inspectorPort), "--persist-to", persistDir,
     "--log-level", "warn", "--show-interactive-dev-session=false",
+    ...(envFile ? ["--env-file", envFile] : []),
     ...Object.entries(vars).flatMap(([name, value]) => ["--var", `${name}:${value}`]),
   ];
   return spawn(nodeForWrangler(), args, { cwd: root, stdio, detached: process.platform !== "win32", env: { ...process.env, ...QUIET } });

@@ -34,7 +34,11 @@ pub fn terms(service: impl Into<String>, settings: &Settings, results: bool) -> 
     Terms {
         service: service.into(),
         window: settings.worker_threads,
-        timeout_ms: settings.predictor_timeout_ms,
+        timeout_ms: match settings.max_idle_ms {
+            0 => settings.predictor_timeout_ms,
+            // The queue does not take an attempt away that lasts too long: then its outcome would be nobody's.
+            max_idle_ms => settings.predictor_timeout_ms.min(max_idle_ms),
+        },
         retry_delay_ms: settings.retry_delay_ms,
         max_delivery: settings.max_delivery,
         results,

@@ -1,7 +1,7 @@
 //! What an answer of a predictor means: a result, a failure that is tried again, or the last one.
 
 use crate::queue::entry::{TAG_LAST_CODE, TAG_LAST_REASON, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
-use crate::queue::limits::{TAGS_BYTES_MAX, TAGS_MAX};
+use crate::queue::limits::{TAG_VALUE_BYTES_MAX, TAGS_BYTES_MAX, TAGS_MAX};
 use crate::wire::operation::{TAG_CALLBACK, TAG_CONTENT_TYPE, TAG_PATH};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use bytes::Bytes;
@@ -11,11 +11,11 @@ const REASON_BYTES_MAX: usize = 200;
 /// Tags a result gains: content type, time stamp of the sink, code and reason.
 const TAGS_GAINED: usize = 4;
 /// Bytes they take at the most.
-const TAG_BYTES_GAINED: usize = 2_048;
+const TAG_BYTES_GAINED: usize = TAG_VALUE_BYTES_MAX + 512;
 /// Status of a result that is too large for the sink.
 pub const TOO_LARGE: u16 = 413;
 /// Status that stands for a predictor that cannot be reached.
-pub const UNREACHABLE: u16 = 502;
+const UNREACHABLE: u16 = 502;
 /// Status that stands for a predictor that does not answer in time.
 pub const TIMED_OUT: u16 = 504;
 
@@ -81,6 +81,11 @@ impl Trouble {
         Self { status, reason: line(reason.as_ref()) }
     }
 
+    /// There is no answer, or only a part of one. Some errors of the platform say nothing that could be understood alone.
+    pub fn unreachable(error: impl AsRef<str>) -> Self {
+        Self::new(UNREACHABLE, format!("the call failed: {}", error.as_ref()))
+    }
+
     /// What an answer that is no success says.
     pub fn of(answer: &Answer) -> Self {
         let text = core::str::from_utf8(&answer.body).unwrap_or_default();
@@ -119,7 +124,9 @@ impl Letter {
     /// The result of a request with these tags.
     pub fn result(request: &Tags, answer: Answer) -> Self {
         let mut tags = carried(request);
-        tags.extend(answer.content_type.map(|text| (TAG_CONTENT_TYPE.into(), text)));
+        // One that fits into no tag is garbage, and no reason to lose the result.
+        let content_type = answer.content_type.filter(|text| text.len() <= TAG_VALUE_BYTES_MAX);
+        tags.extend(content_type.map(|text| (TAG_CONTENT_TYPE.into(), text)));
         Self { tags, data: answer.body }
     }
 
@@ -204,6 +211,16 @@ mod tests {
         let silent = Trouble::of(&Answer { status: 503, ..Answer::default() });
         assert_eq!(Letter::failure(&tags(&[]), &silent, None).data, "status 503");
         assert_eq!(Trouble::new(504, "ä".repeat(150)).reason.len(), 200);
+    }
+
+    #[test]
+    fn no_content_type_loses_a_result() {
+        let answer =
+            |text: &str| Answer { content_type: Some(text.into()), body: "result".into(), ..Answer::default() };
+        let letter = Letter::result(&tags(&[("requestId", "r")]), answer(&"x".repeat(TAG_VALUE_BYTES_MAX + 1)));
+        assert_eq!(letter, Letter { tags: tags(&[("requestId", "r")]), data: "result".into() });
+        let letter = Letter::result(&tags(&[]), answer(&"x".repeat(TAG_VALUE_BYTES_MAX)));
+        assert_eq!(letter.tags.len(), 1);
     }
 
     #[test]

@@ -114,19 +114,24 @@ impl Runner {
         deadlines.chain(self.sink.due_ms()).chain(self.callbacks.due_ms()).chain(self.resume_ms).min()
     }
 
-    /// Whether a request that was just taken away can still end without a result.
-    pub fn cancelled(&self, index: Index) -> Result<(), Storing> {
+    /// Somebody takes a request away: nothing more becomes of it. Except when its result is on its way into the sink or
+    /// there: nobody can call it back.
+    pub fn give_up(&mut self, index: Index, actions: &mut Vec<Action>) -> Result<(), Storing> {
         match self.jobs.get(index).map(|job| &job.phase) {
-            Some(Phase::Storing { .. } | Phase::Telling { .. }) => Err(Storing),
-            _ => Ok(()),
+            Some(Phase::Storing { .. }) if !self.sink.withdraw(index) => return Err(Storing),
+            Some(Phase::Telling { .. }) => return Err(Storing),
+            _ => self.forget(index, actions),
         }
+        Ok(())
     }
 
     /// Takes in what happened.
     pub fn handle(&mut self, now_ms: u64, event: Event, actions: &mut Vec<Action>) {
         match event {
             Event::Pushed(work) => self.begin(now_ms, work, actions),
-            Event::Revoked(index) => self.revoke(index, actions),
+            Event::Revoked(index) => {
+                let _ = self.give_up(index, actions);
+            }
             Event::Begun(call, status, length) => self.begun(now_ms, call, status, length, actions),
             Event::Answered(call, answer) => self.answered(now_ms, call, answer, actions),
             Event::Failed(call, trouble) => self.failed(now_ms, call, trouble, None, actions),
@@ -146,22 +151,12 @@ impl Runner {
 
     fn begin(&mut self, now_ms: u64, work: Work, actions: &mut Vec<Action>) {
         // A queue that gives out what is out here already has taken it back before.
-        self.revoke(work.index, actions);
+        let _ = self.give_up(work.index, actions);
         let call = CallId(self.number());
         let phase = Phase::Calling { until_ms: now_ms.saturating_add(self.terms.timeout_ms) };
         let (index, attempt, tags) = (work.index, work.attempt, work.tags.clone());
         self.jobs.insert(Job { index, call, attempt, tags, phase, bytes: 0 });
         actions.push(Action::Call(call, work));
-    }
-
-    /// Somebody took a request away. What is on its way into the sink goes on: nobody can call it back.
-    fn revoke(&mut self, index: Index, actions: &mut Vec<Action>) {
-        let Some(job) = self.jobs.get(index) else { return };
-        match job.phase {
-            Phase::Storing { .. } if !self.sink.withdraw(index) => {}
-            Phase::Telling { .. } => {}
-            _ => self.forget(index, actions),
-        }
     }
 
     fn forget(&mut self, index: Index, actions: &mut Vec<Action>) {

@@ -181,7 +181,8 @@ impl Stream {
         self.timers.consumer_gone(turn.now_ms);
     }
 
-    /// A connection is gone: what was out at it comes back, each delivery counted.
+    /// A connection is gone: what was out at it comes back, each delivery counted. One inside the process is not lost but
+    /// sent away, in the middle of attempts that have not failed.
     pub(super) fn release<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
@@ -190,7 +191,8 @@ impl Stream {
     ) -> Result<(), StoreError> {
         let Some(watcher) = self.watchers.get(&id) else { return Ok(()) };
         let (consumer, leases) = (watcher.consumer.clone(), watcher.leases.clone());
-        let back = GiveBack { counts: true, rejection: None, avoid: false, reserved_until_ms, not_before_ms: 0 };
+        let counts = !watcher.local;
+        let back = GiveBack { counts, rejection: None, avoid: false, reserved_until_ms, not_before_ms: 0 };
         for index in leases {
             self.give_back(turn, &consumer, id, index, back)?;
         }

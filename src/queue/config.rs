@@ -41,7 +41,8 @@ pub struct Settings {
     /// Most entries held.
     #[prost(uint64, tag = "5")]
     pub max_length: u64,
-    /// Longest time a consumer may hold one entry before it is redelivered, in milliseconds; 0 = off.
+    /// Longest time a consumer may hold one entry before it is redelivered, in milliseconds; 0 = off. Who consumes inside the
+    /// process minds it himself.
     #[prost(uint64, tag = "6")]
     pub max_idle_ms: u64,
     /// Age at which an entry is removed, in milliseconds; 0 = off.

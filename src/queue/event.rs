@@ -94,8 +94,8 @@ pub struct Watch {
     pub index_only: bool,
     /// What the group takes.
     pub filter: Filter,
-    /// It has no connection, but consumes inside the process: it is never silent, and may attach again after each opening
-    /// as if it had never been away.
+    /// It has no connection, but consumes inside the process: it is never silent, holds entries as long as it likes, and may
+    /// attach again after each opening as if it had never been away. What it holds when it is detached counts as no attempt.
     pub local: bool,
 }
 

@@ -140,6 +140,11 @@ impl Queue {
         stream.settled_below(group, &stores.side(side))
     }
 
+    /// The entry that [`Event::Cancel`] with this request id would remove.
+    pub fn request(&self, side: Side, request_id: &str, stores: &mut impl Stores) -> Result<Option<Index>, StoreError> {
+        Ok(lookup::find_request(&mut stores.side(side), request_id)?.map(|entry| entry.index))
+    }
+
     /// The settings in force.
     pub fn settings(&self) -> &Settings {
         &self.settings

@@ -146,7 +146,8 @@ impl Stream {
         }
     }
 
-    /// Takes back what a consumer holds for too long.
+    /// Takes back what a consumer holds for too long. One inside the process knows itself when an attempt takes too long;
+    /// what it has the outcome of it keeps until that is stored.
     fn return_idle<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
         let max_idle_ms = turn.settings.max_idle_ms;
         if max_idle_ms == 0 {
@@ -156,10 +157,13 @@ impl Stream {
         for group in self.groups.values() {
             for (index, open) in &group.open {
                 let Some(holder) = open.holder else { continue };
+                let Some(watcher) = self.watchers.get(&holder.watcher).filter(|watcher| !watcher.local) else {
+                    continue;
+                };
                 let due_ms = holder.since_ms.saturating_add(max_idle_ms);
                 if due_ms > turn.now_ms {
                     earlier(&mut self.timers.idle_ms, due_ms);
-                } else if let Some(watcher) = self.watchers.get(&holder.watcher) {
+                } else {
                     late.push((watcher.consumer.clone(), holder.watcher, *index));
                 }
             }

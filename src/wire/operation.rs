@@ -193,7 +193,9 @@ fn post(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Op
     if let Some(callback) = query.one("_callback_")?.filter(|url| !url.is_empty()) {
         tags.insert(TAG_CALLBACK.into(), callback.into());
     }
-    let stamp = Stamp::new(address.sink, now_ms, &address.suffix);
+    // The queue of callbacks is no path of a request.
+    let suffix = if address.is_callbacks() { "" } else { &address.suffix };
+    let stamp = Stamp::new(address.sink, now_ms, suffix);
     let content_type = (head.header)("Content-Type").filter(|value| !value.is_empty());
     if query.flag("_batch_")? {
         let format = Format::of(&content_type.unwrap_or_default())?;

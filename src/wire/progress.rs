@@ -185,8 +185,8 @@ impl Progress {
         })
     }
 
-    /// The answer to a cancellation of a request that is not in the input queue any more: 409 when it has ended, 404 when
-    /// nothing is known of it.
+    /// The answer to a cancellation of a request that cannot be removed from the input queue: 409 when it has ended or is
+    /// about to, 404 when nothing is known of it.
     pub fn cannot_cancel(&self, request_id: &str) -> Answer {
         let ended = match self {
             Self::Unknown => return self.answer(request_id),
@@ -197,7 +197,10 @@ impl Progress {
             Self::Failed { rear_index: Some(index), .. } => {
                 format!("it has failed and is in the rear queue, entry {}", index.0)
             }
-            _ => "it has ended".into(),
+            Self::Queued { .. } | Self::Running { .. } => {
+                "its result is just being stored; look for it in the sink".into()
+            }
+            Self::Failed { .. } => "it has ended".into(),
         };
         Answer::text(409, format!("the request cannot be cancelled: {ended}"))
     }
@@ -208,11 +211,6 @@ pub fn cancelled(request_id: &str, index: Index) -> Answer {
     let mut object = Object::new("cancelled", request_id);
     object.number("index", index.0);
     Answer::new(200, JSON, object.end())
-}
-
-/// The answer to a cancellation that comes while the result is on its way into the sink: 409.
-pub fn being_stored() -> Answer {
-    Answer::text(409, "the request cannot be cancelled: its result is just being stored; look for it in the sink")
 }
 
 /// Code and reason of the last failure, as tags tell them.

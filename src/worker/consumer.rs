@@ -19,9 +19,9 @@ use super::{
 pub use crate::inference::Event;
 use crate::inference::{
     Action, Runner, consumer,
-    event::{CallId, Destination, Place, PutOutcome, Work},
+    event::{CallId, Destination, Place, PutOutcome, Storing, Work},
     outbox::PutId,
-    outcome::{Answer, Trouble, UNREACHABLE},
+    outcome::{Answer, Trouble},
 };
 use crate::queue::{
     self,
@@ -56,6 +56,12 @@ impl State {
     fn forget(&mut self, call: CallId) -> Option<Outgoing> {
         let at = self.calls.iter().position(|(id, _)| *id == call)?;
         Some(self.calls.swap_remove(at).1)
+    }
+
+    fn abort(&mut self, call: CallId) {
+        if let Some(outgoing) = self.forget(call) {
+            outgoing.abort();
+        }
     }
 }
 
@@ -135,12 +141,7 @@ impl Desk {
             match action {
                 Action::Call(call, work) => self.call(call, work),
                 Action::Read(call, max) => self.read(call, max),
-                Action::Abort(call) => {
-                    let outgoing = self.inference.state.borrow_mut().forget(call);
-                    if let Some(outgoing) = outgoing {
-                        outgoing.abort();
-                    }
-                }
+                Action::Abort(call) => self.inference.state.borrow_mut().abort(call),
                 Action::Put { put, to, letters, settled_below } => {
                     let once = |index| Some(Once::Source { index, settled_below });
                     let entries = letters.into_iter().map(|(index, letter)| {
@@ -183,7 +184,7 @@ impl Desk {
             let event = match desk.inference.plan(&work) {
                 Ok(plan) => match desk.inference.send(&outgoing, &plan, &work.data).await {
                     Ok(()) => Event::Begun(call, outgoing.status(), outgoing.length().map(|length| length as u64)),
-                    Err(error) => Event::Failed(call, Trouble::new(UNREACHABLE, error)),
+                    Err(error) => Event::Failed(call, Trouble::unreachable(error)),
                 },
                 Err(trouble) => Event::Failed(call, trouble),
             };
@@ -203,7 +204,7 @@ impl Desk {
                     let (status, content_type, cut) = (outgoing.status(), outgoing.content_type(), outgoing.cut());
                     Event::Answered(call, Answer { status, content_type, body: body.into(), cut })
                 }
-                Err(error) => Event::Failed(call, Trouble::new(UNREACHABLE, error)),
+                Err(error) => Event::Failed(call, Trouble::unreachable(error)),
             };
             desk.inference.state.borrow_mut().forget(call);
             desk.infer(event);
@@ -241,6 +242,21 @@ impl Desk {
 }
 
 impl Inference {
+    /// A request is about to be cancelled. One whose result is on its way into the sink must stay until that is stored:
+    /// should it be lost on the way, the request is inferred again.
+    pub fn give_up(&self, index: Index) -> Result<(), Storing> {
+        let state = &mut *self.state.borrow_mut();
+        let Some(runner) = &mut state.runner else { return Ok(()) };
+        let mut actions = Vec::new();
+        let outcome = runner.give_up(index, &mut actions);
+        for action in actions {
+            if let Action::Abort(call) = action {
+                state.abort(call);
+            }
+        }
+        outcome
+    }
+
     async fn send(&self, outgoing: &Outgoing, plan: &Plan, body: &[u8]) -> Result<(), String> {
         let headers = plan.headers.iter().fold(String::new(), |mut lines, (name, value)| {
             lines.extend([name, ": ", value, "\n"]);

@@ -330,6 +330,14 @@ impl Desk {
                         continue;
                     }
                 }
+                // In the turn and not after it: until then it could come to be stored.
+                Event::Cancel(ticket, request_id) if side == Side::Main && self.inference.has_work() => {
+                    let index = queue.request(side, request_id, store)?;
+                    if index.is_some_and(|index| self.inference.give_up(index).is_err()) {
+                        effects.push(Effect::Reply(*ticket, Reply::Cancelled(None)));
+                        continue;
+                    }
+                }
                 _ => {}
             }
             queue.turn(now_ms, side, event, store, &mut effects)?;

@@ -16,7 +16,6 @@ use crate::inference::{
 };
 use crate::queue::{
     config::{PathPolicy, Settings},
-    entry::Index,
     event::{NewEntry, Watch, WatcherId},
 };
 use crate::wire::{address, operation::TAG_CALLBACK, predictor::Predictor, settings};
@@ -148,11 +147,6 @@ impl Inference {
     /// Whether something is under way.
     pub fn has_work(&self) -> bool {
         self.state.borrow().runner.as_ref().is_some_and(Runner::has_work)
-    }
-
-    /// Whether a request that was just taken away can still end without a result.
-    pub fn is_storing(&self, index: Index) -> bool {
-        self.state.borrow().runner.as_ref().is_some_and(|runner| runner.cancelled(index).is_err())
     }
 
     /// Name of another queue of the service.

@@ -286,9 +286,6 @@ impl QueueObject {
         let Reply::Cancelled(Some(index)) = removed else {
             return Ok(self.progress(request_id, "").await?.cannot_cancel(request_id));
         };
-        if self.desk().inference.is_storing(index) {
-            return Ok(progress::being_stored());
-        }
         // Its result may have been stored before the queue lost its memory.
         match self.desk().inference.progress_in_sink(request_id).await.map_err(failed)? {
             Progress::Unknown => Ok(progress::cancelled(request_id, index)),

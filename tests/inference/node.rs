@@ -8,7 +8,7 @@ use edgequeue::queue::config::Settings;
 use edgequeue::queue::entry::{Entry, Index};
 use edgequeue::queue::event::{ConsumerId, Ticket, Watch, WatcherId};
 use edgequeue::queue::store::{Side, Store, Stores};
-use edgequeue::queue::{Effect, Event, Queue};
+use edgequeue::queue::{Effect, Event, Queue, Reply};
 use std::collections::VecDeque;
 
 const SERVICE: &str = "svc";
@@ -115,6 +115,13 @@ impl Node {
         }
         let (queue, stores) = self.memory.as_mut().expect("it was opened");
         for (side, event) in batch {
+            if let (Event::Cancel(ticket, id), Some(runner)) = (&event, &mut self.runner) {
+                let index = queue.request(side, id, stores).expect("no faults here");
+                if index.is_some_and(|index| runner.give_up(index, &mut Vec::new()).is_err()) {
+                    effects.push(Effect::Reply(*ticket, Reply::Cancelled(None)));
+                    continue;
+                }
+            }
             queue.turn(now_ms, side, event, stores, &mut effects).expect("no faults here");
         }
         effects

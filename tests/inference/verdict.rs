@@ -9,8 +9,8 @@ pub struct Known {
     pub acknowledged: bool,
     /// Somebody wanted to be told of its end.
     pub callback: bool,
-    /// A cancellation was asked for.
-    pub cancel_asked: bool,
+    /// Cancellations that were asked for, without those that were refused: any of them may have removed it.
+    pub cancels_open: u32,
     /// A cancellation was acknowledged.
     pub cancelled: bool,
     /// When it was, a put of its result was on its way that had been sent in an earlier life, or the result had been taken
@@ -74,11 +74,11 @@ pub fn judge(id: &str, known: &Known, undelivered: bool, endings: &mut Endings) 
         (Some(true), _) => "error and dead",
         (None, _) if known.cancelled => "cancelled",
         (None, _) if known.empty => "empty",
-        (None, _) if known.cancel_asked || !known.acknowledged => return,
+        (None, _) if known.cancels_open > 0 || !known.acknowledged => return,
         (None, _) => panic!("{id} is lost: {known:?}"),
     };
     endings.count(ended);
-    if known.callback && known.acknowledged && !known.cancel_asked {
+    if known.callback && known.acknowledged && known.cancels_open == 0 {
         assert_eq!(known.notices, 1, "nobody was told of {id}: {known:?}");
         assert!(known.told > 0 || undelivered, "the notice of {id} is nowhere: {known:?}");
         endings.count("told");

@@ -91,6 +91,7 @@ impl World {
             predictor: "https://predictor".into(),
             worker_threads: random.pick(&[1, 2, 5, 20]),
             predictor_timeout_ms: 5_000,
+            max_idle_ms: random.pick(&[0, 0, 3_000]),
             retry_delay_ms: random.pick(&[100, 1_000]),
             max_delivery: random.pick(&[1, 2, 5]),
             ..Settings::standard()
@@ -199,7 +200,7 @@ impl World {
             5 if !self.calm && !self.known.is_empty() => {
                 let ids: Vec<String> = self.known.keys().rev().take(8).cloned().collect();
                 let id = self.random.pick(&ids);
-                self.known.get_mut(&id).expect("it is known").cancel_asked = true;
+                self.known.get_mut(&id).expect("it is known").cancels_open += 1;
                 self.ask(Name::Input, Asked::Cancel(id.clone()), |ticket| Event::Cancel(ticket, id));
             }
             6 if self.chance(self.deaths * 5) => {
@@ -348,7 +349,11 @@ impl World {
     fn replied(&mut self, asked: Asked, reply: Reply) {
         match (asked, reply) {
             (Asked::Put(id), Reply::Put(_)) => self.known.get_mut(&id).expect("it was put").acknowledged = true,
-            (Asked::Cancel(id), Reply::Cancelled(Some(index))) => self.cancelled(&id, index),
+            (Asked::Cancel(id), Reply::Cancelled(Some(_))) => self.cancelled(&id),
+            // It is not there, or its result is being stored: it ends as if nobody had asked.
+            (Asked::Cancel(id), Reply::Cancelled(None)) => {
+                self.known.get_mut(&id).expect("it was put").cancels_open -= 1;
+            }
             (Asked::Outcome(name, life, put), reply) => {
                 let outcome = match reply {
                     Reply::Put(receipts) => {
@@ -377,10 +382,9 @@ impl World {
     }
 
     /// As the worker does it: first the entry is gone, then it is looked for in the sink.
-    fn cancelled(&mut self, id: &str, index: Index) {
-        let storing = self.node(Name::Input).runner.as_ref().is_some_and(|runner| runner.cancelled(index).is_err());
+    fn cancelled(&mut self, id: &str) {
         let in_sink = self.node(Name::Sink).live().iter().any(|entry| entry.tags()[TAG_REQUEST_ID] == id);
-        if storing || in_sink {
+        if in_sink {
             return;
         }
         let underway = |happening: &Happening| match happening {

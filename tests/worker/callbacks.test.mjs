@@ -18,7 +18,7 @@ before(async () => {
   service = await start({
     vars: {
       EDGEQUEUE_ALLOW_LOOPBACK: "allow", EDGEQUEUE_ALLOWED_HOSTS: "*.example.com", EDGEQUEUE_CALLBACK_SECRET: SECRET, EDGEQUEUE_PREDICTOR: model.url,
-      EDGEQUEUE_MAX_DELIVERY: "1", EDGEQUEUE_CALLBACKS_RETRY_DELAY: "200ms", EDGEQUEUE_CALLBACKS_MAX_DELIVERY: "3", EDGEQUEUE_CALLBACKS_PREDICTOR_TIMEOUT: "500ms",
+      EDGEQUEUE_MAX_DELIVERY: "1", EDGEQUEUE_CALLBACKS_RETRY_DELAY: "200ms", EDGEQUEUE_CALLBACKS_MAX_DELIVERY: "3", EDGEQUEUE_CALLBACKS_PREDICTOR_TIMEOUT: "2s",
     },
   });
 });
@@ -98,6 +98,7 @@ describe("a callback", () => {
       ear.answer = () => "";
       const [dead] = await rear.get();
       assert.deepEqual([dead.tags.requestId, dead.tags.callback, dead.tags.lastCode], [requestId, `${ear.url}/dead`, code]);
+      assert.equal(dead.tags.Path, undefined, "where it waited is no path of it");
       assert.equal(JSON.parse(dead.data).status, "done");
       assert.equal((await notices(requestId)).length, 3);
       assert.ok(!ear.requests.some((request) => request.path === "/elsewhere"));

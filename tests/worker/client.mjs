@@ -69,10 +69,13 @@ export class Client {
     };
   }
 
-  /** The raw answer, with its whole body as `bytes` and `text`. */
+  /**
+   * The raw answer, with its whole body as `bytes` and `text`. On a connection of its own: the service closes one that is
+   * idle for five seconds, and a busy machine may send on it just then.
+   */
   async ask(method, params = {}, { body, headers = {}, path = "", patience_ms = PATIENCE_MS } = {}) {
     const answer = await fetch(`${this.service.url}${this.path}${path}${query(params)}`, {
-      method, body, headers: { ...this.headers, ...headers }, signal: AbortSignal.timeout(patience_ms),
+      method, body, headers: { Connection: "close", ...this.headers, ...headers }, signal: AbortSignal.timeout(patience_ms),
     });
     const bytes = Buffer.from(await answer.arrayBuffer());
     return { status: answer.status, headers: answer.headers, bytes, text: bytes.toString() };
@@ -308,6 +311,21 @@ export async function eventually(what, check, patience_ms = PATIENCE_MS) {
     if (Date.now() > until) throw new Error(`${what}: not within ${patience_ms} ms; at last: ${JSON.stringify(last)}`);
     await sleep(50);
   }
+}
+
+/**
+ * Something takes less than `ms`: at the first try or, as others use this machine too, at one of the next. What is slow by
+ * itself is slow each time. `act` is told the number of the try and may say how long it took, where that is not all of it.
+ */
+export async function within(ms, act) {
+  const took = [];
+  while (took.length < 5) {
+    const began = performance.now();
+    const told = await act(took.length);
+    took.push(told ?? performance.now() - began);
+    if (took.at(-1) < ms) return;
+  }
+  assert.fail(`${took.map(Math.round)} ms, and not once less than ${ms} ms`);
 }
 
 let queues = 0;

@@ -31,6 +31,7 @@ test("requests that come one after the other: rows of the input queue and of the
   await eventually("it is done", async () => (await input.length()) === 0);
   const COUNT = 50;
   const before = [await input.measured(), await sink.measured()];
+  const began = Date.now();
   for (let i = 0; i < COUNT; i++) {
     await input.put(`${i}`, { requestId: `r${i}` });
     await eventually("it is done", async () => (await input.length()) === 0);
@@ -41,7 +42,7 @@ test("requests that come one after the other: rows of the input queue and of the
   console.log(`rows per request: input ${rows[0]}, sink ${rows[1]}; alarms: ${alarms}`);
   assert.ok(rows[0] <= 2.1, `input: ${rows[0]} rows per request`);
   assert.ok(rows[1] <= 2.1, `sink: ${rows[1]} rows per request`);
-  assert.ok(alarms <= 1, `${alarms} alarms`);
+  assert.ok(alarms <= Math.ceil((Date.now() - began) / LIFE_LINE_MS), `${alarms} alarms`);
 });
 
 test("a thousand requests at a time: rows", async () => {

@@ -20,7 +20,7 @@ test("2,000 requests, 5 % of calls fail, kill -9 in the middle: 2,000 results or
   let calls = 0;
   model = await predictor((request) => {
     if (isDoomed(Number(request.text)) || ++calls % 20 === 0) return { status: 500, body: "by chance" };
-    return { body: `result of ${request.text}`, after_ms: 5 };
+    return { body: `result of ${request.text}`, after_ms: 20 };
   });
   service = await start({ vars: { EDGEQUEUE_ALLOW_LOOPBACK: "allow", EDGEQUEUE_PREDICTOR: model.url, EDGEQUEUE_WORKER_THREADS: "20", EDGEQUEUE_RETRY_DELAY: "100ms" } });
   const [input, sink, rear] = [new Client(service, "loss"), new Client(service, "loss/sink"), new Client(service, "loss", { rear: true })];

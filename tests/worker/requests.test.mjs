@@ -106,7 +106,8 @@ describe("a request is cancelled", () => {
     gates.get(text)();
     await input.put("next", { requestId: "next" });
     assert.equal((await sink.get({ requestId: "next", _timeout_: "10s" })).length, 1);
-    assert.deepEqual([await sink.length(), await rear.length(), await input.length()], [0, 0, 0]);
+    await eventually("it is committed", async () => (await input.length()) === 0);
+    assert.deepEqual([await sink.length(), await rear.length()], [0, 0]);
   });
 
   test("not when it has ended or is unknown", async () => {
@@ -123,18 +124,23 @@ describe("a request is cancelled", () => {
   test("or ended, never both: cancellations that race with results", async () => {
     const { input, sink } = queues();
     await input.set({ worker_threads: 8 });
-    const answers = await Promise.all(Array.from({ length: 120 }, async (_, i) => {
-      await input.put(`${i}`, { requestId: `r${i}` });
-      await sleep(i % 12);
-      return (await cancel(input, `r${i}`)).status;
-    }));
-    await eventually("nothing is left", async () => (await input.length()) === 0);
-    const results = new Set((await sink.get({ _length_: "1000" })).map((frame) => frame.tags.requestId));
-    for (const [i, answer] of answers.entries()) {
-      assert.ok([200, 409].includes(answer), `${answer}`);
-      assert.equal(results.has(`r${i}`), answer === 409, `r${i} was answered ${answer}`);
+    // Until it was a race, however fast this machine is now: in each round all are given more time, or less.
+    let cancelled = 0;
+    for (let round = 0, most_ms = 12; round < 8 && (cancelled === 0 || cancelled === 120); round++) {
+      const answers = await Promise.all(Array.from({ length: 120 }, async (_, i) => {
+        await input.put(`${i}`, { requestId: `r${i}-${round}` });
+        await sleep(i % most_ms);
+        return (await cancel(input, `r${i}-${round}`)).status;
+      }));
+      await eventually("nothing is left", async () => (await input.length()) === 0);
+      const results = new Set((await sink.get({ _length_: "1000" })).map((frame) => frame.tags.requestId));
+      for (const [i, answer] of answers.entries()) {
+        assert.ok([200, 409].includes(answer), `${answer}`);
+        assert.equal(results.has(`r${i}-${round}`), answer === 409, `r${i} was answered ${answer}`);
+      }
+      cancelled = answers.filter((answer) => answer === 200).length;
+      most_ms = cancelled === 120 ? most_ms * 4 : Math.ceil(most_ms / 4);
     }
-    const cancelled = answers.filter((answer) => answer === 200).length;
     assert.ok(cancelled > 0 && cancelled < 120, `${cancelled} of 120 were cancelled: no race`);
   });
 });

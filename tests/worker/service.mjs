@@ -62,6 +62,8 @@ class Service {
 
   async launch() {
     return wranglerDev({
+      // What a developer has in .dev.vars is no business of the tests.
+      envFile: at(".dev.vars.example"),
       port: this.port, inspectorPort: await freePort(), persistDir: this.persistDir, vars: this.vars, stdio: ["ignore", "pipe", "pipe"],
     });
   }

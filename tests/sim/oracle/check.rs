@@ -219,7 +219,7 @@ impl Oracle {
 
     fn check_group_wake(&self, group: &Group, alarm: Option<u64>) -> Verdict {
         let (idle, silence) = (self.settings.max_idle_ms, self.settings.max_silence_ms);
-        let oldest = group.leases.values().map(|lease| lease.since_ms).min();
+        let oldest = group.can_be_idle().map(|(_, lease)| lease.since_ms).min();
         demand_by("an idle entry", alarm, oldest.filter(|_| idle != 0).map(|since| since.saturating_add(idle)))?;
         let may_be_silent = |consumer: &Consumer| consumer.connection.as_ref().is_some_and(|one| !one.watch.local);
         for (user, consumer) in group.consumers.iter().filter(|(_, consumer)| may_be_silent(consumer)) {

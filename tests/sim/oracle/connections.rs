@@ -136,7 +136,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// A connection is gone: what it holds is given back.
+    /// A connection is gone: what it holds is given back. That counts as an attempt unless it was inside the process.
     pub fn disconnect(&mut self, side: Side, id: WatcherId, now: u64, reserved_until_ms: u64) {
         let model = self.side_mut(side);
         let Some((group, user)) = model.watcher(id).map(|(group, user)| (group.to_string(), user.to_string())) else {
@@ -144,7 +144,7 @@ impl Oracle {
         };
         let leaving = model.groups.get_mut(&group).expect("its group");
         let consumer = leaving.consumers.get_mut(&user).expect("its consumer");
-        consumer.connection = None;
+        let local = consumer.connection.take().is_some_and(|connection| connection.watch.local);
         consumer.gone_ms = Span::at(now);
         consumer.stored_ms = Span::at(now);
         consumer.lost = false;
@@ -152,7 +152,7 @@ impl Oracle {
         let out: Vec<u64> = leaving.out(&user).map(|(index, _)| index).collect();
         for index in out {
             let back = Return { user: user.clone(), avoid: false, reserved_until_ms, not_before_ms: 0 };
-            self.give_back(side, &group, index, true, back);
+            self.give_back(side, &group, index, !local, back);
         }
     }
 }

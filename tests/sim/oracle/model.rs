@@ -168,6 +168,12 @@ impl Group {
         self.leases.iter().filter(move |(_, lease)| lease.user == user).map(|(index, lease)| (*index, lease))
     }
 
+    /// What is out and may be out for too long: one inside the process holds entries as long as it likes.
+    pub fn can_be_idle(&self) -> impl Iterator<Item = (&u64, &Leased)> {
+        let local = |user: &str| self.connection(user).is_some_and(|connection| connection.watch.local);
+        self.leases.iter().filter(move |(_, lease)| !local(&lease.user))
+    }
+
     pub fn matches(&self, held: &Held) -> bool {
         self.filter.matches_tags(&held.tags)
     }

@@ -145,8 +145,8 @@ impl Oracle {
         let most = self.settings.max_idle_ms;
         let names: Vec<String> = self.side(side).groups.keys().cloned().collect();
         for name in names.iter().filter(|_| most != 0) {
-            let leases = &self.side(side).groups[name].leases;
-            let old = leases.iter().filter(|(_, lease)| lease.since_ms.saturating_add(most) <= now);
+            let group = &self.side(side).groups[name];
+            let old = group.can_be_idle().filter(|(_, lease)| lease.since_ms.saturating_add(most) <= now);
             let old: Vec<(u64, String)> = old.map(|(index, lease)| (*index, lease.user.clone())).collect();
             for (index, user) in old {
                 let model = self.side_mut(side);
