@@ -6,8 +6,8 @@
 //! - [`queue`]: the machine: a turn takes an event and results in writes and effects; read its `mod.rs` first;
 //! - [`store`]: where entries live: the writes of one or several turns become few rows;
 //! - [`inference`]: the consumer beside a queue: what is called, what answers mean, where results go;
-//! - `worker`: the shell on the platform: makes the rows durable, then carries the effects out; [`wire`] makes bytes of
-//!   the replies.
+//! - `worker`: the shell on the platform: writes the rows and carries the effects out, of which nothing leaves before the
+//!   rows are durable; [`wire`] makes bytes of the replies.
 //!
 //! [`client`] is the other end of the wire, for the command line and for browsers.
 //!

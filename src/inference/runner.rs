@@ -95,7 +95,7 @@ impl Runner {
         *self = Self { numbers: self.numbers, outages: self.outages, ..Self::new(self.terms.clone()) };
     }
 
-    /// Of the requests below this none is in the queue any more, and that is durable.
+    /// Of the requests below this none is in the queue any more, and that is durable before anybody is told.
     pub fn settled(&mut self, below: Index) {
         self.settled_below = self.settled_below.max(below);
     }

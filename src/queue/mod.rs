@@ -8,7 +8,7 @@
 //! 4. `close_turn`: the records that changed are written.
 //!
 //! Writes go to the [`store::Store`] in order and are not durable yet; the shell makes them durable after one or several
-//! turns and only then carries out the effects.
+//! turns, and lets nobody see the effects before.
 //!
 //! Absent by design: no module here knows of protocols, storage formats, clocks or sockets, and nothing here grows with
 //! the number of entries that wait.
@@ -91,8 +91,8 @@ impl Queue {
         Ok(Self { settings, rear_settings, main, rear, now_ms: 0 })
     }
 
-    /// One turn: what happened, at what time. Effects are appended to `effects`, to be carried out once the store is
-    /// durable; several turns may share one flush. `Tick`, `Alive` and `Configure` concern both sides, whatever `side`
+    /// One turn: what happened, at what time. Effects are appended to `effects`, of which nothing may be seen
+    /// before the store is durable; several turns may share one flush. `Tick`, `Alive` and `Configure` concern both sides, whatever `side`
     /// says.
     /// After an error drop the queue and the store and open both again.
     pub fn turn(
@@ -133,8 +133,7 @@ impl Queue {
     }
 
     /// The first index of which a group may still be given something, again or for the first time: everything below is
-    /// settled. Right for what is durable when nothing waits to become so; [`Once::Source`](event::Once::Source) is told
-    /// this.
+    /// settled. [`Once::Source`](event::Once::Source) is told this, once it is durable.
     pub fn settled_below(&self, side: Side, group: &str, stores: &mut impl Stores) -> Index {
         let stream = if side == Side::Main { &self.main } else { &self.rear };
         stream.settled_below(group, &stores.side(side))

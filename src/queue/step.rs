@@ -1,4 +1,5 @@
-//! What a turn results in: [`Write`]s for the store, in order, and [`Effect`]s for the shell, once the writes are durable.
+//! What a turn results in: [`Write`]s for the store, in order, and [`Effect`]s for the shell, which nobody may see before the
+//! writes are durable.
 
 use super::entry::{Entry, Index, Mark, Tags};
 use super::event::{Ticket, WatcherId};
@@ -32,7 +33,7 @@ pub enum Record {
     Settings,
 }
 
-/// Something the shell must do, in this order, after the writes of the turn are durable.
+/// Something the shell must do, in this order. Nobody outside may see it before the writes of the turn are durable.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Answer a request; its ticket is used up.

@@ -96,7 +96,7 @@ impl Desk {
         self.set_deadline();
     }
 
-    /// Everything that was written is durable and carried out: what follows from it.
+    /// Turns were carried out: what follows from it. What is said outside leaves when all of it is durable.
     pub(super) fn tend_inference(self: &Rc<Self>) {
         let (attached, wanted) = {
             let papers = &mut *self.papers.borrow_mut();

@@ -1,4 +1,5 @@
-//! The desk of an object: what arrives is collected, worked off in turns, made durable, and only then answered.
+//! The desk of an object: what arrives is collected, worked off in turns, written, and answered; the answers leave when
+//! what was written is durable.
 //!
 //! While one flush is on its way to the disk, what arrives is collected and becomes the next one; with nothing on its
 //! way an event is worked off at once. So a busy queue writes few rows, and an idle one answers without delay.
@@ -268,8 +269,10 @@ impl Desk {
                 self.papers.borrow_mut().busy = false;
                 return Wait::Idle;
             }
-            let (outcome, wrote) =
-                self.turns(batch).map_or_else(|error| (Err(error), false), |(effects, wrote)| (Ok(effects), wrote));
+            let (outcome, wrote) = match self.turns(batch) {
+                Ok((effects, wrote)) => (Ok(effects), wrote),
+                Err(error) => (Err(error), false),
+            };
             self.conclude(outcome);
             if wrote {
                 return Wait::Disk;

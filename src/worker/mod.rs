@@ -6,7 +6,7 @@
 //!   what both need to know of it);
 //! - `object`: the Durable Object: a doorway; requests become events (`body` reads what they carry), replies become
 //!   responses (`respond`);
-//! - `desk`: collects events, takes the machine's turns, makes them durable, carries the effects out;
+//! - `desk`: collects events, takes the machine's turns, writes what came of them, carries the effects out;
 //! - `consumer`: works the queue off inside the object; `inference`: who is called for it; `outside`: the calls;
 //! - `inbox`: what waits on the desk, and `patience`: how long; `connections`: who watches; `session`: sockets that speak
 //!   our own protocol;

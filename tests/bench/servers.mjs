@@ -62,6 +62,18 @@ export function memory(server) {
   return { now: of("VmRSS"), peak: of("VmHWM") };
 }
 
+/** Processor time that a process has used, in microseconds; not a number where that is not known, or not all of it. */
+export function processor({ child }) {
+  if (child.leads) return NaN;
+  try {
+    // The fields after the name, which may have blanks: the 12th and 13th are user's and system's hundredths of a second.
+    const fields = readFileSync(`/proc/${child.pid}/stat`, "utf8").split(") ").at(-1).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) * 10_000;
+  } catch {
+    return NaN;
+  }
+}
+
 const workerdBinary = () => createRequire(import.meta.url)(at("node_modules", "workerd")).default;
 
 /** The compatibility date and flags of the deployment. */

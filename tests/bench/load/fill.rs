@@ -17,8 +17,8 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use std::io::Result;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Entries of one put and one transaction.
-const BATCH: u64 = 1_000;
+/// Entries of one put and one transaction: the batches that everything else here puts, too.
+const BATCH: u64 = 100;
 
 struct Database(Connection);
 
