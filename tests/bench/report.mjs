@@ -89,7 +89,7 @@ processor ours is far ahead, and where they are fast both come close to **hop**.
 
 With 64 connections workerd serves some of them much later than others, whatever runs in it: the slowest of a thousand requests took
 over two seconds with the floor as with ours (\`PROFILE_FLOOR=1 node tests/bench/profile.mjs http\`). A client that waits for single
-requests beside a crowd, as the committing one of the EAS row, meets that; the row's spread is this.
+requests beside a crowd, as the committing one of the EAS row, meets that, which would explain the row's spread; it was not measured by itself.
 
 With one connection nothing is shared. Ours needs about a third to a half more processor time than the floor, in small
 pieces: token, parameters, numbering, the segment with the entries before it (a 1 KB entry is written with up to 15 others, which
