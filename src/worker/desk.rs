@@ -263,7 +263,9 @@ impl Desk {
                 if std::mem::take(&mut papers.again) {
                     papers.inbox.push(Side::Main, Event::Tick);
                 }
-                papers.inbox.take()
+                let batch = papers.inbox.take();
+                papers.patience.took(batch.len());
+                batch
             };
             if batch.is_empty() {
                 self.papers.borrow_mut().busy = false;
