@@ -76,6 +76,8 @@ extern "C" {
 pub enum Wait {
     /// There is nothing to do.
     Idle,
+    /// What had arrived by now was handed over.
+    Turn,
     /// The platform had a moment to send and to listen.
     Moment,
     /// What was written is durable.
@@ -115,7 +117,7 @@ pub(super) struct Papers {
     busy: bool,
     /// There is more to do than the last turns did.
     again: bool,
-    patience: Patience,
+    pub(super) patience: Patience,
     tickets: u64,
     watchers: u64,
     owed: HashMap<Ticket, Owed>,
@@ -155,6 +157,7 @@ impl Desk {
     /// Asks the queue something.
     pub(super) fn ask(self: &Rc<Self>, side: Side, owed: Owed, event: impl FnOnce(Ticket) -> Event) -> Ticket {
         let ticket = self.ticket(owed);
+        self.papers.borrow_mut().patience.arrived();
         self.tell(side, event(ticket));
         ticket
     }
@@ -217,14 +220,6 @@ impl Desk {
         }
     }
 
-    /// Tells what came in a message on a socket. The platform hands out the next message of a socket only when nothing
-    /// waits to become durable, so the flush begins a little later: messages that were sent without waiting for answers
-    /// share it.
-    pub(super) fn tell_soon(self: &Rc<Self>, side: Side, event: Event) {
-        self.papers.borrow_mut().patience.mail();
-        self.tell(side, event);
-    }
-
     /// The alarm went off. Ends when what was due is done; an alarm whose work failed must come again.
     pub async fn alarm_rang(self: &Rc<Self>) -> Result<(), StoreError> {
         {
@@ -257,18 +252,18 @@ impl Desk {
         loop {
             let batch: Batch = {
                 let papers = &mut *self.papers.borrow_mut();
-                if papers.patience.waits() {
-                    return Wait::Moment;
+                if let Some(wait) = papers.patience.waits() {
+                    return wait;
                 }
                 if std::mem::take(&mut papers.again) {
                     papers.inbox.push(Side::Main, Event::Tick);
                 }
-                let batch = papers.inbox.take();
-                papers.patience.took(batch.len());
-                batch
+                papers.inbox.take()
             };
             if batch.is_empty() {
-                self.papers.borrow_mut().busy = false;
+                let papers = &mut *self.papers.borrow_mut();
+                papers.patience.idle();
+                papers.busy = false;
                 return Wait::Idle;
             }
             let (outcome, wrote) = match self.turns(batch) {

@@ -238,6 +238,7 @@ class Clerk {
             failure = undefined;
             await new Promise((resolve) => setTimeout(resolve, 0));
             break;
+          case rust.Wait.Turn: // nothing waits to become durable then, and the answer comes with the next turn
           case rust.Wait.Disk:
             failure = await this.#storage.sync().then(() => undefined, (error) => String(error?.message ?? error));
         }

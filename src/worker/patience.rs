@@ -1,20 +1,23 @@
 //! How long a desk waits for more before it begins a flush.
 
-/// When a flush waits a moment for more.
+use super::desk::Wait;
+
+/// When a flush waits for more requests to share it.
 ///
-/// After a flush that many events shared, the next one waits: while so many are worked off a moment passes anyway, and who
-/// is many now will be many again. A lone event never waits for others.
+/// Where several came together, or shared the last flush, more are on their way. Whether others are is found out by
+/// waiting: where that was in vain, as with a client that sends one request at a time, ever more flushes begin at once
+/// before it is tried again.
 ///
-/// A flush that mail from sockets would begin waits as well. Where that was in vain, as with a client that sends one
-/// message at a time, ever more flushes begin at once before it is tried again.
+/// It is waited in turns of the platform's event loop, for as long as they bring more. A timer would be idle at the end, and
+/// its millisecond is long: a request takes a quarter of that.
 #[derive(Default)]
 pub(super) struct Patience {
-    /// Events of the last flush; none after a time without any.
-    company: usize,
-    /// Messages that came on sockets since the last flush.
-    mail: u32,
-    /// The moment was waited for.
-    waited: bool,
+    /// Requests, and messages on sockets, that came since the last flush.
+    arrived: u32,
+    /// How many shared the last flush; none after a time without any.
+    company: u32,
+    /// The wait for the flush that is to begin.
+    waiting: Option<Waiting>,
     /// A moment is due in any case.
     rest: bool,
     /// Times in a row that waiting brought nothing.
@@ -23,15 +26,25 @@ pub(super) struct Patience {
     hurried: u32,
 }
 
+struct Waiting {
+    /// Turns that passed, and how many in a row brought nothing.
+    turns: u32,
+    quiet: u32,
+    /// What had arrived before the last one.
+    arrived: u32,
+}
+
 impl Patience {
     /// So many times in a row count: 2 to the power of it, minus one, flushes at the most begin at once.
     const IN_VAIN_MAX: u32 = 5;
-    /// A moment is about a millisecond, in which about so many requests are taken in.
-    const COMPANY_MIN: usize = 4;
+    /// From its connection to the object a request takes about so many turns.
+    const QUIET_TURNS: u32 = 5;
+    /// However many requests there are, those that came first do not wait longer.
+    const TURNS_MAX: u32 = 64;
 
-    /// A message came.
-    pub(super) fn mail(&mut self) {
-        self.mail += 1;
+    /// A request came, or a message on a socket.
+    pub(super) fn arrived(&mut self) {
+        self.arrived += 1;
     }
 
     /// The next step begins a moment later.
@@ -39,31 +52,37 @@ impl Patience {
         self.rest = true;
     }
 
-    /// So many events were taken for a flush, or none were left.
-    pub(super) fn took(&mut self, events: usize) {
-        self.company = events;
+    /// Nothing is left to do.
+    pub(super) fn idle(&mut self) {
+        self.company = 0;
     }
 
-    /// Whether the flush that would begin now waits a moment; asked again after that.
-    pub(super) fn waits(&mut self) -> bool {
+    /// What the flush that would begin now waits for; asked again after that.
+    pub(super) fn waits(&mut self) -> Option<Wait> {
         if std::mem::take(&mut self.rest) {
-            return true;
+            return Some(Wait::Moment);
         }
-        let mail = self.mail;
-        if mail == 0 {
-            self.waited = !self.waited && self.company >= Self::COMPANY_MIN;
-            return self.waited;
+        let arrived = self.arrived;
+        if arrived == 0 {
+            return None;
         }
-        if self.waited {
-            self.in_vain = if mail > 1 { 0 } else { (self.in_vain + 1).min(Self::IN_VAIN_MAX) };
-            self.hurried = (1 << self.in_vain) - 1;
-        } else if mail > 1 || self.hurried == 0 {
-            self.waited = true;
-            return true;
-        } else {
-            self.hurried -= 1;
+        match &mut self.waiting {
+            Some(waiting) => {
+                waiting.quiet = if arrived > waiting.arrived { 0 } else { waiting.quiet + 1 };
+                (waiting.turns, waiting.arrived) = (waiting.turns + 1, arrived);
+                if waiting.quiet < Self::QUIET_TURNS && waiting.turns < Self::TURNS_MAX {
+                    return Some(Wait::Turn);
+                }
+                self.in_vain = if arrived > 1 { 0 } else { (self.in_vain + 1).min(Self::IN_VAIN_MAX) };
+                self.hurried = (1 << self.in_vain) - 1;
+            }
+            None if arrived > 1 || self.company > 1 || self.hurried == 0 => {
+                self.waiting = Some(Waiting { turns: 0, quiet: 0, arrived });
+                return Some(Wait::Turn);
+            }
+            None => self.hurried -= 1,
         }
-        (self.waited, self.mail) = (false, 0);
-        false
+        (self.company, self.arrived, self.waiting) = (arrived, 0, None);
+        None
     }
 }

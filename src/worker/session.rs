@@ -137,6 +137,7 @@ impl Desk {
             self.hang_up(watcher, 1002, "a message that is no ClientMessage of edgequeue.v1, or has too many requests");
             return self.gone(terms.side, watcher);
         };
+        self.papers.borrow_mut().patience.arrived();
         let mut outbox = Outbox::default();
         let (now_ms, mut bits) = (now_ms(), None);
         for (id, operation) in requests {
@@ -172,7 +173,7 @@ impl Desk {
             _ => Ok(event),
         });
         match event {
-            Ok(event) => self.tell_soon(terms.side, event),
+            Ok(event) => self.tell(terms.side, event),
             Err(refused) => {
                 self.forgive(ticket);
                 return Err(refused);
