@@ -1,6 +1,7 @@
-// Clients that go away. In workerd alone: the proxy of `wrangler dev` keeps its side of a connection open, so that the
-// service behind it cannot notice.
+// Clients that go away, and clients that come together. In workerd alone: the proxy of `wrangler dev` keeps its side of a
+// connection open, so that the service behind it cannot notice, and hands requests on at its own pace.
 import assert from "node:assert/strict";
+import net from "node:net";
 import { after, before, test } from "node:test";
 import { Client, eventually, fresh, raw } from "./client.mjs";
 import { start } from "./service.mjs";
@@ -65,4 +66,38 @@ test("an endless body that is left many times over leaves nothing behind", async
   }
   assert.equal((await queue.measured()).memory_bytes, memory);
   assert.equal((await queue.attributes())["consumers.stats.total"], "1");
+});
+
+/**
+ * Rows that `clients` write for each put, when each of them puts `rounds` times and waits for every answer. They are bare
+ * sockets: a whole HTTP client beside the service is slower than that, and nothing would ever come together.
+ */
+async function rowsOfPuts(clients, rounds) {
+  const queue = fresh(service);
+  await queue.put("opens it");
+  const before = (await queue.measured()).rows_written;
+  const put = request(queue, "").replace("GET", "POST").replace("\r\n\r\n", "\r\nContent-Length: 1\r\n\r\nx");
+  await Promise.all(Array.from({ length: clients }, () => new Promise((resolve, reject) => {
+    const socket = net.connect(service.port, "127.0.0.1", () => socket.write(put));
+    let answered = 0;
+    let text = "";
+    socket.setNoDelay(true).once("error", reject).on("data", (bytes) => {
+      text += bytes;
+      if (!/^HTTP\/1.1 200 [^]*\r\n\r\n\d+$/.test(text)) return;
+      text = "";
+      if (++answered < rounds) return socket.write(put);
+      socket.destroy();
+      resolve();
+    });
+  })));
+  assert.equal(await queue.length(), clients * rounds + 1);
+  return ((await queue.measured()).rows_written - before) / (clients * rounds);
+}
+
+test("clients that put side by side share rows, though each waits for its answers", async () => {
+  const rows = { one: await rowsOfPuts(1, 200), four: await rowsOfPuts(4, 200), thirty: await rowsOfPuts(30, 60) };
+  console.log(`rows per put: ${JSON.stringify(rows)}`);
+  assert.equal(rows.one, 1);
+  assert.ok(rows.four < 0.85, `${rows.four} rows per put of four clients`);
+  assert.ok(rows.thirty < 0.2, `${rows.thirty} rows per put of thirty clients`);
 });
