@@ -70,6 +70,8 @@ ${notes.map((note) => `- ${note}`).join("\n")}
 ## What is compared
 
 - **floor**: a plain JavaScript Worker and Durable Object that do one INSERT per request or socket message and nothing else.
+- **group**: a plain JavaScript Worker and object that do group commit and nothing else: no token, no parsing, no numbers, no
+  delivery. What it and edgequeue differ by is what being a queue costs.
 - **hop**: a Worker and an object that store nothing, and a socket that echoes: what the way to an object and back allows at the
   most.
 - **empty**, **some**, **full**: the same queue with nothing, with 20,000 and with all those entries waiting.

@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import { build } from "../../src/bundle/build.mjs";
 import { Refused, at, command, needPackages, run, say } from "../../src/bundle/tools.mjs";
 import { median, page, print } from "./report.mjs";
-import { TOKEN, floor, hop, memory, nats, ours, processor, redis, simulator, stop } from "./servers.mjs";
+import { TOKEN, floor, group, hop, memory, nats, ours, processor, redis, simulator, stop } from "./servers.mjs";
 
 const flags = process.argv.slice(2).filter((word) => word.startsWith("--"));
 const wanted = process.argv.slice(2).filter((word) => !word.startsWith("--"));
@@ -63,7 +63,7 @@ async function plan() {
     return (servers[name] = server);
   };
   const [bare, own] = [await start("floor", floor), await start("ours", ours)];
-  const way = await start("hop", hop);
+  const [way, grouped] = [await start("hop", hop), await start("group", group)];
   const sim = await start("simulator", simulator);
   const [red, jet] = [await start("redis", redis), await start("nats", nats)];
   if (jet && !jet.syncs) notes.push(`NATS ${jet.version} acknowledges a publish before it is on the disk (\`sync_interval: always\` exists from 2.10 on): its figures are for less durability.`);
@@ -79,6 +79,7 @@ async function plan() {
     }, {
       ours: rate(own, "http", mine({ connections })),
       floor: rate(bare, "http", { path: path_, connections }),
+      group: rate(grouped, "http", { path: path_, connections }),
       hop: rate(way, "http", { path: path_, connections }),
       redis: red && rate(red, "redis-put", { connections }),
       nats: jet && rate(jet, "nats-put", { connections }),
@@ -88,6 +89,7 @@ async function plan() {
     row(`socket-${connections}`, { what, base: "floor", goal }, {
       ours: rate(own, "session-puts", mine({ connections })),
       floor: rate(bare, "socket", { path: path_, connections }),
+      group: rate(grouped, "socket", { path: path_, connections }),
       hop: rate(way, "socket", { path: path_, connections }),
     });
   }

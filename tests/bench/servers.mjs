@@ -130,6 +130,9 @@ export const floor = bare("worker.mjs");
 /** The same without storing: see floor/hop.mjs. */
 export const hop = bare("hop.mjs");
 
+/** Group commit alone: see floor/group.mjs. */
+export const group = bare("group.mjs");
+
 /** The service as it is built. With `metered` it tells how much memory its instance has. */
 export function ours(dir, { metered = false, built = at("build", "worker"), entry = at("src", "worker", "entry.mjs"), ...options } = {}) {
   const generated = readdirSync(built, { recursive: true }).map(String).filter((name) => /\.(js|wasm)$/.test(name));
