@@ -244,11 +244,8 @@ impl Desk {
         ticket
     }
 
-    /// Works the inbox off, as far as that goes without waiting. `failure` says why the last flush is not durable.
-    pub fn step(self: &Rc<Self>, failure: Option<String>) -> Wait {
-        if let Some(error) = failure {
-            self.conclude(Err(StoreError(error)));
-        }
+    /// Works the inbox off, as far as that goes without waiting.
+    pub fn step(self: &Rc<Self>) -> Wait {
         loop {
             let batch: Batch = {
                 let papers = &mut *self.papers.borrow_mut();

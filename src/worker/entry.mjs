@@ -228,23 +228,22 @@ class Clerk {
   }
 
   async #work() {
-    let failure;
     try {
       while (!dying && this.#born === generation) {
-        switch (this.#object.step(failure)) {
+        switch (this.#object.step()) {
           case rust.Wait.Idle:
             return;
           case rust.Wait.Moment:
-            failure = undefined;
             await new Promise((resolve) => setTimeout(resolve, 0));
             break;
           case rust.Wait.Turn: // nothing waits to become durable then, and the answer comes with the next turn
           case rust.Wait.Disk:
-            failure = await this.#storage.sync().then(() => undefined, (error) => String(error?.message ?? error));
+            await this.#storage.sync();
         }
       }
     } catch (error) {
-      // Whatever was thrown, it left the instance in the middle of something.
+      // Whatever was thrown, it left the instance in the middle of something. A write that fails is not seen here: the
+      // platform then lets nothing out and begins the object anew.
       console.error("edgequeue:", error);
       died();
     }

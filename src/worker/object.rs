@@ -117,9 +117,9 @@ impl QueueObject {
         self.clerk.replace(Some(clerk));
     }
 
-    /// The clerk's next step, after what the last one waited for; `failure` says why that did not happen.
-    pub fn step(&self, failure: Option<String>) -> Wait {
-        self.desk().step(failure)
+    /// The clerk's next step, after what the last one waited for.
+    pub fn step(&self) -> Wait {
+        self.desk().step()
     }
 
     /// A binary message on a socket.
