@@ -6,6 +6,7 @@ use edgequeue::queue::event::{ConsumerId, WatcherId};
 use edgequeue::queue::limits;
 use edgequeue::queue::step::CloseReason;
 use edgequeue::queue::store::Side;
+use std::cmp::Reverse;
 
 const SIDES: [Side; 2] = [Side::Main, Side::Rear];
 
@@ -42,6 +43,9 @@ impl Oracle {
             let many = may.len() > limits::TURN_HOUSEKEEPING_MAX;
             demand!(!many || turn.again(), "too many entries are too old for one turn, and no other is asked for");
             may.retain(|index| with_choice && (turn.peek)(*side, *index).is_none() && !turn.handed_out(*index));
+            // Lane by lane, the oldest first, and no more than a turn removes: others that are gone went another way.
+            may.sort_by_key(|index| (Reverse(self.side(*side).entries[index].entry.lane), *index));
+            may.truncate(limits::TURN_HOUSEKEEPING_MAX);
             must.into_iter().chain(may).for_each(|index| self.side_mut(*side).remove(index));
         }
         Ok(())
