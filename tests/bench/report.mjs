@@ -86,7 +86,7 @@ nothing. What lies between **group** and edgequeue is ours: token, parameters, n
 the border between V8 and the compiled module. \`node tests/bench/profile.mjs\` prints it by function; V8's profiler charges
 what is done below a call of the platform to that call, Linux' \`perf\` with V8's \`--perf-basic-prof\` does not.
 
-With one connection nothing is shared: the floor's own INSERT and its way to the disk are most of the time, **group** is at 0.85x to
+With one connection nothing is shared: the way to the object is half of the floor's processor time and its INSERT the other half, **group** is at 0.85x to
 0.9x of the floor for having a second task beside the request, and ours needs a third more processor time than **group**, in pieces
 of one to five percent: compiled code that no cache holds any more when the next request comes (it needs a third of that time
 where many requests come together), its border, headers told and parsed, a segment written again with up to 15 entries before
@@ -97,8 +97,8 @@ With several connections the wait in turns of the event loop (see architecture.m
 millisecond instead, 16 connections reached three quarters of the rate, and without any wait two thirds.
 
 With ten million entries of 100 B waiting (\`npm run bench -- --deep waiting\`, 2026-11-26) the flow is what falls behind: 0.77x to 0.85x
-of an empty queue, while put, first answer and memory do not (1.00x, 0.95x, 0.61x). What waits is read from the rows it was filled
-in, a statement for every 100 entries, where the empty queue pushes what it was just given.
+of an empty queue, while put, first answer and memory do not (1.00x, 0.95x, 0.61x). The likely reason, not a measured one: what waits
+there is read from the rows it was filled in, a statement for every 100 entries, and a flow writes itself longer ones.
 
 ## Where others win, and why
 
@@ -109,6 +109,6 @@ in, a statement for every 100 entries, where the empty queue pushes what it was 
   message a queue's. With many connections ours is ahead, because what arrives together becomes one row. How far ahead depends
   on the disk: ours saves writes, and can only come as close to **hop** as its own work allows.
 - A queue with entries waiting hands out what it reads from its rows, an empty one what it was just given. That is the
-  difference between **empty** and **some**; how many wait makes none: compare **some** with **full**.
+  difference between **empty** and **some**; how many wait makes none in this table: compare **some** with **full**.
 `;
 }

@@ -118,7 +118,7 @@ const main :Workerd.Worker = (
 }
 
 const bare = (file) => (dir, options = {}) => worker(dir, {
-  modules: [["worker.mjs", "esModule", at("tests", "bench", "floor", file)]],
+  modules: [file, "object.mjs"].map((name) => [name, "esModule", at("tests", "bench", "floor", name)]),
   className: "Floor",
   bindings: `(name = "FLOOR", durableObjectNamespace = "Floor")`,
   ...options,

@@ -1,11 +1,8 @@
 // Group commit and nothing else: what arrives together is one INSERT, and everyone is answered. No token, no parsing, no
 // numbers, nothing to be delivered: what a queue on this platform could reach if being a queue cost nothing.
+import { PlainObject } from "./object.mjs";
 
-export default {
-  fetch(request, env) {
-    return env.FLOOR.getByName("floor").fetch(request);
-  },
-};
+export { default } from "./object.mjs";
 
 /** Turns of the event loop that bring nothing before a batch is written: what the service takes as well. */
 const QUIET_TURNS = 5;
@@ -20,21 +17,16 @@ function joined(bodies) {
   return all;
 }
 
-export class Floor {
+export class Floor extends PlainObject {
   constructor(state) {
-    this.state = state;
+    super(state);
     this.sql = state.storage.sql;
     this.sql.exec("CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY, body BLOB)");
     this.waiting = [];
     this.alone = true;
   }
 
-  async fetch(request) {
-    if (request.headers.get("Upgrade") === "websocket") {
-      const { 0: client, 1: server } = new WebSocketPair();
-      this.state.acceptWebSocket(server);
-      return new Response(null, { status: 101, webSocket: client });
-    }
+  async answer(request) {
     const body = await request.arrayBuffer();
     return new Promise((resolve) => this.add(body, () => resolve(new Response("OK"))));
   }
@@ -61,9 +53,5 @@ export class Floor {
       this.alone = batch.length === 1 && this.waiting.length === 0;
     }
     this.busy = false;
-  }
-
-  webSocketClose(socket, code) {
-    socket.close(code === 1005 || code === 1006 ? 1000 : code);
   }
 }
