@@ -1,21 +1,75 @@
 //! edgequeue: a queue service for asynchronous inference at the edge, compatible with the PAI-EAS queue protocol.
 //!
+//! **A [`Broker`](broker::Broker) is told what happened and says what is to be done. It reads no clock and waits for nobody;
+//! what it says after a flush must not be seen outside before that flush is durable.** A shell around it has one loop:
+//!
+//! 1. bytes of a request become a [`Call`](wire::Call), and the broker is [told](broker::Broker::handle) of it;
+//! 2. until there is nothing left, the shell [asks](broker::Broker::poll) what is to be done and does it: open the store,
+//!    flush it, wait, answer, send, set an alarm, call a predictor;
+//! 3. what these bring is told in turn.
+//!
+//! Here is that loop in memory, with a put, a push and a commit:
+//!
+//! ```
+//! use edgequeue::broker::{Body, Broker, Input, Output, RequestId};
+//! use edgequeue::store::{SegmentStore, memory::MemoryRows};
+//! use edgequeue::wire::{Head, request};
+//!
+//! type Store = SegmentStore<MemoryRows>;
+//!
+//! /// A request, and everything that is said because of it.
+//! fn ask(broker: &mut Broker<Store>, id: u64, method: &str, query: &str, body: &'static str) -> Vec<Output> {
+//!     let now_ms = 1_790_000_000_000;
+//!     let head = Head { method, path: "/api/predict/demo", query, header: &|_| None };
+//!     let call = request::parse(&head, now_ms).expect("a good request");
+//!     let (id, body) = (RequestId(id), Body::Whole(body.into()));
+//!     broker.handle(now_ms, Input::Request { id, call, body, random: 7 });
+//!     let mut said = Vec::new();
+//!     while let Some(output) = broker.poll(now_ms) {
+//!         let answer = match &output {
+//!             Output::Open => Input::Opened { store: Store::open(MemoryRows::new()), sockets: Vec::new() },
+//!             Output::Flush { .. } => Input::Flushed(broker.flush()),
+//!             Output::Wait(_) => Input::Waited,
+//!             _ => {
+//!                 said.push(output);
+//!                 continue;
+//!             }
+//!         };
+//!         broker.handle(now_ms, answer);
+//!     }
+//!     said
+//! }
+//!
+//! let mut broker = Broker::new("demo", Box::new(|_| None));
+//! let said = ask(&mut broker, 1, "POST", "", "hello");
+//! assert!(matches!(&said[..], [Output::Answer(RequestId(1), answer)] if answer.body == "1"));
+//!
+//! let said = ask(&mut broker, 2, "GET", "_watch_=true&_window_=5", "");
+//! let [Output::Accept { connection, .. }, Output::Send(to, frame), ..] = &said[..] else { panic!("{said:?}") };
+//! assert_eq!(connection, to);
+//! assert!(frame.ends_with(b"hello"));
+//!
+//! let said = ask(&mut broker, 3, "PUT", "_indexes_=1", "");
+//! assert!(matches!(&said[..], [Output::Answer(RequestId(3), answer), ..] if answer.body == "OK"));
+//! ```
+//!
 //! The rooms, in the order in which data walks through them:
 //!
-//! - [`wire`]: bytes to values: a request becomes a call, a call becomes an [`queue::Event`];
-//! - [`queue`]: the machine: a turn takes an event and results in writes and effects; read its `mod.rs` first;
+//! - [`wire`]: bytes to values and back: a request becomes a call, a reply becomes an answer;
+//! - [`broker`]: what makes a queue a server: who is owed what, group commit, connections, alarms, calls;
+//! - [`queue`]: the machine: a turn takes an event and results in writes and effects;
 //! - [`store`]: where entries live: the writes of one or several turns become few rows;
 //! - [`inference`]: the consumer beside a queue: what is called, what answers mean, where results go;
-//! - `worker`: the shell on the platform: writes the rows and carries the effects out, of which nothing leaves before the
-//!   rows are durable; [`wire`] makes bytes of the replies.
+//! - `worker`: the shell on the platform.
 //!
 //! [`client`] is the other end of the wire, for the command line and for browsers.
 //!
-//! `queue`, `wire`, `store`, `inference` and `client` are pure: no clock, no randomness, no I/O, no operating system.
-//! `docs/architecture.md` has the drawing and the invariants.
+//! All but the shells are pure: no clock, no randomness, no I/O, no operating system. `docs/architecture.md` has the drawing
+//! and the invariants.
 #![cfg_attr(not(feature = "std"), no_std)]
 extern crate alloc;
 
+pub mod broker;
 pub mod client;
 pub mod inference;
 pub mod queue;

@@ -1,0 +1,129 @@
+//! Requests become tasks: what a call or a message of a session asks for, as an event of the machine.
+
+use super::connections::Terms;
+use super::deployment::{Deployment, Kind};
+use super::inbox::Task;
+use super::io::ConnectionId;
+use crate::queue::{
+    Event,
+    event::{NewEntry, Once, Ticket, Watch},
+    limits,
+    store::Side,
+};
+use crate::wire::{
+    Answer, Call, Operation,
+    batch::{Batch, Format},
+    rejection,
+    settings::Patch,
+    socket,
+    stamp::Stamp,
+};
+use alloc::vec;
+use bytes::Bytes;
+
+/// Largest form or settings body, in bytes.
+const FORM_BYTES_MAX: u64 = 64 * 1024;
+
+/// The longest body of an operation, in bytes; `None` for those that have none.
+pub(super) fn body_max(operation: &Operation) -> Option<u64> {
+    match operation {
+        Operation::Put { .. } => Some(limits::PAYLOAD_BYTES_CEILING),
+        Operation::Batch { .. } => Some(limits::BATCH_BYTES_MAX as u64),
+        Operation::Reject { .. } | Operation::Configure => Some(FORM_BYTES_MAX),
+        _ => None,
+    }
+}
+
+/// 413: the body is longer than `max`.
+pub fn body_too_large(max: u64) -> Answer {
+    Answer::text(413, alloc::format!("the body is larger than the {max} bytes allowed here; send a smaller one"))
+}
+
+/// The turn a call asks for. A watch has the connection it will be.
+pub(super) fn call(
+    ticket: Ticket,
+    connection: ConnectionId,
+    call: Call,
+    body: Bytes,
+    random: u128,
+) -> Result<Task, Answer> {
+    let Call { side, consumer, operation, .. } = call;
+    let event = match operation {
+        Operation::Put { lane, tags, once } => {
+            let once = once.then_some(Once::RequestId);
+            Event::Put(ticket, vec![NewEntry { lane, tags, data: body, random, once }])
+        }
+        Operation::Batch { batch, .. } => Event::Put(ticket, batch.read(body, random)?),
+        Operation::Get { get, .. } => Event::Get(ticket, get),
+        Operation::Attributes { .. } | Operation::Settings => Event::Stats(ticket),
+        Operation::Count { lane, filter } => Event::Count(ticket, lane, filter),
+        Operation::Status { request_id } => Event::Find(ticket, request_id),
+        Operation::Cancel { request_id } => Event::Cancel(ticket, request_id),
+        Operation::Search { index } => Event::Search(ticket, consumer, index),
+        Operation::Watch { watch, .. } => Event::Attach(ticket, connection, watch),
+        Operation::Commit { indexes } => Event::Commit(ticket, consumer, indexes),
+        Operation::Reject { indexes, delay_ms } => {
+            Event::Reject(ticket, consumer, indexes, rejection::parse(&body, delay_ms)?)
+        }
+        Operation::Remove { indexes } => Event::Remove(ticket, indexes),
+        Operation::Truncate { below } => Event::Truncate(ticket, below),
+        Operation::End { force } => Event::End(ticket, force),
+        Operation::Configure => return Ok(Task::Configure(ticket, Patch::parse(&body)?)),
+    };
+    Ok(Task::Event(side, event))
+}
+
+/// The turn that one request of a session asks for.
+pub(super) fn session(
+    ticket: Ticket,
+    connection: ConnectionId,
+    terms: &Terms,
+    operation: socket::Operation,
+    now_ms: u64,
+    random: u128,
+) -> Result<Task, Answer> {
+    let consumer = || terms.watch.consumer.clone();
+    let event = match operation {
+        socket::Operation::Put(entries, _) => {
+            let stamp = Stamp::new(terms.sink, now_ms, "");
+            let batch = Batch {
+                format: Format::Frames,
+                lane: Default::default(),
+                tags: Default::default(),
+                stamp,
+                once: false,
+            };
+            Event::Put(ticket, batch.complete(entries, random)?)
+        }
+        socket::Operation::Commit(indexes) => Event::Commit(ticket, consumer(), indexes),
+        socket::Operation::Reject(indexes, rejection) => Event::Reject(ticket, consumer(), indexes, rejection),
+        socket::Operation::Window(window) => Event::Attach(ticket, connection, Watch { window, ..terms.watch.clone() }),
+    };
+    Ok(Task::Event(terms.side, event))
+}
+
+/// Who asks for a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// A request: of a client, which the Worker has checked, or of another queue of the service.
+    Request,
+    /// A session, which only clients have.
+    Session,
+}
+
+/// Whether the turn may be taken here for this caller.
+pub(super) fn check(task: &Task, caller: Caller, deployment: &Deployment) -> Result<(), Answer> {
+    let Task::Event(_, Event::Put(_, entries)) = task else { return Ok(()) };
+    if deployment.kind == Kind::Callbacks && caller == Caller::Session {
+        return Err(Answer::text(405, "only the service itself puts into its callbacks"));
+    }
+    deployment.check_entries(entries).map_err(Answer::bad)
+}
+
+/// The side a task is about.
+pub(super) fn side(task: &Task) -> Side {
+    match task {
+        Task::Event(side, _) => *side,
+        Task::Alarm | Task::Configure(..) => Side::Main,
+    }
+}

@@ -1,0 +1,89 @@
+//! Group commit: how long a flush waits for the requests that will share it.
+//!
+//! Where several requests came together, or shared the last flush, more are on their way. Whether a single one has company is
+//! found out by waiting. Where that was in vain, as with a client that sends one request at a time, more and more
+//! flushes begin at once before the broker tries again.
+//!
+//! The wait is a number of turns of the event loop, and lasts as long as they bring more. A timer would be idle at its end, and
+//! its millisecond is long: a request takes a quarter of that.
+
+use super::io::Wait;
+
+/// Limits how many flushes begin at once after vain waits: at most 2 to this power, minus one.
+const MISSES_MAX: u32 = 5;
+/// From its connection to the object a request takes about this many turns.
+const QUIET_TURNS: u32 = 5;
+/// However many requests arrive, the first one waits no longer than this.
+const TURNS_MAX: u32 = 64;
+
+/// When a flush begins.
+#[derive(Debug, Default)]
+pub(super) struct GroupCommit {
+    /// Requests, and messages on sockets, since the last flush.
+    arrived: u32,
+    /// How many shared the last flush; 0 after a time without any.
+    last_batch: u32,
+    /// The wait for the flush that is to begin.
+    waiting: Option<Waiting>,
+    /// The shell needs a moment in any case.
+    pause: bool,
+    /// Waits in a row that brought nothing.
+    misses: u32,
+    /// Flushes that still begin at once.
+    skip: u32,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    /// Turns that passed, and how many in a row brought nothing.
+    turns: u32,
+    quiet: u32,
+    /// What had arrived before the last one.
+    arrived: u32,
+}
+
+impl GroupCommit {
+    /// A request came, or a message on a socket.
+    pub fn arrived(&mut self) {
+        self.arrived += 1;
+    }
+
+    /// The next flush begins a moment later.
+    pub fn pause(&mut self) {
+        self.pause = true;
+    }
+
+    /// Nothing is left to do.
+    pub fn idle(&mut self) {
+        self.last_batch = 0;
+    }
+
+    /// What the flush that would begin now waits for; to be asked again after that.
+    pub fn wait(&mut self) -> Option<Wait> {
+        if core::mem::take(&mut self.pause) {
+            return Some(Wait::Moment);
+        }
+        let arrived = self.arrived;
+        if arrived == 0 {
+            return None;
+        }
+        match &mut self.waiting {
+            Some(waiting) => {
+                waiting.quiet = if arrived > waiting.arrived { 0 } else { waiting.quiet + 1 };
+                (waiting.turns, waiting.arrived) = (waiting.turns + 1, arrived);
+                if waiting.quiet < QUIET_TURNS && waiting.turns < TURNS_MAX {
+                    return Some(Wait::Turn);
+                }
+                self.misses = if arrived > 1 { 0 } else { (self.misses + 1).min(MISSES_MAX) };
+                self.skip = (1 << self.misses) - 1;
+            }
+            None if arrived > 1 || self.last_batch > 1 || self.skip == 0 => {
+                self.waiting = Some(Waiting { turns: 0, quiet: 0, arrived });
+                return Some(Wait::Turn);
+            }
+            None => self.skip -= 1,
+        }
+        (self.last_batch, self.arrived, self.waiting) = (arrived, 0, None);
+        None
+    }
+}

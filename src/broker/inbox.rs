@@ -1,0 +1,91 @@
+//! What arrived and waits for its turn.
+
+use crate::queue::{
+    Event,
+    event::Ticket,
+    limits::{BATCH_BYTES_MAX, FLUSH_BYTES_MAX, INBOX_BYTES_MAX},
+    store::Side,
+};
+use crate::wire::settings::Patch;
+use alloc::{collections::VecDeque, vec::Vec};
+
+/// Tasks of one flush; more wait for the next one.
+const BATCH_TASKS_MAX: usize = 1_000;
+
+// A single put must fit into the inbox, or it would be refused for ever.
+const _: () = assert!(BATCH_BYTES_MAX <= INBOX_BYTES_MAX);
+
+/// One turn of the machine that is to be taken.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// An event, on this side.
+    Event(Side, Event),
+    /// The alarm went off: what is due is done, and the shell is told when it is.
+    Alarm,
+    /// A change of settings. It is applied to the settings of its turn, so that no other change is lost.
+    Configure(Ticket, Patch),
+}
+
+impl Task {
+    /// The ticket of the reply that is owed for it.
+    fn ticket(&self) -> Option<Ticket> {
+        match self {
+            Self::Event(_, event) => event.ticket(),
+            Self::Configure(ticket, _) => Some(*ticket),
+            Self::Alarm => None,
+        }
+    }
+
+    /// What it holds in memory; only puts hold much.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Event(_, Event::Put(_, entries)) => entries.iter().map(|entry| entry.data.len()).sum(),
+            _ => 0,
+        }
+    }
+}
+
+/// Tasks in the order of their arrival.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    tasks: VecDeque<Task>,
+    bytes: usize,
+}
+
+impl Inbox {
+    /// Whether a put of this many bytes can be taken in now.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.bytes == 0 || self.bytes + bytes <= INBOX_BYTES_MAX
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    pub fn push(&mut self, task: Task) {
+        self.bytes += task.bytes();
+        self.tasks.push_back(task);
+    }
+
+    /// The tasks of the next flush; none when nothing waits.
+    pub fn take(&mut self) -> Vec<Task> {
+        let (mut batch, mut taken) = (Vec::new(), 0);
+        while let Some(task) = self.tasks.front().filter(|_| batch.len() < BATCH_TASKS_MAX) {
+            let bytes = task.bytes();
+            if taken > 0 && taken + bytes > FLUSH_BYTES_MAX {
+                break;
+            }
+            taken += bytes;
+            batch.extend(self.tasks.pop_front());
+        }
+        self.bytes -= taken;
+        assert!(!self.tasks.is_empty() || self.bytes == 0, "an empty inbox holds {} bytes", self.bytes);
+        batch
+    }
+
+    /// The tickets of the replies that are owed for what waits.
+    pub fn tickets(&self) -> impl Iterator<Item = Ticket> {
+        self.tasks.iter().filter_map(Task::ticket)
+    }
+}

@@ -1,0 +1,247 @@
+//! What clients ask for, and what calls to the outside bring: it becomes tasks.
+
+use super::Broker;
+use super::connections::Terms;
+use super::consumer::{Inquiry, Outcome};
+use super::dispatch::{self, Caller};
+use super::inbox::Task;
+use super::inquiry::{Goal, Next};
+use super::io::{Body, ConnectionId, Durable, FetchId, Fetched, Message, Output, RequestId};
+use super::observer::Observer;
+use super::replies::{Asked, Pending, SessionRequest, too_fast};
+use crate::queue::{Event, event::Ticket, store::Side};
+use crate::wire::{
+    Answer, Call, Operation,
+    socket::{self, Answered},
+};
+use bytes::Bytes;
+
+impl<S: Durable, O: Observer<S>> Broker<S, O> {
+    /// A request came, with or without its body.
+    pub(super) fn request(&mut self, now_ms: u64, id: RequestId, call: Call, body: Body, random: u128) {
+        let body = match (dispatch::body_max(&call.operation), body) {
+            (None, _) => Bytes::new(),
+            (Some(max), Body::Whole(body)) if body.len() as u64 > max => {
+                return self.answer(id, dispatch::body_too_large(max));
+            }
+            (Some(_), Body::Whole(body)) => body,
+            (Some(max), Body::Unread) => {
+                self.unread.insert(id, call);
+                return self.outputs.push_back(Output::ReadBody(id, max));
+            }
+        };
+        self.ask(now_ms, id, call, body, random);
+    }
+
+    /// The body of a request was read, or could not be.
+    pub(super) fn body(&mut self, now_ms: u64, id: RequestId, body: Result<Bytes, Answer>, random: u128) {
+        // Its client may have gone meanwhile.
+        let Some(call) = self.unread.remove(&id) else { return };
+        match body {
+            Ok(body) => self.ask(now_ms, id, call, body, random),
+            Err(refused) => self.answer(id, refused),
+        }
+    }
+
+    /// A request is complete: it becomes a task, and its reply is owed.
+    fn ask(&mut self, now_ms: u64, id: RequestId, call: Call, body: Bytes, random: u128) {
+        let ticket = self.replies.ticket();
+        let on_input = call.side == Side::Main && !call.address.sink && !call.address.is_callbacks();
+        let goal = match &call.operation {
+            Operation::Status { .. } => Some(Goal::Status),
+            Operation::Cancel { .. } => Some(Goal::Cancel),
+            _ => None,
+        };
+        if let (true, Some(goal), Operation::Status { request_id } | Operation::Cancel { request_id }) =
+            (on_input, goal, &call.operation)
+        {
+            let (request_id, service) = (request_id.clone(), call.address.service);
+            let (inquiry, event) = self.inquiries.begin(id, goal, request_id, service, ticket);
+            return self.inquire(inquiry, Side::Main, event);
+        }
+        let (pending, connection, held) = self.pending(now_ms, id, &call);
+        let task = dispatch::call(ticket, connection, call, body, random);
+        match task.and_then(|task| self.admit(task, Caller::Request)) {
+            Ok(task) => {
+                self.replies.owe(ticket, pending);
+                if held {
+                    self.replies.hold(id, dispatch::side(&task), ticket);
+                    self.outputs.push_back(Output::Hold(id));
+                }
+                self.group_commit.arrived();
+                self.inbox.push(task);
+            }
+            Err(refused) => self.answer(id, refused),
+        }
+    }
+
+    /// What is owed for a call, the connection that it may become, and whether its client is watched for.
+    fn pending(&mut self, now_ms: u64, id: RequestId, call: &Call) -> (Pending, ConnectionId, bool) {
+        match &call.operation {
+            Operation::Watch { watch, transport } => {
+                let connection = self.connections.number(now_ms);
+                let terms = Terms { side: call.side, sink: call.address.sink, watch: watch.clone() };
+                (Pending::Watch(Asked { request: id, connection, transport: *transport, terms }), connection, false)
+            }
+            Operation::Get { get, .. } => (Pending::Request(id, call.form()), ConnectionId(0), get.wait_ms > 0),
+            _ => (Pending::Request(id, call.form()), ConnectionId(0), false),
+        }
+    }
+
+    /// Whether a task may be taken and there is room for it.
+    fn admit(&self, task: Task, caller: Caller) -> Result<Task, Answer> {
+        dispatch::check(&task, caller, &self.deployment)?;
+        if self.inbox.has_room(task.bytes()) { Ok(task) } else { Err(too_fast()) }
+    }
+
+    pub(super) fn answer(&mut self, id: RequestId, answer: Answer) {
+        self.outputs.push_back(Output::Answer(id, answer));
+    }
+
+    /// The client of a request is gone: nothing is removed for it any more.
+    pub(super) fn gone(&mut self, id: RequestId) {
+        self.unread.remove(&id);
+        if let Some((side, ticket)) = self.replies.abandon(id) {
+            self.inbox.push(Task::Event(side, Event::Abandon(ticket)));
+        }
+    }
+
+    /// A message came on a socket.
+    pub(super) fn message(&mut self, now_ms: u64, id: ConnectionId, message: Message, random: u128) {
+        self.group_commit.arrived();
+        if self.memory.is_none() {
+            return self.early.push((id, message, random));
+        }
+        self.requests(now_ms, id, message, random);
+        self.connections.send_all(&mut self.outputs);
+    }
+
+    /// The requests in a message of a session. Nothing is expected on other sockets.
+    pub(super) fn requests(&mut self, now_ms: u64, id: ConnectionId, message: Message, random: u128) {
+        let Some(terms) = self.connections.session(id) else { return };
+        let Message::Binary(message) = message else {
+            let why = "a text message; this protocol has binary messages and the text ping";
+            return self.hang_up(id, terms.side, 1003, why);
+        };
+        let Ok(requests) = socket::requests(message) else {
+            let why = "a message that is no ClientMessage of edgequeue.v1, or has too many requests";
+            return self.hang_up(id, terms.side, 1002, why);
+        };
+        for (number, operation) in requests {
+            let asked = operation.and_then(|operation| {
+                let request_ids = matches!(operation, socket::Operation::Put(_, true));
+                let ticket = self.replies.ticket();
+                let task = dispatch::session(ticket, id, &terms, operation, now_ms, random)?;
+                let task = self.admit(task, Caller::Session)?;
+                let request = SessionRequest { connection: id, id: number, request_ids };
+                self.replies.owe(ticket, Pending::Session(request));
+                self.inbox.push(task);
+                Ok(())
+            });
+            if let Err(refused) = asked {
+                self.connections.answer(id, &Answered::refused(number, &refused));
+            }
+        }
+    }
+
+    fn hang_up(&mut self, id: ConnectionId, side: Side, code: u16, reason: &'static str) {
+        self.connections.close(id, code, reason, &mut self.outputs);
+        self.inbox.push(Task::Event(side, Event::Detach(id)));
+    }
+
+    /// A connection was closed by its client, or broke.
+    pub(super) fn closed(&mut self, id: ConnectionId) {
+        match self.connections.remove(id) {
+            Some(side) => self.inbox.push(Task::Event(side, Event::Detach(id))),
+            // It may be found among the open sockets once more, and then it is known on which side it watched.
+            None if self.memory.is_none() => {
+                for side in [Side::Main, Side::Rear] {
+                    self.inbox.push(Task::Event(side, Event::Detach(id)));
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// The alarm went off.
+    pub(super) fn alarm_rang(&mut self, now_ms: u64) {
+        self.wakes.alarm_rang();
+        self.inbox.push(Task::Alarm);
+        self.tick_consumer(now_ms);
+    }
+
+    /// The timer went off.
+    pub(super) fn timer_rang(&mut self, now_ms: u64) {
+        let is_due = |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms <= now_ms);
+        let waiters_ms = self.memory.as_ref().and_then(|(queue, _)| queue.wake().timer_ms);
+        if self.wakes.timer_rang(now_ms) || is_due(waiters_ms) {
+            self.inbox.push(Task::Event(Side::Main, Event::Tick));
+        }
+        if is_due(self.consumer.due_ms()) {
+            self.tick_consumer(now_ms);
+        }
+        self.set_wakes_when_idle(now_ms);
+    }
+
+    /// Where turns are to be taken they set alarm and timer; what is due before them is no reason for another timer.
+    fn set_wakes_when_idle(&mut self, now_ms: u64) {
+        if !self.has_work() {
+            self.set_wakes(now_ms);
+        }
+    }
+
+    fn tick_consumer(&mut self, now_ms: u64) {
+        let (consumer, mut context) = self.context(now_ms);
+        let outcome = consumer.tick(&mut context);
+        self.follow(now_ms, outcome);
+    }
+
+    /// There is news of a call.
+    pub(super) fn fetched(&mut self, now_ms: u64, id: FetchId, news: Fetched) {
+        let (consumer, mut context) = self.context(now_ms);
+        let outcome = consumer.fetched(id, news, &mut context);
+        self.follow(now_ms, outcome);
+        self.set_wakes_when_idle(now_ms);
+    }
+
+    /// What the consumer beside the queue wants of others.
+    pub(super) fn follow(&mut self, now_ms: u64, outcome: Outcome) {
+        for told in outcome.told {
+            let ticket = self.replies.ticket();
+            self.tell(ticket, told);
+        }
+        if let Some((inquiry, found)) = outcome.found {
+            let next = self.inquiries.found(inquiry, found);
+            self.next(now_ms, inquiry, next);
+        }
+    }
+
+    /// Tells the queue what its consumer says. Nobody waits for the answer to a commit or a rejection: what is not
+    /// settled is pushed again.
+    pub(super) fn tell(&mut self, ticket: Ticket, told: super::consumer::Told) {
+        let event = told.event(&self.deployment.service, ticket);
+        if matches!(event, Event::Attach(..)) {
+            self.replies.owe(ticket, Pending::Consumer);
+        }
+        self.inbox.push(Task::Event(Side::Main, event));
+    }
+
+    /// Goes on with a question about a request.
+    pub(super) fn next(&mut self, now_ms: u64, inquiry: Inquiry, next: Next) {
+        match next {
+            Next::Queue(side, event) => self.inquire(inquiry, side, event),
+            Next::Sink(request_id) => {
+                let (consumer, mut context) = self.context(now_ms);
+                consumer.ask_sink(inquiry, &request_id, &mut context);
+            }
+            Next::Answer(request, answer) => self.answer(request, answer),
+        }
+    }
+
+    fn inquire(&mut self, inquiry: Inquiry, side: Side, event: Event) {
+        let ticket = event.ticket().expect("a question has a ticket");
+        self.replies.owe(ticket, Pending::Inquiry(inquiry));
+        self.group_commit.arrived();
+        self.inbox.push(Task::Event(side, event));
+    }
+}

@@ -1,0 +1,151 @@
+//! What a socket remembers while the object sleeps: who watches how, and what is out at it. A format of its own:
+//! `docs/storage.md` says why a deployment never meets that of another one.
+
+use crate::queue::entry::{Filter, Index, Lane, Tags};
+use crate::queue::event::{ConsumerId, Start, Watch};
+use crate::queue::store::Side;
+use crate::queue::watcher::{Lease, Remembered};
+use alloc::{string::String, vec::Vec};
+use bytes::Bytes;
+use prost::Message;
+
+use super::io::ConnectionId;
+
+/// The most bytes that are kept with a socket. The platform takes 16 KiB, its own framing included.
+pub const BYTES_MAX: usize = 16 * 1024 - 128;
+
+/// Leases are written as differences, so that a full window fits. Should they not, the last ones are left out: after a
+/// sleep they are delivered again.
+#[derive(Clone, PartialEq, Message)]
+struct Record {
+    #[prost(uint64, tag = "1")]
+    watcher: u64,
+    #[prost(bool, tag = "2")]
+    rear: bool,
+    #[prost(string, tag = "3")]
+    group: String,
+    #[prost(string, tag = "4")]
+    user: String,
+    #[prost(uint64, tag = "5")]
+    from: u64,
+    #[prost(uint32, tag = "6")]
+    window: u32,
+    #[prost(bool, tag = "7")]
+    auto_commit: bool,
+    #[prost(bool, tag = "8")]
+    index_only: bool,
+    #[prost(btree_map = "string, string", tag = "9")]
+    filter: Tags,
+    #[prost(uint64, repeated, tag = "10")]
+    index_steps: Vec<u64>,
+    #[prost(sint64, repeated, tag = "11")]
+    lane_steps: Vec<i64>,
+    #[prost(sint64, repeated, tag = "12")]
+    since_steps: Vec<i64>,
+    #[prost(uint32, repeated, tag = "13")]
+    bytes: Vec<u32>,
+    /// It speaks our own protocol.
+    #[prost(bool, tag = "14")]
+    session: bool,
+    /// It puts into the sink.
+    #[prost(bool, tag = "15")]
+    sink: bool,
+    /// It does not watch yet.
+    #[prost(bool, tag = "16")]
+    idle: bool,
+    #[prost(uint64, tag = "17")]
+    sign_ms: u64,
+    #[prost(bool, tag = "18")]
+    stopped: bool,
+}
+
+/// Stands for a watch of new entries only.
+const FROM_NEWEST: u64 = u64::MAX;
+
+/// A socket as it was when the broker was last in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct SocketState {
+    pub connection: ConnectionId,
+    pub side: Side,
+    pub resume: Remembered,
+    /// For a session of `edgequeue.v1`: whether it is one of a sink.
+    pub session: Option<bool>,
+    /// It does not watch yet.
+    pub idle: bool,
+}
+
+impl SocketState {
+    /// As bytes that fit.
+    pub fn encode(&self) -> Bytes {
+        let mut kept = self.resume.leases.len();
+        loop {
+            let bytes = self.record(kept).encode_to_vec();
+            if bytes.len() <= BYTES_MAX || kept == 0 {
+                return bytes.into();
+            }
+            kept -= kept.div_ceil(8);
+        }
+    }
+
+    fn record(&self, kept: usize) -> Record {
+        let watch = &self.resume.watch;
+        let start = match watch.start {
+            Start::At(index) => index.0,
+            Start::Newest => FROM_NEWEST,
+        };
+        let mut record = Record {
+            watcher: self.connection.0,
+            rear: self.side == Side::Rear,
+            group: watch.consumer.group.clone(),
+            user: watch.consumer.user.clone(),
+            from: start,
+            window: watch.window,
+            auto_commit: watch.auto_commit,
+            index_only: watch.index_only,
+            filter: watch.filter.0.clone(),
+            session: self.session.is_some(),
+            sink: self.session == Some(true),
+            idle: self.idle,
+            sign_ms: self.resume.sign_ms,
+            stopped: self.resume.stopped,
+            ..Record::default()
+        };
+        let (mut index, mut lane, mut since) = (0, 0, 0);
+        for lease in self.resume.leases.iter().take(kept) {
+            record.index_steps.push(lease.index.0.wrapping_sub(index));
+            record.lane_steps.push(lease.lane.0.wrapping_sub(lane));
+            record.since_steps.push((lease.since_ms as i64).wrapping_sub(since));
+            record.bytes.push(lease.bytes);
+            (index, lane, since) = (lease.index.0, lease.lane.0, lease.since_ms as i64);
+        }
+        record
+    }
+
+    /// From the bytes kept with a socket; `None` for bytes that are not ours, and for the empty ones of a socket that is
+    /// being closed.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let record = Record::decode(bytes).ok().filter(|record| record.watcher != 0)?;
+        let (mut index, mut lane, mut since) = (0_u64, 0_i64, 0_i64);
+        let steps = record.index_steps.iter().zip(&record.lane_steps).zip(&record.since_steps).zip(&record.bytes);
+        let leases = steps.map(|(((index_step, lane_step), since_step), bytes)| {
+            index = index.wrapping_add(*index_step);
+            lane = lane.wrapping_add(*lane_step);
+            since = since.wrapping_add(*since_step);
+            Lease { index: Index(index), lane: Lane(lane), since_ms: since as u64, bytes: *bytes }
+        });
+        let leases = leases.collect();
+        let watch = Watch {
+            consumer: ConsumerId { group: record.group, user: record.user },
+            start: if record.from == FROM_NEWEST { Start::Newest } else { Start::At(Index(record.from)) },
+            window: record.window,
+            auto_commit: record.auto_commit,
+            index_only: record.index_only,
+            filter: Filter(record.filter),
+            local: false,
+        };
+        let side = if record.rear { Side::Rear } else { Side::Main };
+        let session = record.session.then_some(record.sink);
+        let resume = Remembered { watch, leases, sign_ms: record.sign_ms, stopped: record.stopped };
+        Some(Self { connection: ConnectionId(record.watcher), side, resume, session, idle: record.idle })
+    }
+}

@@ -1,0 +1,311 @@
+//! Turns and their flush: the machine takes what waits, the shell makes it durable, and what came of it is carried out.
+
+use super::consumer::Outcome;
+use super::inbox::Task;
+use super::io::{ConnectionId, Durable, Message, Output, Wait};
+use super::observer::{Observer, Turn};
+use super::replies::{Pending, failed};
+use super::wake::Wanted;
+use super::{Broker, Phase};
+use crate::queue::{
+    Effect, Event, Queue, Reply,
+    event::Ticket,
+    refusal::{Refusal, StoreError},
+    store::Side,
+};
+use crate::store::Flushed;
+use crate::wire::{answer, socket::Answered, status};
+use alloc::{collections::BTreeSet, format, string::ToString, vec::Vec};
+use bytes::Bytes;
+
+impl<S: Durable, O: Observer<S>> Broker<S, O> {
+    /// Nothing is waited for: the next step towards a flush.
+    pub(super) fn advance(&mut self, now_ms: u64) {
+        if let Some(wait) = self.group_commit.wait() {
+            return self.wait(wait);
+        }
+        if !self.has_work() {
+            self.group_commit.idle();
+            self.phase = Phase::Idle;
+            return;
+        }
+        let Some((queue, _)) = &self.memory else {
+            self.phase = Phase::Opening;
+            return self.outputs.push_back(Output::Open);
+        };
+        let sessions = self.connections.sessions();
+        if !sessions.is_empty() && queue.wake().alarm_ms.is_some_and(|due_ms| due_ms <= now_ms) {
+            // Before somebody is taken for dead.
+            self.phase = Phase::Listening;
+            return self.outputs.push_back(Output::AskHeartbeats(sessions));
+        }
+        self.take_turns(now_ms, None);
+    }
+
+    /// The shell says when it last heard of connections.
+    pub(super) fn heartbeats(&mut self, now_ms: u64, heartbeats: Vec<(ConnectionId, u64)>) {
+        assert_eq!(self.phase, Phase::Listening, "nobody asked for heartbeats");
+        self.take_turns(now_ms, Some(Event::Alive(heartbeats)));
+    }
+
+    /// The store is open: sockets that outlived the memory come back, then the consumer, then what waits.
+    pub(super) fn opened(&mut self, now_ms: u64, store: Result<S, StoreError>, sockets: Vec<(ConnectionId, Bytes)>) {
+        assert_eq!(self.phase, Phase::Opening, "nobody asked for the store");
+        let opened = store.and_then(|mut store| {
+            let queue = Queue::open(self.deployment.defaults.clone(), &mut store)?;
+            Ok((queue, store))
+        });
+        match opened {
+            Ok(memory) => self.memory = Some(memory),
+            Err(error) => return self.fail(now_ms, &error),
+        }
+        if let Err(error) = self.resume(now_ms, sockets) {
+            return self.fail(now_ms, &error);
+        }
+        for (id, message, random) in core::mem::take(&mut self.early) {
+            self.requests(now_ms, id, message, random);
+        }
+        self.phase = Phase::Ready;
+        // Not once more around: nothing may come between.
+        self.advance(now_ms);
+    }
+
+    fn resume(&mut self, now_ms: u64, sockets: Vec<(ConnectionId, Bytes)>) -> Result<(), StoreError> {
+        for state in self.connections.reopen(sockets, &mut self.outputs) {
+            self.turn(now_ms, state.side, Event::Resume(state.connection, state.resume))?;
+        }
+        let local = self.connections.number(now_ms);
+        let (queue, _) = self.memory.as_ref().expect("it was just opened");
+        if let Some(watch) = self.consumer.open(local, queue.settings(), &self.deployment) {
+            let ticket = self.replies.ticket();
+            self.replies.owe(ticket, Pending::Consumer);
+            self.turn(now_ms, Side::Main, Event::Attach(ticket, local, watch))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the turns of what waits, after that of `first`, and asks for their flush.
+    fn take_turns(&mut self, now_ms: u64, first: Option<Event>) {
+        let again = core::mem::take(&mut self.again).then_some(Event::Tick);
+        let first = first.into_iter().chain(again).map(|event| Task::Event(Side::Main, event));
+        let tasks: Vec<Task> = first.chain(self.inbox.take()).collect();
+        for task in tasks {
+            if let Err(error) = self.task(now_ms, task) {
+                return self.fail(now_ms, &error);
+            }
+        }
+        let to_consumer = |effect: &Effect| matches!(effect, Effect::Push(id, _) if self.consumer.is(*id));
+        if self.effects.iter().any(to_consumer) {
+            // Durable with the flush: nothing that was put may wait for somebody to come by.
+            self.wakes.guard(now_ms, &mut self.outputs);
+        }
+        let (_, store) = self.memory.as_ref().expect("turns are taken in memory");
+        self.phase = Phase::Flushing;
+        self.outputs.push_back(Output::Flush { rows_max: store.rows_to_write() });
+    }
+
+    /// One task: nearly always one turn.
+    fn task(&mut self, now_ms: u64, task: Task) -> Result<(), StoreError> {
+        let (queue, store) = self.memory.as_mut().expect("turns are taken in memory");
+        match task {
+            Task::Alarm => {
+                self.alarm = true;
+                self.turn(now_ms, Side::Main, Event::Tick)
+            }
+            Task::Configure(ticket, patch) => {
+                let settings = patch.apply(queue.settings());
+                if let Err(wrong) = self.deployment.check(&settings) {
+                    self.effects.push(Effect::Reply(ticket, Reply::Refused(Refusal::Bad(wrong))));
+                    return Ok(());
+                }
+                self.turn(now_ms, Side::Main, Event::Configure(ticket, settings))
+            }
+            Task::Event(side, Event::Cancel(ticket, request_id)) if side == Side::Main && self.consumer.has_work() => {
+                // In the turn and not before it: until then its result could come to be stored.
+                let index = queue.request(side, &request_id, store)?;
+                if index.is_some_and(|index| self.consumer.give_up(index, &mut self.outputs).is_err()) {
+                    self.effects.push(Effect::Reply(ticket, Reply::Cancelled(None)));
+                    return Ok(());
+                }
+                self.turn(now_ms, side, Event::Cancel(ticket, request_id))
+            }
+            Task::Event(side, event) => {
+                if let Event::Detach(id) = &event {
+                    // After a sleep it may have been found among the open ones again.
+                    self.connections.remove(*id);
+                }
+                self.turn(now_ms, side, event)
+            }
+        }
+    }
+
+    fn turn(&mut self, now_ms: u64, side: Side, event: Event) -> Result<(), StoreError> {
+        let (queue, store) = self.memory.as_mut().expect("turns are taken in memory");
+        let seen = O::LOOKS.then(|| event.clone());
+        let before = self.effects.len();
+        queue.turn(now_ms, side, event, store, &mut self.effects)?;
+        if let Some(event) = seen {
+            let effects = &self.effects[before..];
+            self.observer.turn(Turn { now_ms, side, event, effects, queue, store });
+        }
+        Ok(())
+    }
+
+    /// The flush is over. What it wrote need not be durable yet: see [`Output::Flush`].
+    pub(super) fn flushed(&mut self, now_ms: u64, flushed: Result<Flushed, StoreError>) {
+        assert_eq!(self.phase, Phase::Flushing, "nothing was flushed");
+        let flushed = match flushed {
+            Ok(flushed) => flushed,
+            Err(error) => return self.fail(now_ms, &error),
+        };
+        self.observer.flushed();
+        self.wakes.succeeded();
+        self.carry_out(now_ms);
+        if self.again {
+            // Between two helpings of a long delivery the shell gets to send and to listen.
+            self.group_commit.pause();
+        }
+        if core::mem::take(&mut self.alarm) {
+            self.outputs.push_back(Output::AlarmDone(Ok(())));
+        }
+        self.tend_consumer(now_ms);
+        self.set_wakes(now_ms);
+        if flushed.is_empty() {
+            self.phase = Phase::Ready;
+        } else {
+            self.wait(Wait::Durable);
+        }
+    }
+
+    /// Carries out what turns resulted in.
+    fn carry_out(&mut self, now_ms: u64) {
+        for effect in core::mem::take(&mut self.effects) {
+            match effect {
+                Effect::Reply(ticket, reply) => self.reply(now_ms, ticket, reply),
+                Effect::Push(id, delivery) if self.consumer.is(id) => {
+                    let (consumer, mut context) = self.context(now_ms);
+                    let outcome = consumer.pushed(&delivery, &mut context);
+                    self.follow(now_ms, outcome);
+                }
+                Effect::Push(id, delivery) => self.connections.push(id, &delivery, &mut self.outputs),
+                Effect::Close(id, _) if self.consumer.is(id) => self.reset_consumer(now_ms),
+                Effect::Close(id, reason) => self.connections.end(id, reason, &mut self.outputs),
+                Effect::Remember(id) => self.connections.changed(id),
+                Effect::Again => self.again = true,
+                Effect::Revoke(id, index) if self.consumer.is(id) => {
+                    let (consumer, mut context) = self.context(now_ms);
+                    let outcome: Outcome = consumer.revoked(index, &mut context);
+                    self.follow(now_ms, outcome);
+                }
+                // Sockets have no message for it.
+                Effect::Revoke(..) => {}
+            }
+        }
+        self.connections.send_all(&mut self.outputs);
+        let (queue, _) = self.memory.as_ref().expect("a flush that succeeded keeps the memory");
+        self.connections.keep(queue, &mut self.outputs);
+    }
+
+    /// Answers whoever is owed the reply. Nobody may be: some events are told without waiting for their reply, and
+    /// clients go away.
+    fn reply(&mut self, now_ms: u64, ticket: Ticket, reply: Reply) {
+        match (self.replies.take(ticket), reply) {
+            (None, _) => {}
+            (Some(Pending::Request(id, form)), reply) => self.answer(id, answer(&form, reply)),
+            (Some(Pending::Watch(asked)), Reply::Attached) => {
+                let (request, connection, transport) = (asked.request, asked.connection, asked.transport);
+                self.connections.open(connection, transport, asked.terms);
+                self.outputs.push_back(Output::Accept { request, connection, transport });
+            }
+            (Some(Pending::Watch(asked)), Reply::Refused(refusal)) => {
+                self.answer(asked.request, status::refused(&refusal));
+            }
+            (Some(Pending::Watch(_)), reply) => unreachable!("a watch is accepted or refused, not {reply:?}"),
+            (Some(Pending::Session(request)), reply) => {
+                let answered = match reply {
+                    Reply::Put(receipts) => Answered::put(request.id, receipts, request.request_ids),
+                    Reply::Refused(refusal) => Answered::refused(request.id, &status::refused(&refusal)),
+                    _ => Answered { id: request.id, ..Answered::default() },
+                };
+                self.connections.answer(request.connection, &answered);
+            }
+            (Some(Pending::Inquiry(inquiry)), reply) => {
+                let ticket = self.replies.ticket();
+                let next = self.inquiries.replied(inquiry, reply, ticket);
+                self.next(now_ms, inquiry, next);
+            }
+            (Some(Pending::Consumer), Reply::Refused(refusal)) => {
+                let service = &self.deployment.service;
+                self.outputs.push_back(Output::Log(format!("the requests of {service} wait: {refusal}")));
+            }
+            (Some(Pending::Consumer), _) => {}
+        }
+    }
+
+    fn tend_consumer(&mut self, now_ms: u64) {
+        let Self { memory, consumer, connections, deployment, outputs, .. } = self;
+        let (queue, store) = memory.as_mut().expect("a flush that succeeded keeps the memory");
+        let queue = &*queue;
+        let below = || queue.settled_below(Side::Main, &deployment.service, store);
+        let mut context = super::consumer::Context { now_ms, deployment, outputs };
+        let told = consumer.settled(below, queue.settings(), || connections.number(now_ms), &mut context);
+        if let Some(told) = told {
+            let ticket = self.replies.ticket();
+            self.tell(ticket, told);
+        }
+    }
+
+    fn reset_consumer(&mut self, now_ms: u64) {
+        let (consumer, mut context) = self.context(now_ms);
+        consumer.reset(&mut context);
+    }
+
+    /// The storage failed: nothing since the last flush happened, and the next task opens the queue again. Requests of the
+    /// failed turns are told so; waiting ones too, as nobody remembers them any more.
+    pub(super) fn fail(&mut self, now_ms: u64, error: &StoreError) {
+        self.outputs.push_back(Output::Log(format!("{error}; the queue is opened again with the next request")));
+        self.memory = None;
+        self.effects.clear();
+        self.again = false;
+        self.observer.lost();
+        self.wakes.failed(now_ms, false);
+        let waiting: BTreeSet<Ticket> = self.inbox.tickets().collect();
+        for pending in self.replies.lose(|ticket| waiting.contains(&ticket)) {
+            self.lose(now_ms, pending, error);
+        }
+        self.connections.send_all(&mut self.outputs);
+        for (id, ..) in core::mem::take::<Vec<(ConnectionId, Message, u128)>>(&mut self.early) {
+            // What it asked for is unknown, so it cannot be answered.
+            self.outputs.push_back(Output::Close(id, 1011, "the queue cannot be opened; connect again later"));
+        }
+        if core::mem::take(&mut self.alarm) {
+            self.outputs.push_back(Output::AlarmDone(Err(error.to_string())));
+        }
+        self.reset_consumer(now_ms);
+        self.set_wakes(now_ms);
+        self.phase = Phase::Ready;
+    }
+
+    fn lose(&mut self, now_ms: u64, pending: Pending, error: &StoreError) {
+        match pending {
+            Pending::Request(id, _) => self.answer(id, failed(error)),
+            Pending::Watch(asked) => self.answer(asked.request, failed(error)),
+            Pending::Session(request) => {
+                let answered = Answered::refused(request.id, &failed(error));
+                self.connections.answer(request.connection, &answered);
+            }
+            Pending::Inquiry(inquiry) => {
+                let next = self.inquiries.lost(inquiry, failed(error));
+                self.next(now_ms, inquiry, next);
+            }
+            Pending::Consumer => {}
+        }
+    }
+
+    /// Sets alarm and timer for what is waited for.
+    pub(super) fn set_wakes(&mut self, now_ms: u64) {
+        let queue = self.memory.as_ref().map(|(queue, _)| queue.wake()).unwrap_or_default();
+        let wanted = Wanted { queue, consumer_ms: self.consumer.due_ms(), watchdog: self.consumer.has_work() };
+        self.wakes.set(now_ms, &wanted, &mut self.outputs);
+    }
+}

@@ -1,0 +1,118 @@
+//! When the broker must be woken, though nobody asks for anything: one durable alarm, one timer in memory.
+
+use super::io::Output;
+use crate::queue;
+use alloc::collections::VecDeque;
+
+/// While a request is worked on inside, an alarm this far ahead sees to it that somebody opens the queue should the memory
+/// be lost: 30 seconds.
+pub const WATCHDOG_MS: u64 = 30_000;
+/// After a failed flush the queue is opened again this much later, unless an event comes before; doubled with each failure.
+const RETRY_MS: u64 = 1_000;
+const RETRY_DOUBLINGS_MAX: u32 = 6;
+
+/// What the broker waits for at this moment, Unix milliseconds.
+pub(super) struct Wanted {
+    pub queue: queue::Wake,
+    /// The next deadline of the consumer beside the queue.
+    pub consumer_ms: Option<u64>,
+    /// Whether something is under way that must survive the loss of this memory.
+    pub watchdog: bool,
+}
+
+/// What is set.
+#[derive(Debug, Default)]
+pub(super) struct Wakes {
+    alarm: Alarm,
+    timer_ms: Option<u64>,
+    /// When the queue is opened again after a failure.
+    retry_ms: Option<u64>,
+    failures: u32,
+}
+
+/// What is known of the alarm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Alarm {
+    /// One may have been set by an earlier life.
+    #[default]
+    Unknown,
+    /// The shell was asked.
+    Asked,
+    Known(Option<u64>),
+}
+
+impl Wakes {
+    /// Sets an alarm for what a flush hands out inside: it is durable with the flush, because nobody else may come by.
+    pub fn guard(&mut self, now_ms: u64, outputs: &mut VecDeque<Output>) {
+        self.move_alarm(now_ms + WATCHDOG_MS, outputs);
+    }
+
+    /// Sets alarm and timer for what is wanted.
+    pub fn set(&mut self, now_ms: u64, wanted: &Wanted, outputs: &mut VecDeque<Output>) {
+        let watchdog_ms = wanted.watchdog.then_some(now_ms + WATCHDOG_MS);
+        if let Some(at_ms) = wanted.queue.alarm_ms.into_iter().chain(watchdog_ms).min() {
+            match self.alarm {
+                Alarm::Known(_) => self.move_alarm(at_ms, outputs),
+                Alarm::Unknown => {
+                    self.alarm = Alarm::Asked;
+                    outputs.push_back(Output::AskAlarm);
+                }
+                Alarm::Asked => {}
+            }
+        }
+        let timer_ms = [wanted.queue.timer_ms, wanted.consumer_ms, self.retry_ms].into_iter().flatten().min();
+        // A timer that is too early is cheaper than moving it; none keeps the object awake for nothing.
+        let keeps = match (timer_ms, self.timer_ms) {
+            (Some(wanted_ms), Some(set_ms)) => set_ms <= wanted_ms,
+            (wanted, set) => wanted == set,
+        };
+        if !keeps {
+            self.timer_ms = timer_ms;
+            outputs.push_back(Output::SetTimer(timer_ms));
+        }
+    }
+
+    /// An alarm costs a stored row, so it is only ever moved to an earlier time.
+    fn move_alarm(&mut self, at_ms: u64, outputs: &mut VecDeque<Output>) {
+        let set_ms = match self.alarm {
+            Alarm::Known(set_ms) => set_ms,
+            Alarm::Unknown | Alarm::Asked => None,
+        };
+        if set_ms.is_none_or(|set_ms| at_ms < set_ms) {
+            self.alarm = Alarm::Known(Some(at_ms));
+            outputs.push_back(Output::SetAlarm(at_ms));
+        }
+    }
+
+    /// The shell says when the alarm is set. What was set since then is known better.
+    pub fn alarm_is(&mut self, at_ms: Option<u64>) {
+        if self.alarm == Alarm::Asked {
+            self.alarm = Alarm::Known(at_ms);
+        }
+    }
+
+    /// The alarm went off.
+    pub fn alarm_rang(&mut self) {
+        self.alarm = Alarm::Known(None);
+    }
+
+    /// The timer went off. Says whether the queue is to be opened again after a failure.
+    pub fn timer_rang(&mut self, now_ms: u64) -> bool {
+        self.timer_ms = None;
+        self.retry_ms.take_if(|at_ms| *at_ms <= now_ms).is_some()
+    }
+
+    /// A flush or an opening failed. Where another try may help, somebody must make it: watchers may wait for what the
+    /// failed turns were about, and nobody else may come.
+    pub fn failed(&mut self, now_ms: u64, is_permanent: bool) {
+        let pause_ms = RETRY_MS << self.failures.min(RETRY_DOUBLINGS_MAX);
+        self.failures += 1;
+        self.retry_ms = (!is_permanent).then_some(now_ms + pause_ms);
+    }
+
+    /// A flush succeeded.
+    pub fn succeeded(&mut self) {
+        self.failures = 0;
+        self.retry_ms = None;
+    }
+}
