@@ -3,7 +3,7 @@
 use super::connections::Terms;
 use super::deployment::{Deployment, Kind};
 use super::inbox::Task;
-use super::io::ConnectionId;
+use super::io::{BodyError, ConnectionId};
 use crate::queue::{
     Event,
     event::{NewEntry, Once, Ticket, Watch},
@@ -18,7 +18,7 @@ use crate::wire::{
     socket,
     stamp::Stamp,
 };
-use alloc::vec;
+use alloc::{format, vec};
 use bytes::Bytes;
 
 /// Largest form or settings body, in bytes.
@@ -34,9 +34,15 @@ pub(super) fn body_max(operation: &Operation) -> Option<u64> {
     }
 }
 
-/// 413: the body is longer than `max`.
-pub fn body_too_large(max: u64) -> Answer {
-    Answer::text(413, alloc::format!("the body is larger than the {max} bytes allowed here; send a smaller one"))
+/// The answer to a request whose body was not read.
+pub(super) fn no_body(operation: &Operation, error: BodyError) -> Answer {
+    match error {
+        BodyError::TooLong => {
+            let max = body_max(operation).expect("a body was asked for");
+            Answer::text(413, format!("the body is larger than the {max} bytes allowed here; send a smaller one"))
+        }
+        BodyError::Broken(error) => Answer::bad(format!("the body could not be read: {error}; send the request again")),
+    }
 }
 
 /// The turn a call asks for. A watch has the connection it will be.

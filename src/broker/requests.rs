@@ -6,7 +6,7 @@ use super::consumer::{Inquiry, Outcome};
 use super::dispatch::{self, Caller};
 use super::inbox::Task;
 use super::inquiry::{Goal, Next};
-use super::io::{Body, ConnectionId, Durable, FetchId, Fetched, Message, Output, RequestId};
+use super::io::{Body, BodyError, ConnectionId, Durable, FetchId, Fetched, Message, Output, RequestId};
 use super::observer::Observer;
 use super::replies::{Asked, Pending, SessionRequest, too_fast};
 use crate::queue::{Event, event::Ticket, store::Side};
@@ -22,7 +22,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         let body = match (dispatch::body_max(&call.operation), body) {
             (None, _) => Bytes::new(),
             (Some(max), Body::Whole(body)) if body.len() as u64 > max => {
-                return self.answer(id, dispatch::body_too_large(max));
+                return self.answer(id, dispatch::no_body(&call.operation, BodyError::TooLong));
             }
             (Some(_), Body::Whole(body)) => body,
             (Some(max), Body::Unread) => {
@@ -34,12 +34,12 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
     }
 
     /// The body of a request was read, or could not be.
-    pub(super) fn body(&mut self, now_ms: u64, id: RequestId, body: Result<Bytes, Answer>, random: u128) {
+    pub(super) fn body(&mut self, now_ms: u64, id: RequestId, body: Result<Bytes, BodyError>, random: u128) {
         // Its client may have gone meanwhile.
         let Some(call) = self.unread.remove(&id) else { return };
         match body {
             Ok(body) => self.ask(now_ms, id, call, body, random),
-            Err(refused) => self.answer(id, refused),
+            Err(error) => self.answer(id, dispatch::no_body(&call.operation, error)),
         }
     }
 
