@@ -4,9 +4,9 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { build } from "../src/bundle/build.mjs";
-import { CARGO_ARGS, CARGO_ENV } from "../src/bundle/page.mjs";
-import { Refused, at, command, needPackages, needRust, nodeForWrangler, output, root, run, say } from "../src/bundle/tools.mjs";
+import { build } from "../tools/build.mjs";
+import { CARGO_ARGS, CARGO_ENV } from "../tools/client.mjs";
+import { Refused, at, command, needPackages, needRust, nodeForWrangler, output, root, run, say } from "../tools/lib.mjs";
 import { simulate } from "./sim/run.mjs";
 import { start } from "./worker/service.mjs";
 import { needBrowser } from "./www/browser.mjs";
@@ -25,7 +25,7 @@ const STAGES = {
     }
   },
   lint: () => {
-    cargo("clippy", "--quiet", "--locked", "--all-targets", "--test", "cli", "--features", "bundle", "--", "-D", "warnings");
+    cargo("clippy", "--quiet", "--locked", "--all-targets", "--test", "cli", "--features", "bindgen", "--", "-D", "warnings");
     run("cargo", ["clippy", "--quiet", "--locked", "--lib", ...WASM, "--target-dir", "target-worker", "--", "-D", "warnings"],
       { env: { WASM_BINDGEN_USE_JS_SYS: "1" }, why: "cargo clippy of the worker" });
     run("cargo", ["clippy", "--quiet", "--locked", "--lib", ...CARGO_ARGS, "--", "-D", "warnings"], { env: CARGO_ENV, why: "cargo clippy of the browser client" });

@@ -6,7 +6,7 @@ import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import WebSocket from "ws";
-import { at, command, freePort, run } from "../../src/bundle/tools.mjs";
+import { at, command, freePort, run } from "../../tools/lib.mjs";
 import { TOKEN, floor, ours, stop } from "./servers.mjs";
 
 const SECONDS = 4;
@@ -20,7 +20,7 @@ function buildWithNames() {
     "--target", target, "--target-dir", at("target-profile")],
   { env: { WASM_BINDGEN_USE_JS_SYS: "1", CARGO_PROFILE_WASM_STRIP: "none" }, why: "Compiling the worker" });
   mkdirSync(at("build", "profile"), { recursive: true });
-  run("cargo", ["run", "--quiet", "--locked", "--no-default-features", "--features", "bundle", "--bin", "bundle", "--target-dir", at("target-bundle"), "--",
+  run("cargo", ["run", "--quiet", "--locked", "--no-default-features", "--features", "bindgen", "--bin", "bindgen", "--target-dir", at("target-bundle"), "--",
     at("target-profile", target, "wasm", "edgequeue.wasm"), at("build", "profile"), "--names"], { why: "Generating the bindings" });
 }
 

@@ -6,8 +6,8 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
-import { build } from "../../src/bundle/build.mjs";
-import { Refused, at, command, needPackages, run, say } from "../../src/bundle/tools.mjs";
+import { build } from "../../tools/build.mjs";
+import { Refused, at, command, needPackages, run, say } from "../../tools/lib.mjs";
 import { median, page, print } from "./report.mjs";
 import { TOKEN, floor, group, hop, memory, nats, ours, processor, redis, simulator, stop } from "./servers.mjs";
 

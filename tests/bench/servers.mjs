@@ -5,7 +5,7 @@ import { cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "nod
 import { createRequire } from "node:module";
 import net from "node:net";
 import path from "node:path";
-import { at, answers, freePort, nodeForWrangler, sleep } from "../../src/bundle/tools.mjs";
+import { at, answers, freePort, nodeForWrangler, sleep } from "../../tools/lib.mjs";
 
 export const TOKEN = "bench-token";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import WebSocket from "ws";
-import { sleep } from "../../src/bundle/tools.mjs";
+import { sleep } from "../../tools/lib.mjs";
 
 export const PROTOBUF = "application/vnd.google.protobuf";
 /** Nothing in these tests may take longer than this, except where it says so. */

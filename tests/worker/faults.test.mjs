@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Client, eventually, fresh } from "./client.mjs";
 import { start } from "./service.mjs";
-import { sleep } from "../../src/bundle/tools.mjs";
+import { sleep } from "../../tools/lib.mjs";
 
 let service;
 before(async () => { service = await start({ vars: { EDGEQUEUE_FAULTS: "allow" } }); });

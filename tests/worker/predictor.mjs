@@ -1,6 +1,6 @@
 // A predictor for tests, and whatever else is called by the service: a small HTTP server on the loopback interface.
 import http from "node:http";
-import { sleep } from "../../src/bundle/tools.mjs";
+import { sleep } from "../../tools/lib.mjs";
 
 /**
  * Starts one. `answer(request)` gets `{method, path, query, headers, body, text, count}`, where `count` is how often this

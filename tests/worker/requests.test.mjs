@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { Client, eventually, fresh } from "./client.mjs";
 import { predictor } from "./predictor.mjs";
 import { start } from "./service.mjs";
-import { sleep } from "../../src/bundle/tools.mjs";
+import { sleep } from "../../tools/lib.mjs";
 
 let service;
 let model;

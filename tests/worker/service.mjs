@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { answers, at, end, freePort, nodeForWrangler, output, sleep, wranglerDev } from "../../src/bundle/tools.mjs";
+import { answers, at, end, freePort, nodeForWrangler, output, sleep, wranglerDev } from "../../tools/lib.mjs";
 
 const READY_MS_MAX = 60_000;
 export const TOKEN = "test-token";

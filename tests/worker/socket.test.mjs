@@ -5,7 +5,7 @@ import WebSocket from "ws";
 import { Client, eventually, fresh } from "./client.mjs";
 import { start } from "./service.mjs";
 import { SUBPROTOCOL, Session, bytes, request } from "./session.mjs";
-import { sleep } from "../../src/bundle/tools.mjs";
+import { sleep } from "../../tools/lib.mjs";
 
 let service;
 before(async () => { service = await start(); });

@@ -4,7 +4,7 @@ import crypto from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { Client, decodeFrame, eventually, fresh, raw, within } from "./client.mjs";
 import { start } from "./service.mjs";
-import { sleep } from "../../src/bundle/tools.mjs";
+import { sleep } from "../../tools/lib.mjs";
 
 let service;
 before(async () => { service = await start({ vars: { EDGEQUEUE_FAULTS: "allow" } }); });

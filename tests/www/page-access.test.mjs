@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { at } from "../../src/bundle/tools.mjs";
+import { at } from "../../tools/lib.mjs";
 import { stage } from "./page.mjs";
 
 const WEIGHT_BYTES_MAX = 150 * 1024;

@@ -1,7 +1,7 @@
 // Much at once: ten thousand entries through the page, a thousand results a second, a deep queue, a service that goes away.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { sleep } from "../../src/bundle/tools.mjs";
+import { sleep } from "../../tools/lib.mjs";
 import { stage } from "./page.mjs";
 
 const FRAMES = 10_000;

@@ -5,7 +5,7 @@ import { writeFileSync, mkdtempSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { at, sleep } from "../../src/bundle/tools.mjs";
+import { at, sleep } from "../../tools/lib.mjs";
 import { eventually } from "../worker/client.mjs";
 import { TOKEN } from "../worker/service.mjs";
 import { stage } from "./page.mjs";

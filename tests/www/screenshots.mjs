@@ -1,6 +1,6 @@
 // Pictures of the page in its states, themes and widths, for people to look at: `node tests/www/screenshots.mjs [NAME...]`.
 import { mkdirSync } from "node:fs";
-import { at, sleep } from "../../src/bundle/tools.mjs";
+import { at, sleep } from "../../tools/lib.mjs";
 import { TOKEN, start } from "../worker/service.mjs";
 import { Client } from "../worker/client.mjs";
 import { launch } from "./browser.mjs";

@@ -1,6 +1,6 @@
 // Runs worker.mjs on miniflare, which plays the platform's queues in memory, until killed.
 import { createRequire } from "node:module";
-import { at } from "../../../src/bundle/tools.mjs";
+import { at } from "../../../tools/lib.mjs";
 
 const { Miniflare, convertV4MiniflareOptions } = createRequire(import.meta.url)(at("node_modules", "miniflare"));
 const here = at("tests", "bench", "simulator");

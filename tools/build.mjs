@@ -3,8 +3,8 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
-import { buildPackage } from "./page.mjs";
-import { Refused, at, command, isMain, needPackages, needRust, run, say } from "./tools.mjs";
+import { buildPackage } from "./client.mjs";
+import { Refused, at, command, isMain, needPackages, needRust, run, say } from "./lib.mjs";
 
 /** The bundle's weight decides the cold start; the platform's own limit (3 MB) is far away. */
 const GZIP_BYTES_MAX = 300 * 1024;
@@ -30,7 +30,7 @@ function buildWorker() {
   if (!fresh()) {
     rmSync(OUT, { recursive: true, force: true });
     mkdirSync(OUT, { recursive: true });
-    run("cargo", ["run", "--quiet", "--locked", "--no-default-features", "--features", "bundle", "--bin", "bundle", "--target-dir", at("target-bundle"), "--", WASM, OUT],
+    run("cargo", ["run", "--quiet", "--locked", "--no-default-features", "--features", "bindgen", "--bin", "bindgen", "--target-dir", at("target-bundle"), "--", WASM, OUT],
       { why: "Generating the bindings" });
     copyFileSync(WASM, STAMP);
   }
@@ -41,7 +41,7 @@ function buildWorker() {
 function fresh() {
   const made = at("build", "worker", "edgequeue_bg.wasm");
   if (!existsSync(STAMP) || !existsSync(made)) return false;
-  if (statSync(at("src", "bundle", "main.rs")).mtimeMs > statSync(made).mtimeMs) return false;
+  if (statSync(at("src", "bin", "bindgen.rs")).mtimeMs > statSync(made).mtimeMs) return false;
   return readFileSync(STAMP).equals(readFileSync(WASM));
 }
 

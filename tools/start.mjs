@@ -1,7 +1,7 @@
 // `npm start`: from a fresh clone to a running service. Installs what is missing, builds, runs `wrangler dev`.
 import { copyFileSync, existsSync, readFileSync } from "node:fs";
 import { build } from "./build.mjs";
-import { Refused, answers, at, command, end, freePort, needPackages, nodeForWrangler, portIsFree, say, wranglerDev } from "./tools.mjs";
+import { Refused, answers, at, command, end, freePort, needPackages, nodeForWrangler, portIsFree, say, wranglerDev } from "./lib.mjs";
 
 const PORT_DEFAULT = 8787;
 

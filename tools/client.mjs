@@ -1,7 +1,7 @@
 // The client for web pages: compiles it to wasm, generates its bindings, makes one script of all, weighs the result.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { gzipSync } from "node:zlib";
-import { Refused, at, run, say } from "./tools.mjs";
+import { Refused, at, run, say } from "./lib.mjs";
 
 /** Module and script together: everybody who opens a page with it waits for this. */
 const GZIP_BYTES_MAX = 60 * 1024;
@@ -27,7 +27,7 @@ export async function buildPackage() {
       rmSync(folder, { recursive: true, force: true });
       mkdirSync(folder, { recursive: true });
     }
-    run("cargo", ["run", "--quiet", "--locked", "--no-default-features", "--features", "bundle", "--bin", "bundle", "--target-dir", at("target-bundle"),
+    run("cargo", ["run", "--quiet", "--locked", "--no-default-features", "--features", "bindgen", "--bin", "bindgen", "--target-dir", at("target-bundle"),
       "--", COMPILED, PARTS, "--page"], { why: "Generating the bindings" });
     for (const name of scripts()) copyFileSync(`${SOURCES}/${name}`, `${PARTS}/${name}`);
     const { buildSync } = await import("esbuild");
@@ -47,7 +47,7 @@ const scripts = () => readdirSync(SOURCES).filter((name) => name.endsWith(".js")
 function fresh() {
   const made = `${OUT}/edgequeue.d.ts`;
   if (!existsSync(STAMP) || !existsSync(made)) return false;
-  const sources = [at("src", "bundle", "main.rs"), at("src", "bundle", "page.mjs"), ...readdirSync(SOURCES).map((name) => `${SOURCES}/${name}`)];
+  const sources = [at("src", "bin", "bindgen.rs"), at("tools", "client.mjs"), ...readdirSync(SOURCES).map((name) => `${SOURCES}/${name}`)];
   if (sources.some((name) => statSync(name).mtimeMs > statSync(made).mtimeMs)) return false;
   return readFileSync(STAMP).equals(readFileSync(COMPILED));
 }
