@@ -1,6 +1,6 @@
 // `npm run build`: compiles the worker to wasm, generates its bindings into build/worker, and weighs the result; the same for
 // the browser client, into www/pkg; then the command line.
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 import { buildPackage } from "./client.mjs";
@@ -12,6 +12,8 @@ const GZIP_BYTES_MAX = 300 * 1024;
 const TARGET = "wasm32-unknown-unknown";
 const WASM = at("target-worker", TARGET, "wasm", "edgequeue.wasm");
 const OUT = at("build", "worker");
+/** The worker's scripts, which stand beside the generated module: no path in them knows how deep the output lies. */
+const SCRIPTS = at("src", "worker", "js");
 /** The compiled file the bindings were made from. */
 const STAMP = at("build", "worker.wasm");
 
@@ -32,16 +34,22 @@ function buildWorker() {
     mkdirSync(OUT, { recursive: true });
     run("cargo", ["run", "--quiet", "--locked", "--no-default-features", "--features", "bindgen", "--bin", "bindgen", "--target-dir", at("target-bundle"), "--", WASM, OUT],
       { why: "Generating the bindings" });
+    for (const name of scripts()) copyFileSync(path.join(SCRIPTS, name), path.join(OUT, name));
     copyFileSync(WASM, STAMP);
   }
   weigh();
 }
 
-/** The bindings belong to the compiled file and to the generator as it is now. */
+const scripts = () => existsSync(SCRIPTS) ? readdirSync(SCRIPTS).filter((name) => name.endsWith(".mjs")) : [];
+
+/** The output belongs to the compiled file, the scripts and the generator as they are now. */
 function fresh() {
   const made = at("build", "worker", "edgequeue_bg.wasm");
   if (!existsSync(STAMP) || !existsSync(made)) return false;
-  if (statSync(at("src", "bin", "bindgen.rs")).mtimeMs > statSync(made).mtimeMs) return false;
+  const sources = [at("src", "bin", "bindgen.rs"), at("tools", "build.mjs"), ...scripts().map((name) => path.join(SCRIPTS, name))];
+  if (sources.some((name) => statSync(name).mtimeMs > statSync(made).mtimeMs)) return false;
+  // A script that was deleted must not linger, and one whose file is older than the output must not be missing.
+  if (readdirSync(OUT).filter((name) => name.endsWith(".mjs")).sort().join() !== scripts().sort().join()) return false;
   return readFileSync(STAMP).equals(readFileSync(WASM));
 }
 

@@ -1,7 +1,7 @@
 // Puts the page together: the address, the token, the clients, the clock that asks for the state, and the panels.
 import init, { QueueClient } from "./pkg/edgequeue.js";
-import { Board } from "./board.js";
-import { byId, write } from "./dom.js";
+import { Board } from "./view/board.js";
+import { byId, write } from "./view/dom.js";
 import { Monitor } from "./monitor.js";
 import { mountDead } from "./panels/dead.js";
 import { mountLive } from "./panels/live.js";
@@ -9,7 +9,7 @@ import { mountPut } from "./panels/put.js";
 import { mountQueue } from "./panels/queue.js";
 import { mountWorker } from "./panels/worker.js";
 import { Results } from "./results.js";
-import { isService, parse, print } from "./state.js";
+import { isService, parse, print } from "./model/state.js";
 
 const TOKEN_KEY = "edgequeue-token";
 const THEME_KEY = "edgequeue-theme";
@@ -23,8 +23,8 @@ const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
  * @typedef {{input: QueueClient, sink: QueueClient, inputDead: QueueClient, sinkDead: QueueClient}} Clients
  *
  * @typedef {object} Context what a panel gets; it lives until another service or token is chosen
- * @property {import("./state.js").State} state read it anew each time: it changes
- * @property {(changes: Partial<import("./state.js").State>) => void} update the state and the address
+ * @property {import("./model/state.js").State} state read it anew each time: it changes
+ * @property {(changes: Partial<import("./model/state.js").State>) => void} update the state and the address
  * @property {Clients} clients
  * @property {(who: {queue: string, group: string}) => QueueClient} client for consuming, with a name of its own
  * @property {Monitor} monitor @property {Results} results
@@ -57,7 +57,7 @@ function store(storage, key, value) {
   }
 }
 
-/** @param {Partial<import("./state.js").State>} changes */
+/** @param {Partial<import("./model/state.js").State>} changes */
 function update(changes) {
   Object.assign(state, changes);
   history.replaceState(null, "", print(state));

@@ -1,8 +1,8 @@
 // Asks the service how its queues are, more often while something happens, and keeps the last minutes of it.
-import { fullness, parse } from "./attributes.js";
-import { Depths } from "./depths.js";
-import { Flow } from "./flow.js";
-import { Waits } from "./waits.js";
+import { fullness, parse } from "./model/attributes.js";
+import { Depths } from "./model/depths.js";
+import { Flow } from "./model/flow.js";
+import { Waits } from "./model/waits.js";
 
 /** How long a chart looks back. */
 export const SPAN_MS = 300_000;
@@ -17,11 +17,11 @@ const TROUBLE_MS = 3_000;
 const RARELY = 5;
 
 /**
- * @typedef {import("./health.js").Sample & {sinkIn: number, depth: import("./depths.js").Depth, waits: import("./waits.js").Percentiles|null}} Moment
+ * @typedef {import("./model/health.js").Sample & {sinkIn: number, depth: import("./model/depths.js").Depth, waits: import("./model/waits.js").Percentiles|null}} Moment
  *
  * @typedef {object} View what is known of a service now
- * @property {import("./attributes.js").QueueState} input @property {import("./attributes.js").QueueState} sink
- * @property {import("./attributes.js").QueueState} inputDead @property {import("./attributes.js").QueueState} sinkDead
+ * @property {import("./model/attributes.js").QueueState} input @property {import("./model/attributes.js").QueueState} sink
+ * @property {import("./model/attributes.js").QueueState} inputDead @property {import("./model/attributes.js").QueueState} sinkDead
  * @property {{in: number, out: number}} inputFlow @property {{in: number, out: number}} sinkFlow
  */
 
@@ -93,7 +93,7 @@ export class Monitor extends EventTarget {
     const [inputState, sinkState, inputDeadState, sinkDeadState] = await Promise.all([asked(input), asked(sink), asked(inputDead), rare ? asked(sinkDead) : this.view?.sinkDead]);
     const at = Date.now();
     const view = {
-      input: inputState, sink: sinkState, inputDead: inputDeadState, sinkDead: /** @type {import("./attributes.js").QueueState} */ (sinkDeadState),
+      input: inputState, sink: sinkState, inputDead: inputDeadState, sinkDead: /** @type {import("./model/attributes.js").QueueState} */ (sinkDeadState),
       inputFlow: this.#flows.input.see(at, inputState), sinkFlow: this.#flows.sink.see(at, sinkState),
     };
     const depth = inputState.length === 0 ? { priorities: new Map(), other: 0 } : await this.depths.sample((priority) => input.count({ priority, signal }));
@@ -104,7 +104,7 @@ export class Monitor extends EventTarget {
     while (this.moments.length > 0 && this.moments[0].at < at - SPAN_MS) this.moments.shift();
   }
 
-  /** @param {number} at @param {View} view @param {import("./depths.js").Depth} depth @returns {Moment} */
+  /** @param {number} at @param {View} view @param {import("./model/depths.js").Depth} depth @returns {Moment} */
   #moment(at, { input, sink, inputDead, sinkDead, inputFlow, sinkFlow }, depth) {
     const running = input.consumers.filter(({ status }) => status === "Running");
     const gone = input.consumers.filter(({ status }) => status !== "Running").map(({ idleMs }) => idleMs);
@@ -121,7 +121,7 @@ export class Monitor extends EventTarget {
     };
   }
 
-  /** The code of the newest dead letter, read once for each. @param {import("./attributes.js").QueueState} dead */
+  /** The code of the newest dead letter, read once for each. @param {import("./model/attributes.js").QueueState} dead */
   async #lastDeath(dead) {
     if (dead.last === this.#death.index) return;
     this.#death = { index: dead.last, code: "" };

@@ -1,7 +1,7 @@
 // What the page says of a queue: the word, and the numbers in the reason.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { health } from "../../www/health.js";
+import { health } from "../../www/model/health.js";
 
 const NOW = 1_700_000_000_000;
 const CALM = {

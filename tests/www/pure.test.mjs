@@ -1,18 +1,37 @@
 // The pure parts of the page: rates from attributes, percentiles, commands, addresses, bodies.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
-import { duration, fullness, parse } from "../../www/attributes.js";
-import { asText, hexDump, kind, picture, preview } from "../../www/bodies.js";
-import { axis } from "../../www/series.js";
-import { commandLine, curl, python, pythonSdk, shell } from "../../www/commands.js";
-import { Depths } from "../../www/depths.js";
-import { Flow } from "../../www/flow.js";
-import * as format from "../../www/format.js";
-import * as state from "../../www/state.js";
-import { Waits } from "../../www/waits.js";
+import { duration, fullness, parse } from "../../www/model/attributes.js";
+import { asText, hexDump, kind, picture, preview } from "../../www/model/bodies.js";
+import { axis } from "../../www/model/series.js";
+import { commandLine, curl, python, pythonSdk, shell } from "../../www/model/commands.js";
+import { Depths } from "../../www/model/depths.js";
+import { Flow } from "../../www/model/flow.js";
+import * as format from "../../www/model/format.js";
+import * as state from "../../www/model/state.js";
+import { Waits } from "../../www/model/waits.js";
+
+/** What a page gives its scripts and a pure module must not touch: document, network, storage, timers, the clock. */
+const IMPURE = new RegExp(String.raw`\b(?:document|window|navigator|location|self|globalThis|\w*[sS]torage|fetch|setTimeout|`
+  + String.raw`setInterval|Date\.now|performance|crypto|Math\.random|HTML\w*Element|URL\.createObjectURL)\b(?!:)`);
+const MODEL = new URL("../../www/model/", import.meta.url);
 
 const bytes = (text) => new TextEncoder().encode(text);
+
+test("the modules of www/model are pure", () => {
+  const names = readdirSync(MODEL);
+  assert.ok(names.length >= 10, "the folder of the pure modules");
+  for (const name of names) {
+    const text = readFileSync(new URL(name, MODEL), "utf8");
+    const code = text.replaceAll(/\/\*[^]*?\*\/|^\s*\/\/.*$/gm, "").replaceAll(/"[^"\n]*"/g, '""');
+    assert.doesNotMatch(code, IMPURE, `www/model/${name} touches something that only a page or a clock has`);
+    for (const [, from] of text.matchAll(/^import .* from "(.+)";$/gm)) {
+      assert.match(from, /^\.\/\w+\.js$/, `www/model/${name} imports ${from}, which is outside the pure modules`);
+    }
+  }
+});
 
 test("attributes: consumers and groups, whatever their names hold", () => {
   const queue = parse({

@@ -1,7 +1,7 @@
 // Dead letters: what failed for good, why, and putting it back or removing it.
-import { busy, button, byId, confirmed, make, toast, write } from "../dom.js";
-import { entryRow } from "../entries.js";
-import { counted, number } from "../format.js";
+import { busy, button, byId, confirmed, make, toast, write } from "../view/dom.js";
+import { entryRow } from "../view/entries.js";
+import { counted, number } from "../model/format.js";
 
 const PAGE = 50;
 /** Tags of the failure; the rest goes back with the entry. */

@@ -1,7 +1,7 @@
 // Shows entries as they come: reading along without taking anything, or consuming as a member of a group.
-import { busy, button, byId, make, write } from "../dom.js";
-import { counted, number } from "../format.js";
-import { LiveList } from "../livelist.js";
+import { busy, button, byId, make, write } from "../view/dom.js";
+import { counted, number } from "../model/format.js";
+import { LiveList } from "../view/livelist.js";
 import { recentStart } from "../results.js";
 
 const QUEUES = /** @type {const} */ ([["sink", "Sink"], ["input", "Input"], ["input-dead", "Dead letters of the input"], ["sink-dead", "Dead letters of the sink"]]);
@@ -131,7 +131,7 @@ export function mountLive({ state, update, clients, results, monitor, client, si
     if (watch === opened) await stop();
   }
 
-  /** @param {import("../livelist.js").Item} item */
+  /** @param {import("../view/livelist.js").Item} item */
   function actions(item) {
     if (item.settled) return [];
     const frame = /** @type {import("../pkg/edgequeue.js").WatchedFrame} */ (item.frame);
@@ -141,7 +141,7 @@ export function mountLive({ state, update, clients, results, monitor, client, si
     ];
   }
 
-  /** @param {import("../livelist.js").Item} row @param {Promise<void>} confirmed @param {"committed"|"rejected"} word */
+  /** @param {import("../view/livelist.js").Item} row @param {Promise<void>} confirmed @param {"committed"|"rejected"} word */
   async function decide(row, confirmed, word) {
     list.decided(row, "…", word === "committed" ? "done" : "refused");
     list.element.focus({ preventScroll: true });

@@ -1,8 +1,8 @@
 // Puts an entry, and follows it to its result.
-import { commandLine, curl, pythonSdk } from "../commands.js";
-import { busy, button, byId, copy, icon, make, write } from "../dom.js";
-import { entryRow } from "../entries.js";
-import { bytes, counted, middle, milliseconds } from "../format.js";
+import { commandLine, curl, pythonSdk } from "../model/commands.js";
+import { busy, button, byId, copy, icon, make, write } from "../view/dom.js";
+import { entryRow } from "../view/entries.js";
+import { bytes, counted, middle, milliseconds } from "../model/format.js";
 
 const RECEIPTS_MAX = 20;
 const LOOK_MS = 2_500;

@@ -1,8 +1,8 @@
 // One queue in numbers: what is in it, who consumes it, how it is set; finding entries; and what cannot be undone.
-import { fullness } from "../attributes.js";
-import { busy, button, byId, confirmed, make, toast } from "../dom.js";
-import { entryRow } from "../entries.js";
-import { age, bytes, counted, number } from "../format.js";
+import { fullness } from "../model/attributes.js";
+import { busy, button, byId, confirmed, make, toast } from "../view/dom.js";
+import { entryRow } from "../view/entries.js";
+import { age, bytes, counted, number } from "../model/format.js";
 
 const PAGE = 20;
 

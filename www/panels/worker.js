@@ -3,8 +3,8 @@
 import { Inference } from "../demo/inference.js";
 import { EXAMPLES } from "../demo/examples.js";
 import { traffic } from "../demo/traffic.js";
-import { busy, byId, make, write } from "../dom.js";
-import { counted, number } from "../format.js";
+import { busy, byId, make, write } from "../view/dom.js";
+import { counted, number } from "../model/format.js";
 
 const WINDOW_MAX = 16;
 const DEMO = { perSecond: 4, seconds: 60, window: 4 };

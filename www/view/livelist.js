@@ -2,14 +2,14 @@
 // and held still while a person reads in it.
 import { button, make, write } from "./dom.js";
 import { entryRow } from "./entries.js";
-import { counted } from "./format.js";
+import { counted } from "../model/format.js";
 
 const ROWS_MAX = 100;
 const BYTES_MAX = 16 * 1024 * 1024;
 const DRAW_MS = 80;
 const TICK_MS = 1000;
 
-/** @typedef {import("./pkg/edgequeue.js").Frame} Frame */
+/** @typedef {import("../pkg/edgequeue.js").Frame} Frame */
 /** @typedef {{frame: Frame, row: ReturnType<typeof entryRow>|null, settled: boolean}} Item */
 
 export class LiveList {

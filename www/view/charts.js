@@ -1,7 +1,7 @@
 // Charts of the last minutes on a canvas: lines or stacked areas, a common cursor, a legend with the current values,
 // and the same as a table.
 import { make, write } from "./dom.js";
-import { axis, nearest, runs, stack } from "./series.js";
+import { axis, nearest, runs, stack } from "../model/series.js";
 
 const PADDING = { top: 8, right: 2, bottom: 18, left: 40 };
 const FRAME_MS = 33;

@@ -1,9 +1,9 @@
 // The top of the page: how the queue is in one line, the loop in numbers, the charts, and the offer of a demo.
 import { Chart } from "./charts.js";
 import { byId, write } from "./dom.js";
-import { bytes, counted, duration, milliseconds, number, rate, short } from "./format.js";
-import { health } from "./health.js";
-import { SPAN_MS } from "./monitor.js";
+import { bytes, counted, duration, milliseconds, number, rate, short } from "../model/format.js";
+import { health } from "../model/health.js";
+import { SPAN_MS } from "../monitor.js";
 
 const NAMES = { unknown: "No answer", idle: "Idle", healthy: "Healthy", filling: "Filling", stuck: "Stuck", failing: "Failing", ended: "Ended" };
 const TELL_MS = 1000;
@@ -12,7 +12,7 @@ const DEMO_KEY = "edgequeue-demo-hidden";
 export class Board {
   #last = "";
 
-  /** @param {import("./app.js").Context} context @param {{demo: () => void, isRunning: () => boolean}} worker */
+  /** @param {import("../app.js").Context} context @param {{demo: () => void, isRunning: () => boolean}} worker */
   constructor({ monitor, signal }, worker) {
     this.monitor = monitor;
     this.worker = worker;

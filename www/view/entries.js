@@ -1,9 +1,10 @@
 // One entry as a row that unfolds: index, a line of its body, size and age; then tags and the whole body.
-import { download, kind, picture, preview, view } from "./bodies.js";
+import { kind, picture, preview } from "../model/bodies.js";
+import { download, view } from "./body.js";
 import { button, copy, icon, make } from "./dom.js";
-import { age, bytes } from "./format.js";
+import { age, bytes } from "../model/format.js";
 
-/** @typedef {import("./pkg/edgequeue.js").Frame} Frame */
+/** @typedef {import("../pkg/edgequeue.js").Frame} Frame */
 
 let named = 0;
 
@@ -50,7 +51,7 @@ export function entryRow(frame, { actions = [], onfold } = {}) {
 function details(frame, id) {
   const place = make("div");
   let shown = { element: /** @type {HTMLElement} */ (place), release: () => {} };
-  const show = (/** @type {import("./bodies.js").Kind} */ as) => {
+  const show = (/** @type {import("../model/bodies.js").Kind} */ as) => {
     shown.release();
     shown = view(frame.data, as);
     shown.element.setAttribute("aria-label", `Body of entry ${frame.index}`);
