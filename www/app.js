@@ -74,7 +74,10 @@ async function open() {
   const url = new URL(`/api/predict/${state.service}`, location.href);
   const input = new QueueClient({ url, token });
   // One question first: a wrong token is one refusal and not one of each part of the page.
-  const refusal = await input.attributes({ signal }).then(() => null, (error) => error);
+  const refusal = await input.attributes({ signal }).then(
+    () => null,
+    (error) => error,
+  );
   if (signal.aborted) return;
   if (refusal?.code === "unauthorized") return refused(refusal.message);
   const clients = { input, sink: input.sink(), inputDead: input.rear(), sinkDead: input.sink().rear() };
@@ -84,11 +87,18 @@ async function open() {
     return queue.endsWith("dead") ? one.rear() : one;
   };
   const monitor = new Monitor(clients, signal);
-  monitor.addEventListener("trouble", () => {
-    if (/** @type {any} */ (monitor.trouble)?.code === "unauthorized") refused(/** @type {Error} */ (monitor.trouble).message);
-  }, { signal });
+  monitor.addEventListener(
+    "trouble",
+    () => {
+      if (/** @type {any} */ (monitor.trouble)?.code === "unauthorized")
+        refused(/** @type {Error} */ (monitor.trouble).message);
+    },
+    { signal },
+  );
   const results = new Results(clients, signal);
-  results.addEventListener("frame", (/** @type {any} */ { detail }) => monitor.waits.add(Date.now(), detail.tags), { signal });
+  results.addEventListener("frame", (/** @type {any} */ { detail }) => monitor.waits.add(Date.now(), detail.tags), {
+    signal,
+  });
   monitor.addEventListener("moment", () => remember(state.service), { signal, once: true });
   /** @type {Context} */
   const context = { state, update, clients, client, monitor, results, select: (panel) => select(panel, true), signal };
@@ -146,21 +156,34 @@ function select(panel, byPerson = false) {
 }
 
 function listen() {
-  byId("token-form").addEventListener("submit", (/** @type {Event} */ event) => { event.preventDefault(); useToken(byId("token").value); });
+  byId("token-form").addEventListener("submit", (/** @type {Event} */ event) => {
+    event.preventDefault();
+    useToken(byId("token").value);
+  });
   byId("token-default").addEventListener("click", () => useToken("dev-token"));
-  byId("token-button").addEventListener("click", () => { store(sessionStorage, TOKEN_KEY, null); refused(""); });
+  byId("token-button").addEventListener("click", () => {
+    store(sessionStorage, TOKEN_KEY, null);
+    refused("");
+  });
   const service = byId("service");
-  byId("service-form").addEventListener("submit", (/** @type {Event} */ event) => { event.preventDefault(); service.blur(); });
+  byId("service-form").addEventListener("submit", (/** @type {Event} */ event) => {
+    event.preventDefault();
+    service.blur();
+  });
   service.addEventListener("change", () => {
     const name = service.value.trim();
-    service.setCustomValidity(isService(name) ? "" : "Letters, digits, _ - and . make a name; it begins with a letter or digit.");
+    service.setCustomValidity(
+      isService(name) ? "" : "Letters, digits, _ - and . make a name; it begins with a letter or digit.",
+    );
     if (!service.reportValidity() || name === state.service) return;
     location.hash = print({ ...state, service: name });
   });
   service.addEventListener("input", () => service.setCustomValidity(""));
   addEventListener("hashchange", () => {
     const next = parse(location.hash);
-    const isOther = Object.entries(next).some(([key, value]) => key !== "panel" && state[/** @type {"panel"} */ (key)] !== value);
+    const isOther = Object.entries(next).some(
+      ([key, value]) => key !== "panel" && state[/** @type {"panel"} */ (key)] !== value,
+    );
     Object.assign(state, { panel: next.panel });
     if (!isOther) return select(next.panel);
     state = next;
@@ -170,7 +193,10 @@ function listen() {
   byId("tab-put").parentElement.addEventListener("keydown", moveTab);
   wide.addEventListener("change", () => select(state.panel));
   // The address behind # is the state: the link may not write into it.
-  document.querySelector(".skip")?.addEventListener("click", (event) => { event.preventDefault(); byId("work").focus(); });
+  document.querySelector(".skip")?.addEventListener("click", (event) => {
+    event.preventDefault();
+    byId("work").focus();
+  });
   byId("theme-button").addEventListener("click", () => {
     const next = THEMES[(THEMES.indexOf(document.documentElement.dataset.theme ?? "auto") + 1) % THEMES.length];
     if (next === "auto") delete document.documentElement.dataset.theme;
@@ -192,7 +218,8 @@ function moveTab(event) {
   const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   if (!step) return;
   const tabs = TABS.filter((name) => byId(`tab-${name}`).offsetParent !== null);
-  const next = tabs[(tabs.findIndex((name) => byId(`tab-${name}`) === document.activeElement) + step + tabs.length) % tabs.length];
+  const next =
+    tabs[(tabs.findIndex((name) => byId(`tab-${name}`) === document.activeElement) + step + tabs.length) % tabs.length];
   select(next, true);
   byId(`tab-${next}`).focus();
 }
@@ -203,5 +230,7 @@ try {
   if (token) await open();
   else refused("");
 } catch (error) {
-  refused(`The page could not load its client (${/** @type {Error} */ (error).message}). Reload it; \`npm run build\` makes the client anew.`);
+  refused(
+    `The page could not load its client (${/** @type {Error} */ (error).message}). Reload it; \`npm run build\` makes the client anew.`,
+  );
 }

@@ -87,16 +87,29 @@ export class Monitor extends EventTarget {
   async #ask() {
     const { input, sink, inputDead, sinkDead } = this.clients;
     const signal = this.signal;
-    const asked = (/** @type {import("./pkg/edgequeue.js").QueueClient} */ client) => client.attributes({ signal }).then(parse);
+    const asked = (/** @type {import("./pkg/edgequeue.js").QueueClient} */ client) =>
+      client.attributes({ signal }).then(parse);
     const rare = this.#questions % RARELY === 0 || !this.view;
     this.#questions += 1;
-    const [inputState, sinkState, inputDeadState, sinkDeadState] = await Promise.all([asked(input), asked(sink), asked(inputDead), rare ? asked(sinkDead) : this.view?.sinkDead]);
+    const [inputState, sinkState, inputDeadState, sinkDeadState] = await Promise.all([
+      asked(input),
+      asked(sink),
+      asked(inputDead),
+      rare ? asked(sinkDead) : this.view?.sinkDead,
+    ]);
     const at = Date.now();
     const view = {
-      input: inputState, sink: sinkState, inputDead: inputDeadState, sinkDead: /** @type {import("./model/attributes.js").QueueState} */ (sinkDeadState),
-      inputFlow: this.#flows.input.see(at, inputState), sinkFlow: this.#flows.sink.see(at, sinkState),
+      input: inputState,
+      sink: sinkState,
+      inputDead: inputDeadState,
+      sinkDead: /** @type {import("./model/attributes.js").QueueState} */ (sinkDeadState),
+      inputFlow: this.#flows.input.see(at, inputState),
+      sinkFlow: this.#flows.sink.see(at, sinkState),
     };
-    const depth = inputState.length === 0 ? { priorities: new Map(), other: 0 } : await this.depths.sample((priority) => input.count({ priority, signal }));
+    const depth =
+      inputState.length === 0
+        ? { priorities: new Map(), other: 0 }
+        : await this.depths.sample((priority) => input.count({ priority, signal }));
     await this.#lastDeath(inputDeadState);
     this.#notice(view);
     this.view = view;
@@ -110,14 +123,27 @@ export class Monitor extends EventTarget {
     const gone = input.consumers.filter(({ status }) => status !== "Running").map(({ idleMs }) => idleMs);
     const waits = this.waits.percentiles(at);
     return {
-      at, depth, waits,
-      waiting: input.waiting, oldestMs: input.length > 0 ? input.oldestMs : null, inFlight: input.inFlight,
-      consumers: running.length, places: running.reduce((sum, { window }) => sum + window, 0),
+      at,
+      depth,
+      waits,
+      waiting: input.waiting,
+      oldestMs: input.length > 0 ? input.oldestMs : null,
+      inFlight: input.inFlight,
+      consumers: running.length,
+      places: running.reduce((sum, { window }) => sum + window, 0),
       consumerlessMs: running.length === 0 && gone.length > 0 ? Math.min(...gone) : null,
-      in: inputFlow.in, out: inputFlow.out, sinkIn: sinkFlow.in,
-      dead: inputDead.length + sinkDead.length, failed: input.failed, lastCode: this.#death.code || undefined,
-      fullness: fullness(input), sinkFullness: fullness(sink), room: Math.max(0, input.lengthMax - input.length),
-      ended: input.ended, waitP95Ms: waits?.p95 ?? null, waitIsRough: waits?.few.p95 ?? true,
+      in: inputFlow.in,
+      out: inputFlow.out,
+      sinkIn: sinkFlow.in,
+      dead: inputDead.length + sinkDead.length,
+      failed: input.failed,
+      lastCode: this.#death.code || undefined,
+      fullness: fullness(input),
+      sinkFullness: fullness(sink),
+      room: Math.max(0, input.lengthMax - input.length),
+      ended: input.ended,
+      waitP95Ms: waits?.p95 ?? null,
+      waitIsRough: waits?.few.p95 ?? true,
     };
   }
 
@@ -132,7 +158,15 @@ export class Monitor extends EventTarget {
 
   /** @param {View} view */
   #notice({ input, sink, inputDead }) {
-    const fingerprint = [input, sink, inputDead].map(({ length, last, inFlight, delivered, consumers }) => [length, last, inFlight, delivered, consumers.map(({ status }) => status)]).join(";");
+    const fingerprint = [input, sink, inputDead]
+      .map(({ length, last, inFlight, delivered, consumers }) => [
+        length,
+        last,
+        inFlight,
+        delivered,
+        consumers.map(({ status }) => status),
+      ])
+      .join(";");
     if (fingerprint !== this.#fingerprint) this.#changedAt = Date.now();
     this.#fingerprint = fingerprint;
   }

@@ -7,35 +7,48 @@ export const median = (numbers) => {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 };
 
-const number = (value, unit) => value === undefined || Number.isNaN(value) ? "-"
-  : unit === "per second" ? Math.round(value).toLocaleString("en") : value.toFixed(2);
+const number = (value, unit) =>
+  value === undefined || Number.isNaN(value)
+    ? "-"
+    : unit === "per second"
+      ? Math.round(value).toLocaleString("en")
+      : value.toFixed(2);
 
 /** Half of the distance between the highest and the lowest, in percent of the median. */
-const spread = (numbers) => Math.round((Math.max(...numbers) - Math.min(...numbers)) / 2 / median(numbers) * 100);
+const spread = (numbers) => Math.round(((Math.max(...numbers) - Math.min(...numbers)) / 2 / median(numbers)) * 100);
 
 /** First cell against the base, round by round, and the median of that. */
 function ratio({ cells, figures, base }) {
   const [first] = Object.keys(cells);
   if (!base) return undefined;
-  const pairs = figures[first].map((figure, round) => figure / figures[base]?.[round]).filter((value) => Number.isFinite(value));
+  const pairs = figures[first]
+    .map((figure, round) => figure / figures[base]?.[round])
+    .filter((value) => Number.isFinite(value));
   return pairs.length ? median(pairs) : undefined;
 }
 
-const reached = (row, value) => row.goal === undefined || value === undefined ? null
-  : row.lowerIsBetter ? value <= row.goal : value >= row.goal;
+const reached = (row, value) =>
+  row.goal === undefined || value === undefined ? null : row.lowerIsBetter ? value <= row.goal : value >= row.goal;
 
 function lines(rows) {
   return rows.map((row) => {
     const [first, ...others] = Object.keys(row.cells);
-    const micros = (who) => row.micros[who].length ? ` (${median(row.micros[who]).toFixed(0)} µs)` : "";
-    const cell = (who) => row.figures[who].length ? `${number(median(row.figures[who]), row.unit)} ±${spread(row.figures[who])} %${micros(who)}` : "-";
+    const micros = (who) => (row.micros[who].length ? ` (${median(row.micros[who]).toFixed(0)} µs)` : "");
+    const cell = (who) =>
+      row.figures[who].length
+        ? `${number(median(row.figures[who]), row.unit)} ±${spread(row.figures[who])} %${micros(who)}`
+        : "-";
     const value = ratio(row);
     const goal = row.goal === undefined ? "" : `${row.lowerIsBetter ? "<=" : ">="} ${row.goal.toFixed(2)}x`;
     const verdict = { true: "yes", false: "no", null: "" }[reached(row, value)];
     return [
-      row.what, row.unit, `${first === "ours" ? "" : `${first} `}${cell(first)}`,
+      row.what,
+      row.unit,
+      `${first === "ours" ? "" : `${first} `}${cell(first)}`,
       others.map((who) => `${who} ${cell(who)}`).join("; "),
-      value === undefined ? "" : `${value.toFixed(2)}x ${row.base}`, goal, verdict,
+      value === undefined ? "" : `${value.toFixed(2)}x ${row.base}`,
+      goal,
+      verdict,
     ];
   });
 }
@@ -46,7 +59,13 @@ export function print(rows, notes) {
   const table = [HEAD, ...lines(rows)];
   const widths = HEAD.map((_, column) => Math.max(...table.map((line) => line[column].length)));
   console.log();
-  for (const line of table) console.log(line.map((text, column) => text.padEnd(widths[column])).join("  ").trimEnd());
+  for (const line of table)
+    console.log(
+      line
+        .map((text, column) => text.padEnd(widths[column]))
+        .join("  ")
+        .trimEnd(),
+    );
   console.log();
   for (const note of notes) console.log(`- ${note}`);
 }
@@ -54,7 +73,9 @@ export function print(rows, notes) {
 export function page(rows, notes, { command, minutes, rounds, seconds, versions }) {
   const table = [HEAD, HEAD.map(() => "---"), ...lines(rows)].map((line) => `| ${line.join(" | ")} |`).join("\n");
   const cpu = os.cpus();
-  const peers = Object.entries(versions).filter(([, version]) => version).map(([name, version]) => `${name} ${version}`);
+  const peers = Object.entries(versions)
+    .filter(([, version]) => version)
+    .map(([name, version]) => `${name} ${version}`);
   return `# Performance
 
 Written by \`${command}\` on ${new Date().toISOString().slice(0, 10)}: ${rounds} rounds of ${seconds} s each, ${minutes.toFixed(1)} minutes in all, on

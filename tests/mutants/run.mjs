@@ -60,11 +60,17 @@ function simulate(file = "") {
 }
 
 function firstLine(text) {
-  const line = text.split("\n").find((line) => /^seed \d+ fails/.test(line)) ?? text.split("\n").find((line) => line.includes("panicked")) ?? "";
+  const line =
+    text.split("\n").find((line) => /^seed \d+ fails/.test(line)) ??
+    text.split("\n").find((line) => line.includes("panicked")) ??
+    "";
   return line.slice(0, 150);
 }
 
-const names = readdirSync(here).filter((file) => file.endsWith(".txt")).map((file) => file.slice(0, -4)).sort();
+const names = readdirSync(here)
+  .filter((file) => file.endsWith(".txt"))
+  .map((file) => file.slice(0, -4))
+  .sort();
 const asked = process.argv.slice(2);
 const chosen = asked.length > 0 ? asked : names;
 
@@ -87,7 +93,10 @@ for (const name of chosen) {
     failures += 1;
     continue;
   }
-  writeFileSync(target, source.replace(from, () => to));
+  writeFileSync(
+    target,
+    source.replace(from, () => to),
+  );
   const begun = Date.now();
   const { verdict, text } = simulate(file);
   const took = `${((Date.now() - begun) / 1000).toFixed(0)} s`;
@@ -95,7 +104,13 @@ for (const name of chosen) {
     console.log(`killed    ${name} (${took}): ${firstLine(text)}`);
   } else {
     console.log(`${verdict.toUpperCase()}  ${name} (${took}): ${why}`);
-    if (verdict !== "survived") console.log(text.split("\n").filter((line) => line.startsWith("error")).join("\n"));
+    if (verdict !== "survived")
+      console.log(
+        text
+          .split("\n")
+          .filter((line) => line.startsWith("error"))
+          .join("\n"),
+      );
     failures += 1;
   }
 }

@@ -36,7 +36,10 @@ before(async () => {
     workers: [{ name: "models", script: MODELS, bindings: { MODELS: "", AI: "Ai" } }],
     vars: {
       EDGEQUEUE_ALLOWED_HOSTS: "service:MODELS, ai",
-      EDGEQUEUE_SERVICES: { trusted: { predictor: "service:MODELS/v1", max_delivery: 1, retry_delay: "100ms" }, "trusted/sink": { max_length: 7 } },
+      EDGEQUEUE_SERVICES: {
+        trusted: { predictor: "service:MODELS/v1", max_delivery: 1, retry_delay: "100ms" },
+        "trusted/sink": { max_length: 7 },
+      },
     },
   });
 });
@@ -64,7 +67,10 @@ test("a model is run with the JSON of the request, or with its text as prompt", 
   const result = await ask("ai:@cf/test/echo", '{"prompt":"hi","max_tokens":5}');
   assert.deepEqual(JSON.parse(result.data), { model: "@cf/test/echo", input: { prompt: "hi", max_tokens: 5 } });
   assert.equal(result.tags["Header:Content-Type"], "application/json");
-  assert.deepEqual(JSON.parse((await ask("ai:@cf/test/echo", "just a text")).data), { model: "@cf/test/echo", input: { prompt: "just a text" } });
+  assert.deepEqual(JSON.parse((await ask("ai:@cf/test/echo", "just a text")).data), {
+    model: "@cf/test/echo",
+    input: { prompt: "just a text" },
+  });
 });
 
 test("a model may answer with a text, bytes or a stream", async () => {
@@ -87,7 +93,10 @@ test("a model that hangs is given up", async () => {
 test("what the deployment gives one service holds for it alone", async () => {
   const trusted = new Client(service, "trusted");
   const settings = JSON.parse((await trusted.ask("GET", { _settings_: "true" })).text);
-  assert.deepEqual([settings.predictor, settings.max_delivery, settings.retry_delay], ["service:MODELS/v1", 1, "100ms"]);
+  assert.deepEqual(
+    [settings.predictor, settings.max_delivery, settings.retry_delay],
+    ["service:MODELS/v1", 1, "100ms"],
+  );
   const sink = new Client(service, "trusted/sink");
   assert.equal(JSON.parse((await sink.ask("GET", { _settings_: "true" })).text).max_length, 7);
   assert.equal(JSON.parse((await fresh(service).ask("GET", { _settings_: "true" })).text).predictor, "");
@@ -97,9 +106,16 @@ test("what the deployment gives one service holds for it alone", async () => {
 
 test("a binding that is not there is told in the status of the request", async () => {
   const input = fresh(service);
-  const refused = await input.ask("PUT", { _settings_: "true" }, { body: JSON.stringify({ predictor: "service:OTHER" }) });
+  const refused = await input.ask(
+    "PUT",
+    { _settings_: "true" },
+    { body: JSON.stringify({ predictor: "service:OTHER" }) },
+  );
   assert.equal(refused.status, 400);
-  const other = await start({ direct: true, vars: { EDGEQUEUE_PREDICTOR: "service:OTHER", EDGEQUEUE_RETRY_DELAY: "100ms" } });
+  const other = await start({
+    direct: true,
+    vars: { EDGEQUEUE_PREDICTOR: "service:OTHER", EDGEQUEUE_RETRY_DELAY: "100ms" },
+  });
   try {
     const queue = fresh(other);
     await queue.put("x", { requestId: "r" });

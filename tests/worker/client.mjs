@@ -48,8 +48,10 @@ export function decodeFrame(bytes) {
   return frame;
 }
 
-export const decodeList = (bytes) => [...fields(bytes)].map(([number, value]) => (assert.equal(number, 1), decodeFrame(value)));
-export const decodeAttributes = (bytes) => Object.fromEntries([...fields(bytes)].map(([number, value]) => (assert.equal(number, 1), pair(value))));
+export const decodeList = (bytes) =>
+  [...fields(bytes)].map(([number, value]) => (assert.equal(number, 1), decodeFrame(value)));
+export const decodeAttributes = (bytes) =>
+  Object.fromEntries([...fields(bytes)].map(([number, value]) => (assert.equal(number, 1), pair(value))));
 
 const query = (params) => {
   const text = new URLSearchParams(params).toString();
@@ -75,7 +77,10 @@ export class Client {
    */
   async ask(method, params = {}, { body, headers = {}, path = "", patience_ms = PATIENCE_MS } = {}) {
     const answer = await fetch(`${this.service.url}${this.path}${path}${query(params)}`, {
-      method, body, headers: { Connection: "close", ...this.headers, ...headers }, signal: AbortSignal.timeout(patience_ms),
+      method,
+      body,
+      headers: { Connection: "close", ...this.headers, ...headers },
+      signal: AbortSignal.timeout(patience_ms),
     });
     const bytes = Buffer.from(await answer.arrayBuffer());
     return { status: answer.status, headers: answer.headers, bytes, text: bytes.toString() };
@@ -114,7 +119,10 @@ export class Client {
 
   async reject(indexes, code, reason) {
     const body = new URLSearchParams({ _code_: code, _reason_: reason });
-    assert.equal((await this.#ok("PUT", { _indexes_: [indexes].flat().join(","), _negative_: "true" }, { body })).text, "OK");
+    assert.equal(
+      (await this.#ok("PUT", { _indexes_: [indexes].flat().join(","), _negative_: "true" }, { body })).text,
+      "OK",
+    );
   }
 
   async attributes() {
@@ -144,7 +152,9 @@ export class Client {
   /** Watches by WebSocket. */
   async watch(params = {}, { headers = {} } = {}) {
     const url = `${this.service.url.replace("http", "ws")}${this.path}${query({ _watch_: "true", ...params })}`;
-    const watcher = new Watcher(new WebSocket(url, { headers: { ...this.headers, ...headers }, perMessageDeflate: false }));
+    const watcher = new Watcher(
+      new WebSocket(url, { headers: { ...this.headers, ...headers }, perMessageDeflate: false }),
+    );
     await watcher.opened;
     return watcher;
   }
@@ -153,7 +163,8 @@ export class Client {
   async stream(params = {}, { headers = {} } = {}) {
     const control = new AbortController();
     const answer = await fetch(`${this.service.url}${this.path}${query({ _watch_: "true", ...params })}`, {
-      headers: { ...this.headers, ...headers }, signal: control.signal,
+      headers: { ...this.headers, ...headers },
+      signal: control.signal,
     });
     return new StreamWatcher(answer, control);
   }
@@ -174,7 +185,9 @@ class Inbox {
     if (this.#arrived.length > 0) return this.#arrived.shift();
     let timer;
     const taken = new Promise((resolve) => this.#waiting.push(resolve));
-    const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`${what} did not come within ${patience_ms} ms`)), patience_ms); });
+    const late = new Promise((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`${what} did not come within ${patience_ms} ms`)), patience_ms);
+    });
     try {
       return await Promise.race([taken, late]);
     } finally {
@@ -197,9 +210,13 @@ export class Watcher {
       socket.once("open", resolve).once("error", reject);
       socket.once("unexpected-response", (_, answer) => {
         let text = "";
-        answer.on("data", (chunk) => { text += chunk; }).on("end", () => {
-          reject(Object.assign(new Error(`${answer.statusCode} ${text}`), { status: answer.statusCode, text }));
-        });
+        answer
+          .on("data", (chunk) => {
+            text += chunk;
+          })
+          .on("end", () => {
+            reject(Object.assign(new Error(`${answer.statusCode} ${text}`), { status: answer.statusCode, text }));
+          });
       });
     });
     socket.on("message", (bytes, binary) => this.#inbox.push(binary ? decodeFrame(bytes) : { text: String(bytes) }));
@@ -293,9 +310,19 @@ export async function raw(port, bytes, done = () => false) {
   await new Promise((resolve) => socket.once("connect", resolve));
   let seen = Buffer.alloc(0);
   const finished = new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer; so far ${seen.length} bytes: ${JSON.stringify(String(seen.subarray(0, 300)))}`)), PATIENCE_MS);
-    const end = () => { clearTimeout(timer); resolve(seen); };
-    socket.on("data", (chunk) => { seen = Buffer.concat([seen, chunk]); if (done(seen)) end(); });
+    const timer = setTimeout(
+      () =>
+        reject(new Error(`no answer; so far ${seen.length} bytes: ${JSON.stringify(String(seen.subarray(0, 300)))}`)),
+      PATIENCE_MS,
+    );
+    const end = () => {
+      clearTimeout(timer);
+      resolve(seen);
+    };
+    socket.on("data", (chunk) => {
+      seen = Buffer.concat([seen, chunk]);
+      if (done(seen)) end();
+    });
     socket.on("close", end);
   });
   socket.write(bytes);
@@ -330,4 +357,5 @@ export async function within(ms, act) {
 
 let queues = 0;
 /** A queue nobody used yet. */
-export const fresh = (service, options = {}) => new Client(service, `q${process.pid}-${++queues}${options.sink ? "/sink" : ""}`, options);
+export const fresh = (service, options = {}) =>
+  new Client(service, `q${process.pid}-${++queues}${options.sink ? "/sink" : ""}`, options);

@@ -7,11 +7,16 @@ import { Client, eventually, fresh, raw } from "./client.mjs";
 import { start } from "./service.mjs";
 
 let service;
-before(async () => { service = await start({ direct: true, vars: { EDGEQUEUE_FAULTS: "allow" } }); });
+before(async () => {
+  service = await start({ direct: true, vars: { EDGEQUEUE_FAULTS: "allow" } });
+});
 after(() => service?.stop());
 
 const name = (queue) => queue.path.slice("/api/predict/".length);
-const request = (queue, query) => `GET ${queue.path}?${query} HTTP/1.1\r\nHost: x\r\n${Object.entries(queue.headers).map(([key, value]) => `${key}: ${value}\r\n`).join("")}\r\n`;
+const request = (queue, query) =>
+  `GET ${queue.path}?${query} HTTP/1.1\r\nHost: x\r\n${Object.entries(queue.headers)
+    .map(([key, value]) => `${key}: ${value}\r\n`)
+    .join("")}\r\n`;
 const waiting = async (queue) => Number((await queue.attributes())["stream.waitingGets"]);
 
 test("a client whose connection is reset while its get waits gets nothing removed", async () => {
@@ -47,8 +52,13 @@ test("an endless body whose client is gone gives its entries to others, without 
   await other.quiet(200);
   gone.socket.resetAndDestroy();
   assert.deepEqual(await other.indexes(2), [1, 2]);
-  const lines = Object.entries(await queue.attributes()).filter(([key]) => key.startsWith("consumers.list")).map(([, line]) => line);
-  assert.match(lines.find((line) => line.startsWith("Id: g.gone,")), /Status: (Leaving|Exit), /);
+  const lines = Object.entries(await queue.attributes())
+    .filter(([key]) => key.startsWith("consumers.list"))
+    .map(([, line]) => line);
+  assert.match(
+    lines.find((line) => line.startsWith("Id: g.gone,")),
+    /Status: (Leaving|Exit), /,
+  );
   await other.close();
 });
 
@@ -60,7 +70,9 @@ test("an endless body that is left many times over leaves nothing behind", async
     const gone = await raw(service.port, request(queue, "_watch_=true"), (seen) => seen.includes("requestId"));
     await gone.answer;
     gone.socket.resetAndDestroy();
-    await eventually("the watcher is gone", async () => /Status: (Leaving|Exit|Complete)/.test((await queue.attributes())["consumers.list.[0]"] ?? "Status: Complete"));
+    await eventually("the watcher is gone", async () =>
+      /Status: (Leaving|Exit|Complete)/.test((await queue.attributes())["consumers.list.[0]"] ?? "Status: Complete"),
+    );
     if ((await queue.length()) === 0) await queue.put("again");
     if (round === 20) memory = (await queue.measured()).memory_bytes;
   }
@@ -77,19 +89,28 @@ async function rowsOfPuts(clients, rounds) {
   await queue.put("opens it");
   const before = (await queue.measured()).rows_written;
   const put = request(queue, "").replace("GET", "POST").replace("\r\n\r\n", "\r\nContent-Length: 1\r\n\r\nx");
-  await Promise.all(Array.from({ length: clients }, () => new Promise((resolve, reject) => {
-    const socket = net.connect(service.port, "127.0.0.1", () => socket.write(put));
-    let answered = 0;
-    let text = "";
-    socket.setNoDelay(true).once("error", reject).on("data", (bytes) => {
-      text += bytes;
-      if (!/^HTTP\/1.1 200 [^]*\r\n\r\n\d+$/.test(text)) return;
-      text = "";
-      if (++answered < rounds) return socket.write(put);
-      socket.destroy();
-      resolve();
-    });
-  })));
+  await Promise.all(
+    Array.from(
+      { length: clients },
+      () =>
+        new Promise((resolve, reject) => {
+          const socket = net.connect(service.port, "127.0.0.1", () => socket.write(put));
+          let answered = 0;
+          let text = "";
+          socket
+            .setNoDelay(true)
+            .once("error", reject)
+            .on("data", (bytes) => {
+              text += bytes;
+              if (!/^HTTP\/1.1 200 [^]*\r\n\r\n\d+$/.test(text)) return;
+              text = "";
+              if (++answered < rounds) return socket.write(put);
+              socket.destroy();
+              resolve();
+            });
+        }),
+    ),
+  );
   assert.equal(await queue.length(), clients * rounds + 1);
   return ((await queue.measured()).rows_written - before) / (clients * rounds);
 }

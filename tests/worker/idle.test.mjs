@@ -14,8 +14,13 @@ const LIFE_LINE_MS = 30_000;
 let service;
 let model;
 before(async () => {
-  model = await predictor(async (request) => (request.text === "slow" ? { body: "at last", after_ms: 14_000 } : `result of ${request.text}`));
-  service = await start({ direct: true, vars: { EDGEQUEUE_FAULTS: "allow", EDGEQUEUE_ALLOW_LOOPBACK: "allow", EDGEQUEUE_PREDICTOR: model.url } });
+  model = await predictor(async (request) =>
+    request.text === "slow" ? { body: "at last", after_ms: 14_000 } : `result of ${request.text}`,
+  );
+  service = await start({
+    direct: true,
+    vars: { EDGEQUEUE_FAULTS: "allow", EDGEQUEUE_ALLOW_LOOPBACK: "allow", EDGEQUEUE_PREDICTOR: model.url },
+  });
 });
 after(async () => {
   await service?.stop();
@@ -51,7 +56,10 @@ test("a thousand requests at a time: rows", async () => {
   await input.set({ worker_threads: 100 });
   const body = Array.from({ length: 1000 }, (_, i) => `${i}`).join("\n");
   const before = [await input.measured(), await sink.measured()];
-  assert.equal((await input.ask("POST", { _batch_: "true" }, { body, headers: { "Content-Type": "text/plain" } })).status, 200);
+  assert.equal(
+    (await input.ask("POST", { _batch_: "true" }, { body, headers: { "Content-Type": "text/plain" } })).status,
+    200,
+  );
   await eventually("all are done", async () => (await input.length()) === 0 && (await sink.length()) === 1000, 60_000);
   const after = [await input.measured(), await sink.measured()];
   const rows = after.map((measured, i) => (measured.rows_written - before[i].rows_written) / 1000);

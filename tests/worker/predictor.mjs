@@ -11,7 +11,10 @@ export async function predictor(answer = (request) => `result of ${request.text}
   const made = { requests: [], running: 0, most: 0, aborted: 0, answer };
   const server = http.createServer(async (incoming, outgoing) => {
     made.most = Math.max(made.most, ++made.running);
-    outgoing.once("close", () => { made.running--; made.aborted += outgoing.writableFinished ? 0 : 1; });
+    outgoing.once("close", () => {
+      made.running--;
+      made.aborted += outgoing.writableFinished ? 0 : 1;
+    });
     const chunks = [];
     for await (const chunk of incoming) chunks.push(chunk);
     const body = Buffer.concat(chunks);
@@ -19,7 +22,16 @@ export async function predictor(answer = (request) => `result of ${request.text}
     const id = incoming.headers["x-request-id"] ?? incoming.headers["webhook-id"] ?? "";
     const count = (counts.get(id) ?? 0) + 1;
     counts.set(id, count);
-    const request = { method: incoming.method, path: url.pathname, query: Object.fromEntries(url.searchParams), headers: incoming.headers, body, text: body.toString(), count, at_ms: Date.now() };
+    const request = {
+      method: incoming.method,
+      path: url.pathname,
+      query: Object.fromEntries(url.searchParams),
+      headers: incoming.headers,
+      body,
+      text: body.toString(),
+      count,
+      at_ms: Date.now(),
+    };
     made.requests.push(request);
     let reply = await made.answer(request);
     if (reply === "hang") return;
@@ -33,6 +45,10 @@ export async function predictor(answer = (request) => `result of ${request.text}
   made.port = server.address().port;
   made.url = `http://127.0.0.1:${made.port}`;
   made.counts = counts;
-  made.stop = () => new Promise((resolve) => { server.close(resolve); server.closeAllConnections(); });
+  made.stop = () =>
+    new Promise((resolve) => {
+      server.close(resolve);
+      server.closeAllConnections();
+    });
   return made;
 }

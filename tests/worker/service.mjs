@@ -53,7 +53,10 @@ class Service {
     this.port ??= await freePort();
     this.child = await this.launch();
     running.add(this);
-    for (const stream of [this.child.stdout, this.child.stderr]) stream.on("data", (text) => { this.#output += text; });
+    for (const stream of [this.child.stdout, this.child.stderr])
+      stream.on("data", (text) => {
+        this.#output += text;
+      });
     if (!(await answers(`${this.url}/api/`, this.child, READY_MS_MAX))) {
       this.killGroup();
       throw new Error(`the service did not start:\n${this.#output}`);
@@ -64,7 +67,11 @@ class Service {
     return wranglerDev({
       // What a developer has in .dev.vars is no business of the tests.
       envFile: at(".dev.vars.example"),
-      port: this.port, inspectorPort: await freePort(), persistDir: this.persistDir, vars: this.vars, stdio: ["ignore", "pipe", "pipe"],
+      port: this.port,
+      inspectorPort: await freePort(),
+      persistDir: this.persistDir,
+      vars: this.vars,
+      stdio: ["ignore", "pipe", "pipe"],
     });
   }
 
@@ -136,7 +143,17 @@ class DirectService extends Service {
       bundle = mkdtempSync(path.join(os.tmpdir(), "edgequeue-bundle-"));
       process.on("exit", () => rmSync(bundle, { recursive: true, force: true }));
       const wrangler = at("node_modules", "wrangler", "bin", "wrangler.js");
-      if (output(nodeForWrangler(), [wrangler, "deploy", "--dry-run", "--config", at("wrangler.toml"), "--outdir", bundle]) === null) {
+      if (
+        output(nodeForWrangler(), [
+          wrangler,
+          "deploy",
+          "--dry-run",
+          "--config",
+          at("wrangler.toml"),
+          "--outdir",
+          bundle,
+        ]) === null
+      ) {
         throw new Error("wrangler could not bundle the worker");
       }
     }
@@ -155,12 +172,22 @@ class DirectService extends Service {
     const toml = readFileSync(at("wrangler.toml"), "utf8");
     const line = (name) => toml.match(new RegExp(`^${name} = (.*)$`, "m"))[1];
     const text = JSON.stringify;
-    const modules = readdirSync(bundle).filter((name) => /\.(js|wasm)$/.test(name)).sort((a, b) => Number(b.endsWith(".js")) - Number(a.endsWith(".js")));
-    const vars = { ...Object.fromEntries([...toml.matchAll(/^(EDGEQUEUE_\w+) = "(.*)"$/gm)].map(([, name, value]) => [name, value])), ...this.vars };
-    const variables = Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, ${typeof value === "string" ? `text = ${text(value)}` : `json = ${text(text(value))}`})`);
-    const bindings = this.workers.flatMap((worker) => Object.entries(worker.bindings).map(([name, entrypoint]) => {
-      return `(name = ${text(name)}, service = (name = ${text(worker.name)}${entrypoint && `, entrypoint = ${text(entrypoint)}`}))`;
-    }));
+    const modules = readdirSync(bundle)
+      .filter((name) => /\.(js|wasm)$/.test(name))
+      .sort((a, b) => Number(b.endsWith(".js")) - Number(a.endsWith(".js")));
+    const vars = {
+      ...Object.fromEntries([...toml.matchAll(/^(EDGEQUEUE_\w+) = "(.*)"$/gm)].map(([, name, value]) => [name, value])),
+      ...this.vars,
+    };
+    const variables = Object.entries(vars).map(
+      ([name, value]) =>
+        `(name = ${text(name)}, ${typeof value === "string" ? `text = ${text(value)}` : `json = ${text(text(value))}`})`,
+    );
+    const bindings = this.workers.flatMap((worker) =>
+      Object.entries(worker.bindings).map(([name, entrypoint]) => {
+        return `(name = ${text(name)}, service = (name = ${text(worker.name)}${entrypoint && `, entrypoint = ${text(entrypoint)}`}))`;
+      }),
+    );
     const beside = this.workers.map(({ name }) => `, (name = ${text(name)}, worker = .${name})`).join("");
     return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
@@ -189,7 +216,9 @@ const page :Workerd.Worker = (serviceWorkerScript = "addEventListener('fetch', (
 function workerds(ancestor) {
   const parents = new Map();
   const names = new Map();
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number)) {
+  for (const pid of readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)) {
     try {
       // The name is in parentheses and may itself hold spaces and parentheses: split after the last one.
       const stat = readFileSync(`/proc/${pid}/stat`, "utf8");

@@ -22,15 +22,27 @@ const steps = (indexes) => bytes(1, Buffer.concat(indexes.map((index, i) => zigz
 export function encodeEntry(entry) {
   const { data, tags = {}, priority } = typeof entry === "string" || Buffer.isBuffer(entry) ? { data: entry } : entry;
   const pairs = Object.entries(tags).map(([key, value]) => bytes(2, Buffer.concat([bytes(1, key), bytes(2, value)])));
-  return Buffer.concat([...pairs, bytes(3, data), ...(priority === undefined ? [] : [Buffer.concat([varint(5 << 3), zigzag(priority)])])]);
+  return Buffer.concat([
+    ...pairs,
+    bytes(3, data),
+    ...(priority === undefined ? [] : [Buffer.concat([varint(5 << 3), zigzag(priority)])]),
+  ]);
 }
 
-const put = (entries, requestIds) => bytes(2, Buffer.concat([...entries.map((entry) => bytes(1, encodeEntry(entry))), ...(requestIds ? [number(2, 1)] : [])]));
+const put = (entries, requestIds) =>
+  bytes(
+    2,
+    Buffer.concat([...entries.map((entry) => bytes(1, encodeEntry(entry))), ...(requestIds ? [number(2, 1)] : [])]),
+  );
 /** Requests of a client message. */
 export const request = {
   put: (id, entries, requestIds = false) => bytes(1, Buffer.concat([number(1, id), put(entries, requestIds)])),
   commit: (id, indexes) => bytes(1, Buffer.concat([number(1, id), bytes(3, steps(indexes))])),
-  reject: (id, indexes, code = "", reason = "") => bytes(1, Buffer.concat([number(1, id), bytes(4, Buffer.concat([steps(indexes), bytes(2, code), bytes(3, reason)]))])),
+  reject: (id, indexes, code = "", reason = "") =>
+    bytes(
+      1,
+      Buffer.concat([number(1, id), bytes(4, Buffer.concat([steps(indexes), bytes(2, code), bytes(3, reason)]))]),
+    ),
   window: (id, window) => bytes(1, Buffer.concat([number(1, id), number(5, window)])),
 };
 
@@ -52,7 +64,11 @@ export class Session {
   static async open(client, params = {}) {
     const query = new URLSearchParams({ _watch_: "true", ...params });
     const session = new Session();
-    session.socket = new WebSocket(`${client.service.url.replace("http", "ws")}${client.path}?${query}`, [SUBPROTOCOL], { headers: client.headers });
+    session.socket = new WebSocket(
+      `${client.service.url.replace("http", "ws")}${client.path}?${query}`,
+      [SUBPROTOCOL],
+      { headers: client.headers },
+    );
     session.socket.on("message", (data, binary) => session.#hear(data, binary));
     await new Promise((resolve, reject) => session.socket.once("open", resolve).once("error", reject));
     assert.equal(session.socket.protocol, SUBPROTOCOL);
@@ -119,7 +135,10 @@ export class Session {
 
   /** Exactly so many frames. */
   take(count) {
-    return this.#until(() => (this.frames.length >= count ? this.frames.splice(0, count) : undefined), `${count} frames`);
+    return this.#until(
+      () => (this.frames.length >= count ? this.frames.splice(0, count) : undefined),
+      `${count} frames`,
+    );
   }
 
   text() {

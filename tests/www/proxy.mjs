@@ -6,12 +6,17 @@ export async function proxy(service) {
   const open = new Set();
   const server = net.createServer((near) => {
     const far = net.connect(service.port, "127.0.0.1");
-    for (const [one, other] of [[near, far], [far, near]]) {
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ]) {
       open.add(one);
-      one.on("error", () => {}).on("close", () => {
-        open.delete(one);
-        other.destroy();
-      });
+      one
+        .on("error", () => {})
+        .on("close", () => {
+          open.delete(one);
+          other.destroy();
+        });
       one.pipe(other);
     }
   });

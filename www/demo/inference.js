@@ -30,7 +30,11 @@ export class Inference extends EventTarget {
     const pool = await Pool.open(code);
     try {
       if (this.#stopped) return;
-      this.#watch = input.watch({ window, onState: (state) => this.#tell({ state: state.name === "reconnecting" ? `reconnecting: ${state.reason}` : state.name }) });
+      this.#watch = input.watch({
+        window,
+        onState: (state) =>
+          this.#tell({ state: state.name === "reconnecting" ? `reconnecting: ${state.reason}` : state.name }),
+      });
       const sink = input.sink();
       for await (const frame of this.#watch) this.#handle(frame, pool, sink, timeoutMs);
     } finally {
@@ -52,7 +56,7 @@ export class Inference extends EventTarget {
     try {
       const outcome = await pool.run(frame, timeoutMs);
       if (this.#stopped) return;
-      const stored = !outcome.data || await this.#store(frame, outcome, sink);
+      const stored = !outcome.data || (await this.#store(frame, outcome, sink));
       if (!stored) return;
       frame.commit().catch(() => {});
       this.#tell(outcome.data ? { done: this.progress.done + 1 } : { silent: this.progress.silent + 1 });
@@ -71,7 +75,11 @@ export class Inference extends EventTarget {
    * Puts a result, for as long as it takes; the entry keeps its place in the window meanwhile, so a full sink stops the intake.
    * @returns {Promise<boolean>} false when the worker was stopped before
    */
-  async #store(/** @type {WatchedFrame} */ frame, /** @type {import("./pool.js").Outcome} */ outcome, /** @type {import("../pkg/edgequeue.js").QueueClient} */ sink) {
+  async #store(
+    /** @type {WatchedFrame} */ frame,
+    /** @type {import("./pool.js").Outcome} */ outcome,
+    /** @type {import("../pkg/edgequeue.js").QueueClient} */ sink,
+  ) {
     const tags = Object.fromEntries(Object.entries(frame.tags).filter(([key]) => !OWN_TAGS.has(key)));
     let data = /** @type {Uint8Array<ArrayBuffer>|string} */ (outcome.data ?? "");
     for (let pause = RETRY_MS; !this.#stopped; pause = Math.min(pause * 2, RETRY_MS_MAX)) {

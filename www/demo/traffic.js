@@ -16,10 +16,16 @@ export async function traffic({ input, request, perSecond, seconds, signal, onpu
   let sent = 0;
   while (sent < total && !signal.aborted) {
     const due = Math.min(total, Math.max(1, Math.ceil(((performance.now() - began) / 1000) * perSecond)));
-    const entries = Array.from({ length: due - sent }, (_, at) => ({ data: request(sent + at), priority: (sent + at) % URGENT_EVERY === URGENT_EVERY - 1 ? URGENT : 0, tags: { from: "page" } }));
+    const entries = Array.from({ length: due - sent }, (_, at) => ({
+      data: request(sent + at),
+      priority: (sent + at) % URGENT_EVERY === URGENT_EVERY - 1 ? URGENT : 0,
+      tags: { from: "page" },
+    }));
     if (entries.length > 0) await input.putMany(entries, { signal });
     sent = due;
     onput(sent);
-    await new Promise((resolve) => setTimeout(resolve, Math.max(STEP_MS, sent / perSecond * 1000 - (performance.now() - began))));
+    await new Promise((resolve) =>
+      setTimeout(resolve, Math.max(STEP_MS, (sent / perSecond) * 1000 - (performance.now() - began))),
+    );
   }
 }

@@ -59,7 +59,8 @@ export function preview(data) {
   if (type) return `${type.slice(6).toUpperCase()} picture`;
   // A cut inside a letter must not make binary of a text.
   const text = new TextDecoder().decode(data.subarray(0, PREVIEW_LENGTH * 4));
-  if (asText(data.subarray(0, PREVIEW_LENGTH)) === null && text.includes("\ufffd")) return hex(data.subarray(0, 24)).replaceAll(/ {2,}/g, " ");
+  if (asText(data.subarray(0, PREVIEW_LENGTH)) === null && text.includes("\ufffd"))
+    return hex(data.subarray(0, 24)).replaceAll(/ {2,}/g, " ");
   return text.slice(0, PREVIEW_LENGTH).replaceAll(/\s+/g, " ").trim() || "(blank)";
 }
 
@@ -71,7 +72,7 @@ export function hexDump(data) {
   const lines = [];
   for (let at = 0; at < Math.min(data.length, HEX_SHOWN_MAX); at += HEX_COLUMNS) {
     const row = data.subarray(at, at + HEX_COLUMNS);
-    const letters = Array.from(row, (byte) => byte >= 32 && byte < 127 ? String.fromCharCode(byte) : "·").join("");
+    const letters = Array.from(row, (byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : "·")).join("");
     lines.push(`${at.toString(16).padStart(6, "0")}  ${hex(row).padEnd(HEX_COLUMNS * 3 - 1)}  ${letters}`);
   }
   return lines.join("\n");

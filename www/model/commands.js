@@ -10,7 +10,7 @@
  */
 
 /** A POSIX shell word. @param {string} text */
-export const shell = (text) => /^[A-Za-z0-9_.,:/@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+export const shell = (text) => (/^[A-Za-z0-9_.,:/@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 /** A Python string literal: what is not printable ASCII is escaped. @param {string} text */
 export function python(text) {
@@ -32,7 +32,10 @@ const address = (/** @type {PutDescription} */ put) => `${put.origin}/api/predic
 
 /** @param {PutDescription} put */
 export function curl(put) {
-  const query = new URLSearchParams({ ...(put.priority !== 0 && { _priority_: String(put.priority) }), ...put.tags }).toString();
+  const query = new URLSearchParams({
+    ...(put.priority !== 0 && { _priority_: String(put.priority) }),
+    ...put.tags,
+  }).toString();
   const lines = [
     `curl -X POST ${shell(address(put) + (query ? `?${query}` : ""))}`,
     '-H "Authorization: $EDGEQUEUE_TOKEN"',
@@ -48,7 +51,9 @@ export function curl(put) {
 export function pythonSdk(put) {
   // The client sends tags as the query, where the priority is a parameter.
   const tags = { ...(put.priority !== 0 && { _priority_: String(put.priority) }), ...allTags(put) };
-  const pairs = Object.entries(tags).map(([key, value]) => `${python(key)}: ${python(value)}`).join(", ");
+  const pairs = Object.entries(tags)
+    .map(([key, value]) => `${python(key)}: ${python(value)}`)
+    .join(", ");
   const data = put.fileName === undefined ? python(put.text ?? "") : `open(${python(put.fileName)}, "rb").read()`;
   return [
     "# pip install eas-prediction==0.36",

@@ -34,6 +34,8 @@ export class Flow {
     while (this.#totals.length > 2 && this.#totals[1].at <= at - SPAN_MS) this.#totals.shift();
     const from = this.#totals[0];
     const seconds = (at - from.at) / 1000;
-    return seconds > 0 ? { in: (this.#in - from.in) / seconds, out: (this.#out - from.out) / seconds } : { in: 0, out: 0 };
+    return seconds > 0
+      ? { in: (this.#in - from.in) / seconds, out: (this.#out - from.out) / seconds }
+      : { in: 0, out: 0 };
   }
 }

@@ -29,11 +29,17 @@ export class Waits {
   percentiles(now) {
     while (this.#first < this.#samples.length && this.#samples[this.#first].at < now - KEEP_MS) this.#first += 1;
     this.#compact();
-    const sorted = this.#samples.slice(this.#first).map(({ ms }) => ms).sort((a, b) => a - b);
+    const sorted = this.#samples
+      .slice(this.#first)
+      .map(({ ms }) => ms)
+      .sort((a, b) => a - b);
     if (sorted.length === 0) return null;
     const count = sorted.length;
     return {
-      count, p50: rank(sorted, 0.5), p95: rank(sorted, 0.95), p99: rank(sorted, 0.99),
+      count,
+      p50: rank(sorted, 0.5),
+      p95: rank(sorted, 0.95),
+      p99: rank(sorted, 0.99),
       few: { p50: count < FEW.p50, p95: count < FEW.p95, p99: count < FEW.p99 },
     };
   }

@@ -18,7 +18,11 @@ export function make(name, attributes = {}, ...children) {
     else if (key === "value" || key === "checked" || key === "hidden") /** @type {any} */ (element)[key] = value;
     else element.setAttribute(key, value === true ? "" : String(value));
   }
-  element.append(...children.filter((child) => child !== null && child !== false && child !== undefined).map((child) => child instanceof Node ? child : String(child)));
+  element.append(
+    ...children
+      .filter((child) => child !== null && child !== false && child !== undefined)
+      .map((child) => (child instanceof Node ? child : String(child))),
+  );
   return element;
 }
 
@@ -40,7 +44,8 @@ export function icon(name) {
 }
 
 /** A button with a text. @param {string} text @param {(event: MouseEvent) => unknown} onclick @param {Record<string, any>} [attributes] */
-export const button = (text, onclick, attributes = {}) => make("button", { type: "button", onclick, ...attributes }, text);
+export const button = (text, onclick, attributes = {}) =>
+  make("button", { type: "button", onclick, ...attributes }, text);
 
 let quiet = 0;
 /** Says something to screen readers and shows it for some seconds at the bottom. @param {string} text @param {"good"|"bad"} [kind] */
@@ -50,7 +55,12 @@ export function toast(text, kind = "good") {
   place.textContent = text;
   place.hidden = false;
   clearTimeout(quiet);
-  quiet = window.setTimeout(() => { place.hidden = true; }, kind === "bad" ? 8000 : 3500);
+  quiet = window.setTimeout(
+    () => {
+      place.hidden = true;
+    },
+    kind === "bad" ? 8000 : 3500,
+  );
 }
 
 /** Copies a text and says so. @param {string} text @param {string} what */
@@ -70,7 +80,9 @@ export function confirmed(question, action) {
   byId("confirm-yes").textContent = action;
   dialog.returnValue = "";
   dialog.showModal();
-  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
+  return new Promise((resolve) =>
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }),
+  );
 }
 
 /**

@@ -30,8 +30,13 @@ export class LiveList {
     this.list = make("ol", {});
     this.newer = button("", () => this.#release(), { class: "primary small", hidden: true });
     this.empty = make("div", { class: "empty" });
-    this.element = make("div", { class: "entries", tabindex: "0", role: "region", "aria-label": options.label },
-      make("div", { class: "newer-place" }, this.newer), this.empty, this.list);
+    this.element = make(
+      "div",
+      { class: "entries", tabindex: "0", role: "region", "aria-label": options.label },
+      make("div", { class: "newer-place" }, this.newer),
+      this.empty,
+      this.list,
+    );
     this.element.addEventListener("scroll", () => this.#resume(), { passive: true });
     this.element.addEventListener("focusout", () => setTimeout(() => this.#resume()));
     const ticking = setInterval(() => this.#tick(), TICK_MS);
@@ -123,11 +128,16 @@ export class LiveList {
       item.row?.remove();
     }
     const time = Date.now();
-    const rows = fresh.filter((item) => keep.has(item)).map((item) => {
-      item.row = entryRow(item.frame, { actions: this.options.actions?.(item), onfold: (open) => this.#folded(open) });
-      item.row.tick(time);
-      return item.row;
-    });
+    const rows = fresh
+      .filter((item) => keep.has(item))
+      .map((item) => {
+        item.row = entryRow(item.frame, {
+          actions: this.options.actions?.(item),
+          onfold: (open) => this.#folded(open),
+        });
+        item.row.tick(time);
+        return item.row;
+      });
     this.list.prepend(...rows);
     this.#items = kept;
     this.empty.hidden = true;

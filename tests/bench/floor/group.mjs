@@ -42,7 +42,11 @@ export class Floor extends PlainObject {
   async work() {
     this.busy = true;
     while (this.waiting.length > 0) {
-      for (let quiet = 0, seen = 0; !this.alone && quiet < QUIET_TURNS; quiet = this.waiting.length > seen ? 0 : quiet + 1) {
+      for (
+        let quiet = 0, seen = 0;
+        !this.alone && quiet < QUIET_TURNS;
+        quiet = this.waiting.length > seen ? 0 : quiet + 1
+      ) {
         seen = this.waiting.length;
         await this.state.storage.sync();
       }
