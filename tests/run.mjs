@@ -106,7 +106,10 @@ function notBoth() {
     throw new Refused("The features worker and browser compile together, or fail for another reason.");
 }
 
-/** The browser client in a real Chromium, which is installed when there is none; and the command line, for which the page writes commands. */
+/**
+ * The browser client in a real Chromium, which is installed when there is none; and the command line, for which the
+ * page writes commands.
+ */
 async function pages() {
   await needBrowser();
   cargo("build", "--quiet", "--locked", "--bin", "edgequeue");

@@ -84,15 +84,14 @@ fn one_word_for_one_thing() {
 
 #[test]
 fn files_that_are_named_exist() {
-    let files = source::project();
-    let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let (files, paths) = (source::project(), source::paths());
     none("names of files", files.iter().flat_map(|file| prose::broken_names(file, &paths)).collect());
 }
 
 #[test]
 fn prose_is_plain_english() {
-    // The rules quote what they forbid.
     let files = source::project();
+    // The rules quote what they forbid.
     let read = files.iter().filter(|file| !file.path.starts_with("tests/tidy"));
     none("phrases", read.flat_map(prose::phrases).collect());
 }

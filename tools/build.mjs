@@ -1,5 +1,5 @@
-// `npm run build`: compiles the worker to wasm, generates its bindings into build/worker, and weighs the result; the same for
-// the browser client, into www/pkg; then the command line.
+// `npm run build`: compiles the worker to wasm, generates its bindings into build/worker, and weighs the result; the
+// same for the browser client, into www/pkg; then the command line.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";

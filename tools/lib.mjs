@@ -58,7 +58,8 @@ export function needRust(targets) {
   const cargo = version && output("cargo", ["--version"]);
   if (!version || !cargo) {
     throw new Refused(
-      "Rust is not installed (no working rustc and cargo in PATH).\nInstall it from https://rustup.rs, open a new terminal and try again.",
+      "Rust is not installed (no working rustc and cargo in PATH).\n" +
+        "Install it from https://rustup.rs, open a new terminal and try again.",
     );
   }
   if (!atLeast(version, RUST_MIN)) {
@@ -72,7 +73,8 @@ export function needRust(targets) {
   say(`adding Rust target ${missing.join(", ")}`);
   if (!output("rustup", ["--version"])) {
     throw new Refused(
-      `The Rust target ${missing.join(", ")} is missing and there is no rustup to add it.\nInstall Rust from https://rustup.rs, or add the target with your package manager.`,
+      `The Rust target ${missing.join(", ")} is missing and there is no rustup to add it.\n` +
+        "Install Rust from https://rustup.rs, or add the target with your package manager.",
     );
   }
   run("rustup", ["target", "add", ...missing], { why: "Adding the Rust target" });
@@ -107,7 +109,9 @@ export function nodeForWrangler() {
   }[`${platform}-${arch}`];
   if (found && existsSync(at("node_modules", found))) return at("node_modules", found);
   throw new Refused(
-    `Node ${NODE_MIN.join(".")} or newer is needed to run the service on ${platform}-${arch}, this is ${process.versions.node}.\nInstall a newer one from https://nodejs.org and try again.`,
+    `The service needs Node ${NODE_MIN.join(".")} or newer on ${platform}-${arch}; ` +
+      `this is ${process.versions.node}.\n` +
+      "Install a newer one from https://nodejs.org and try again.",
   );
 }
 

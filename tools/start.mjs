@@ -70,7 +70,8 @@ await command(async () => {
   const url = `http://127.0.0.1:${port}`;
   if (await answers(`${url}/api/`, service, 60_000)) {
     say(
-      `ready on ${url} (Ctrl-C ends it). Open it in a browser with the token ${token}, or try:\n\n  curl -X POST '${url}/api/predict/demo' -H 'Authorization: ${token}' -d 'hello'\n`,
+      `ready on ${url} (Ctrl-C ends it). Open it in a browser with the token ${token}, or try:\n\n` +
+        `  curl -X POST '${url}/api/predict/demo' -H 'Authorization: ${token}' -d 'hello'\n`,
     );
   } else if (!ending) {
     say("the service did not answer within a minute");

@@ -141,7 +141,11 @@ function remember(name) {
   byId("services").replaceChildren(...names.map((value) => Object.assign(document.createElement("option"), { value })));
 }
 
-/** Shows a panel; on wide screens the live one is always there beside the others. @param {string} panel @param {boolean} [byPerson] */
+/**
+ * Shows a panel; on wide screens the live one is always there beside the others.
+ * @param {string} panel
+ * @param {boolean} [byPerson]
+ */
 function select(panel, byPerson = false) {
   if (byPerson) update({ panel });
   const shown = panel === "live" && wide.matches ? "put" : panel;
@@ -231,6 +235,7 @@ try {
   else refused("");
 } catch (error) {
   refused(
-    `The page could not load its client (${/** @type {Error} */ (error).message}). Reload it; \`npm run build\` makes the client anew.`,
+    `The page could not load its client (${/** @type {Error} */ (error).message}). ` +
+      "Reload it; `npm run build` makes the client anew.",
   );
 }

@@ -17,11 +17,14 @@ const TROUBLE_MS = 3_000;
 const RARELY = 5;
 
 /**
- * @typedef {import("./model/health.js").Sample & {sinkIn: number, depth: import("./model/depths.js").Depth, waits: import("./model/waits.js").Percentiles|null}} Moment
+ * @typedef {import("./model/health.js").Sample & {sinkIn: number, depth: import("./model/depths.js").Depth, waits:
+ *   import("./model/waits.js").Percentiles|null}} Moment
  *
  * @typedef {object} View what is known of a service now
- * @property {import("./model/attributes.js").QueueState} input @property {import("./model/attributes.js").QueueState} sink
- * @property {import("./model/attributes.js").QueueState} inputDead @property {import("./model/attributes.js").QueueState} sinkDead
+ * @property {import("./model/attributes.js").QueueState} input
+ * @property {import("./model/attributes.js").QueueState} sink
+ * @property {import("./model/attributes.js").QueueState} inputDead
+ * @property {import("./model/attributes.js").QueueState} sinkDead
  * @property {{in: number, out: number}} inputFlow @property {{in: number, out: number}} sinkFlow
  */
 
@@ -147,7 +150,10 @@ export class Monitor extends EventTarget {
     };
   }
 
-  /** The code of the newest dead letter, read once for each. @param {import("./model/attributes.js").QueueState} dead */
+  /**
+   * The code of the newest dead letter, read once for each.
+   * @param {import("./model/attributes.js").QueueState} dead
+   */
   async #lastDeath(dead) {
     if (dead.last === this.#death.index) return;
     this.#death = { index: dead.last, code: "" };

@@ -1,9 +1,9 @@
 //! The binding generator: turns a compiled module into one that wrangler can bundle, or that a page can import.
 //!
-//! `bindgen INPUT.wasm OUTPUT_DIR [--names]` writes `edgequeue.js` and `edgequeue_bg.wasm` for the worker; with `--names`
-//! functions keep their names, for a profiler. `bindgen INPUT.wasm OUTPUT_DIR --page` writes `glue.js` and `edgequeue.wasm` for
-//! pages. It is the binding generator used as a library, pinned by `Cargo.lock` to the version that both were compiled
-//! against, so nothing has to be installed.
+//! `bindgen INPUT.wasm OUTPUT_DIR [--names]` writes `edgequeue.js` and `edgequeue_bg.wasm` for the worker; with
+//! `--names` functions keep their names, for a profiler. `bindgen INPUT.wasm OUTPUT_DIR --page` writes `glue.js` and
+//! `edgequeue.wasm` for pages. It is the binding generator used as a library, pinned by `Cargo.lock` to the version
+//! that both were compiled against, so nothing has to be installed.
 
 use std::{fs, path::Path};
 

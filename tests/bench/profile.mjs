@@ -129,8 +129,9 @@ await command(async () => {
   const entries = (JSON.parse(stdout).rate * (profile.endTime - profile.startTime)) / 1e6;
   const table = [...sums(profile)].sort((a, b) => b[1].self - a[1].self);
   const all = table.reduce((sum, [, { self }]) => sum + self, 0);
+  const share = (part) => ((part / all) * 100).toFixed(1).padStart(5);
   const line = ([name, { self, total }]) =>
-    `${((self / all) * 100).toFixed(1).padStart(5)} % ${(self / entries).toFixed(1).padStart(7)} us  ${((total / all) * 100).toFixed(1).padStart(5)} %  ${name}`;
+    `${share(self)} % ${(self / entries).toFixed(1).padStart(7)} us  ${share(total)} %  ${name}`;
   console.log(`${stdout.trim()}\n\n self   per entry    total  function`);
   console.log(
     table

@@ -24,10 +24,15 @@ const WAITING = deep ? { count: 10_000_000, bytes: 100 } : { count: 1_000_000, b
 /** Enough that the flow below never reaches the end of them. */
 const SOME_WAITING = 20_000;
 
-/** How often a queue is opened for one figure: the first answer of a process is told by milliseconds, and those vary. */
+/**
+ * How often a queue is opened for one figure: the first answer of a process is told by milliseconds, and those vary.
+ */
 const OPENINGS = quick ? 1 : 5;
 
-/** How often a queue is put under load before its memory is read: what it took once it keeps, and one time may take more than another. */
+/**
+ * How often a queue is put under load before its memory is read: what it took once it keeps, and one time may take more
+ * than another.
+ */
 const LOADS = quick ? 1 : 3;
 
 const LOAD = at("target", "release", process.platform === "win32" ? "load.exe" : "load");
@@ -50,7 +55,9 @@ const row = (name, { what, unit = "per second", goal, base, lowerIsBetter = fals
   const empty = () => Object.fromEntries(Object.keys(used).map((who) => [who, []]));
   rows.push({ name, what, unit, goal, base, lowerIsBetter, cells: used, figures: empty(), micros: empty() });
 };
-/** Entries per second that a server takes from a load client, and the processor time it needs for one, in microseconds. */
+/**
+ * Entries per second that a server takes from a load client, and the processor time it needs for one, in microseconds.
+ */
 const rate =
   (server, program, wish = {}) =>
   async () => {
@@ -76,7 +83,8 @@ async function plan() {
   const [red, jet] = [await start("redis", redis), await start("nats", nats)];
   if (jet && !jet.syncs)
     notes.push(
-      `NATS ${jet.version} acknowledges a publish before it is on the disk (\`sync_interval: always\` exists from 2.10 on): its figures are for less durability.`,
+      `NATS ${jet.version} acknowledges a publish before it is on the disk (\`sync_interval: always\` exists from ` +
+        "2.10 on): its figures are for less durability.",
     );
 
   let queues = 0;
@@ -123,7 +131,8 @@ async function plan() {
       ours: rate(own, "session-puts", mine({ entries: 100 })),
     },
   );
-  // A flow that is broken off leaves entries behind, which the next one would be given first: each begins with a queue of its own.
+  // A flow that is broken off leaves entries behind, which the next one would be given first: each begins with a queue
+  // of its own.
   row(
     "flow",
     { what: "put, pushed, committed on sockets in batches of 100", base: "simulator", goal: 0.9 },
@@ -269,7 +278,8 @@ await command(async () => {
   const measured = await measure();
   const peak = memory(servers.ours).peak;
   notes.push(
-    `workerd with our service took ${peak.toFixed(0)} MB of memory at the most, with a bare Worker ${memory(servers.floor).peak.toFixed(0)} MB.`,
+    `workerd with our service took at most ${peak.toFixed(0)} MB of memory, ` +
+      `with a bare Worker ${memory(servers.floor).peak.toFixed(0)} MB.`,
   );
   for (const server of Object.values(servers)) if (server) await stop(server);
   const facts = {

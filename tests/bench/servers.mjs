@@ -72,7 +72,8 @@ export function memory(server) {
 export function processor({ child }) {
   if (child.leads) return NaN;
   try {
-    // The fields after the name, which may have blanks: the 12th and 13th are user's and system's hundredths of a second.
+    // The fields after the name, which may have blanks: the 12th and 13th are user's and system's hundredths of a
+    // second.
     const fields = readFileSync(`/proc/${child.pid}/stat`, "utf8").split(") ").at(-1).split(" ");
     return (Number(fields[11]) + Number(fields[12])) * 10_000;
   } catch {
@@ -92,7 +93,8 @@ function compatibility() {
 
 /**
  * One Worker with one class of objects on workerd. `modules` are `[name, kind, file]`, the main one first; names are
- * paths, so that modules import each other as they do in the repository. With `fileKiB` no file can become longer than that.
+ * paths, so that modules import each other as they do in the repository. With `fileKiB` no file can become longer than
+ * that.
  */
 async function worker(dir, { modules, className, bindings, inspect, v8 = [], fileKiB }) {
   const port = await freePort();

@@ -1,5 +1,5 @@
-// `npm run sim:mutants`: breaks the machine and the store on purpose, one way at a time, and lets the simulator look for it.
-// Each file of this folder is one mutant: why it is wrong, the file it changes, and the text to replace between
+// `npm run sim:mutants`: breaks the machine and the store on purpose, one way at a time, and lets the simulator look
+// for it. Each file of this folder is one mutant: why it is wrong, the file it changes, and the text to replace between
 // `<<<<`, `====` and `>>>>`. Names given as arguments run only those. Exits with 1 if any mutant survives.
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -49,7 +49,9 @@ function cargo(...args) {
   return { passed: result.status === 0, text: result.stdout + result.stderr };
 }
 
-/** Plays the simulator that looks after a file: the one of whole services for the runner, else the one of the machine. */
+/**
+ * Plays the simulator that looks after a file: the one of whole services for the runner, else the one of the machine.
+ */
 function simulate(file = "") {
   const test = file.startsWith("src/inference/") ? "inference" : "sim";
   const call = ["test", "--quiet", "--no-default-features", "--features", "std", "--test", test];

@@ -1,5 +1,5 @@
-// `npm run sim -- --seeds N`: plays N seeds of the simulator; `--seed X` replays one and prints it; without either it plays
-// for `--seconds S` (60). A failing seed ends the run with its script, shrunk.
+// `npm run sim -- --seeds N`: plays N seeds of the simulator; `--seed X` replays one and prints it; without either it
+// plays for `--seconds S` (60). A failing seed ends the run with its script, shrunk.
 import { command, isMain, needRust, Refused, run } from "../../tools/lib.mjs";
 
 const VARIABLES = { "--seeds": "SIM_SEEDS", "--seed": "SIM_SEED", "--seconds": "SIM_SECONDS", "--first": "SIM_FIRST" };

@@ -6,7 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{TokenStream, TokenTree};
-use syn::visit::{self, Visit};
+use syn::{
+    spanned::Spanned,
+    visit::{self, Visit},
+};
 
 use crate::source::{File, Finding};
 
@@ -51,7 +54,8 @@ impl Graph {
         for file in files.iter().filter(|file| file.path.starts_with("src/") && file.is(&["rs"])) {
             let path = module_path(&file.path);
             let parsed = syn::parse_file(&file.text).unwrap_or_else(|error| panic!("{}: {error}", file.path));
-            let mut reader = Reader { module: Module { file: file.path.clone(), ..Module::default() }, path: path.clone() };
+            let module = Module { file: file.path.clone(), ..Module::default() };
+            let mut reader = Reader { module, path: path.clone() };
             reader.visit_file(&parsed);
             graph.modules.insert(path, reader.module);
         }
@@ -128,7 +132,8 @@ impl Graph {
         let all: BTreeMap<&str, BTreeSet<String>> = arrows.keys().map(|file| (*file, reached(file))).collect();
         let mut knots: BTreeSet<Vec<&str>> = BTreeSet::new();
         for (file, ends) in all.iter().filter(|(file, ends)| ends.contains(**file)) {
-            knots.insert(all.iter().filter(|(other, back)| ends.contains(**other) && back.contains(*file)).map(|(other, _)| *other).collect());
+            let both = all.iter().filter(|(other, back)| ends.contains(**other) && back.contains(*file));
+            knots.insert(both.map(|(other, _)| *other).collect());
         }
         knots.into_iter().map(|knot| Finding::new(knot[0], 0, self.describe(&knot, &arrows))).collect()
     }
@@ -163,8 +168,8 @@ struct Reader {
 }
 
 impl Reader {
-    /// Where a written path leads, if its beginning says that it is ours. `cli` and `bin` are crates of their own: their
-    /// `crate` is their folder, and the library is `edgequeue`.
+    /// Where a written path leads, if its beginning says that it is ours. `cli` and `bin` are crates of their own:
+    /// their `crate` is their folder, and the library is `edgequeue`.
     fn absolute(&self, written: &[String]) -> Option<Path> {
         let own_crate = matches!(self.path.first().map(String::as_str), Some("cli" | "bin"));
         let mut base = match written.first()?.as_str() {
@@ -183,19 +188,17 @@ impl Reader {
         Some(base)
     }
 
-    fn see(&mut self, line: usize, written: &[String]) {
-        if let Some(path) = self.absolute(written) {
-            self.module.uses.push((line, path));
-        } else if let Some((name, path)) = written.first().and_then(|first| self.brought(first)) {
-            // `mod put;` or `use super::stream;` above, and `put::Source` here.
-            let whole: Path = path.into_iter().chain(written[1..].iter().cloned()).collect();
-            debug_assert!(!name.is_empty());
-            self.module.uses.push((line, whole));
-        }
+    /// Also through a name from above: `use super::stream;`, and then `stream::Turn`.
+    fn whole(&self, written: &[String]) -> Option<Path> {
+        self.absolute(written).or_else(|| {
+            let first = written.first()?;
+            let (_, path) = self.module.imports.iter().find(|(brought, _)| brought == first)?;
+            Some(path.iter().chain(&written[1..]).cloned().collect())
+        })
     }
 
-    fn brought(&self, name: &str) -> Option<(String, Path)> {
-        self.module.imports.iter().find(|(brought, _)| brought == name).cloned()
+    fn see(&mut self, line: usize, written: &[String]) {
+        self.module.uses.extend(self.whole(written).map(|path| (line, path)));
     }
 
     fn bring(&mut self, tree: &syn::UseTree, before: &[String], is_public: bool) {
@@ -206,7 +209,9 @@ impl Reader {
                 self.bring(&inner.tree, &path, is_public);
             }
             syn::UseTree::Group(group) => group.items.iter().for_each(|item| self.bring(item, &path, is_public)),
-            syn::UseTree::Glob(glob) => self.keep("*".to_owned(), &path, glob.star_token.spans[0].start().line, is_public),
+            syn::UseTree::Glob(glob) => {
+                self.keep("*".to_owned(), &path, glob.star_token.span().start().line, is_public);
+            }
             syn::UseTree::Name(name) if name.ident == "self" => {
                 let last = path.last().cloned().unwrap_or_default();
                 self.keep(last, &path, name.ident.span().start().line, is_public);
@@ -223,11 +228,7 @@ impl Reader {
     }
 
     fn keep(&mut self, name: String, written: &[String], line: usize, is_public: bool) {
-        let whole = self.absolute(written).or_else(|| {
-            let (_, path) = self.brought(written.first()?)?;
-            Some(path.into_iter().chain(written[1..].iter().cloned()).collect())
-        });
-        if let Some(path) = whole {
+        if let Some(path) = self.whole(written) {
             self.module.imports.push((name, path.clone()));
             if !is_public {
                 self.module.uses.push((line, path));
@@ -351,13 +352,15 @@ fn sample(files: &[(&str, &str)]) -> Graph {
 fn an_arrow_that_the_table_lacks_is_found() {
     let lib = ("src/lib.rs", "pub mod queue; pub mod wire;");
     let wire = ("src/wire/mod.rs", "pub fn parse() {}\nuse crate::queue::Event;");
-    let found = sample(&[lib, wire, ("src/queue/mod.rs", "pub struct Event;\nfn f() { crate::wire::parse() }")]).forbidden();
+    let queue = ("src/queue/mod.rs", "pub struct Event;\nfn f() { crate::wire::parse() }");
+    let found = sample(&[lib, wire, queue]).forbidden();
     assert_eq!((found.len(), found[0].path.as_str(), found[0].line), (1, "src/queue/mod.rs", 2));
     assert_eq!(sample(&[lib, wire, ("src/queue/mod.rs", "pub struct Event;")]).forbidden(), []);
     let cli = [("src/client/mod.rs", "pub struct Url;"), ("src/worker/mod.rs", "pub struct Object;")];
     let main = ("src/cli/main.rs", "use edgequeue::client::Url;\nuse edgequeue::worker::Object;");
     assert_eq!(sample(&[cli[0], cli[1], main]).forbidden()[0].line, 2);
-    assert!(sample(&[("src/attic/mod.rs", "use crate::queue::A;"), ("src/queue/mod.rs", "struct A;")]).forbidden().len() == 1);
+    let attic = ("src/attic/mod.rs", "use crate::queue::A;");
+    assert_eq!(sample(&[attic, ("src/queue/mod.rs", "struct A;")]).forbidden().len(), 1, "a room without a row");
 }
 
 #[test]
@@ -368,8 +371,9 @@ fn circles_are_found_through_re_exports_macros_and_modules() {
     assert_eq!(circles("use super::B;\npub struct A(B);", "use super::A;\npub struct B(A);"), 1);
     assert_eq!(circles("pub struct A; fn f() { vec![super::b::B] }", "use super::A;\npub struct B(A);"), 1);
     assert_eq!(circles("use super::b;\npub struct A(b::B);", "pub struct B; fn f() { super::a::g() }"), 1);
-    assert_eq!(circles("pub struct A;\n#[cfg(test)]\nmod tests { use super::super::B; }", "use super::A;\npub struct B(A);"), 0);
-    assert_eq!(circles("use super::Own;\npub struct A(Own);", "pub struct B;"), 0, "a parent that only declares its children");
+    let tested = "pub struct A;\n#[cfg(test)]\nmod tests { use super::super::B; }";
+    assert_eq!(circles(tested, "use super::A;\npub struct B(A);"), 0, "tests do not count");
+    assert_eq!(circles("use super::Own;\npub struct A(Own);", "pub struct B;"), 0, "the parent only declares");
     let needy = ("src/queue/mod.rs", "mod a;\nuse a::A;\npub struct Own(A);");
     assert_eq!(sample(&[needy, ("src/queue/a.rs", "pub struct A; impl super::Own {}")]).circles().len(), 1);
 }

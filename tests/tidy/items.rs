@@ -33,7 +33,8 @@ pub fn dead(files: &[File]) -> Vec<Finding> {
     for (path, items) in &read {
         // The name in its own definition is one.
         for (name, line) in items.public.iter().filter(|(name, _)| words.get(name.as_str()) <= Some(&1)) {
-            found.push(Finding::new(path, *line, format!("`{name}` is used by no code of src: delete it, or make it private")));
+            let advice = format!("`{name}` is used by no code of src: delete it, or make it private");
+            found.push(Finding::new(path, *line, advice));
         }
     }
     found
@@ -153,7 +154,8 @@ fn what_only_tests_use_is_found() {
     };
     assert_eq!(found("pub fn used() {}"), 0);
     assert_eq!(found("pub fn unused() {}"), 1);
-    assert_eq!(found("pub fn used() {}\npub struct A;\nimpl A { pub fn unused(&self) {} fn own(self) -> A { self } }"), 1);
+    let method = "pub struct A;\nimpl A { pub fn unused(&self) {} fn own(self) -> A { self } }";
+    assert_eq!(found(&format!("pub fn used() {{}}\n{method}")), 1);
     assert_eq!(found("pub fn used() {}\npub fn seen() {}\n#[cfg(test)]\nmod tests { fn t() { super::seen() } }"), 1);
     assert_eq!(found("#[wasm_bindgen]\npub fn called() { used() }"), 0);
     assert_eq!(found("pub const LIMIT: u8 = 1;\nfn f() -> u8 { LIMIT }"), 0);
@@ -161,8 +163,8 @@ fn what_only_tests_use_is_found() {
 
 #[test]
 fn a_name_for_two_types_is_found() {
-    let files = [File::sample("src/queue/a.rs", "pub struct Batch;"), File::sample("src/wire/b.rs", "enum Batch {}\nstruct One;")];
-    let found = twice(&files);
+    let second = File::sample("src/wire/b.rs", "enum Batch {}\nstruct One;");
+    let found = twice(&[File::sample("src/queue/a.rs", "pub struct Batch;"), second]);
     assert_eq!(found.keys().collect::<Vec<_>>(), ["Batch"]);
     assert_eq!(found["Batch"].len(), 2);
 }

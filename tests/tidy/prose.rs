@@ -9,35 +9,36 @@ use crate::source::{File, Finding};
 /// A link in Markdown, or a file in backticks with or without a line.
 static LINK: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\]\(([^)\s#]+)(?:#[^)]*)?\)").unwrap());
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"`((?:\.{0,2}/)?(?:[\w.-]+/)*[\w.-]*\w\.(?:rs|mjs|js|ts|css|html|toml|md|py|webp|proto))(?::(\d+))?`").unwrap()
+    Regex::new(r"`((?:\.{0,2}/)?(?:[\w.-]+/)*[\w.-]*\w\.(?:rs|mjs|js|ts|css|html|toml|md|py))(?::\d+)?`").unwrap()
 });
 /// A folder of the project in backticks.
-static FOLDER: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"`((?:src|tests|www|docs|tools|examples|clients)(?:/[\w.-]+)*/?)`").unwrap()
-});
+static FOLDER: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"`((?:src|tests|www|docs|tools|examples|clients)/(?:[\w.-]+/?)*)`").unwrap());
 
 /// Files and folders that a text names and that do not exist. `paths` are all files of the project.
-pub fn broken_names(file: &File, paths: &[&str]) -> Vec<Finding> {
+pub fn broken_names(file: &File, paths: &[String]) -> Vec<Finding> {
     let mut found = Vec::new();
+    let exists = |name: &str| paths.iter().any(|path| path == name);
+    let ends_so = |name: &str| paths.iter().any(|path| path.ends_with(&format!("/{name}")));
+    let begins_so = |name: &str| paths.iter().any(|path| path.starts_with(&format!("{name}/")));
     for (at, line) in file.lines().filter(|(_, line)| is_prose(file, line)) {
         if file.is(&["md"]) {
             for link in LINK.captures_iter(line).map(|link| link[1].to_owned()) {
                 let address = link.contains("://") || link.starts_with("mailto:");
-                if !address && !paths.contains(&resolved(&file.path, &link).as_str()) {
+                if !address && !exists(&resolved(&file.path, &link)) {
                     found.push(Finding::new(&file.path, at, format!("the link to `{link}` leads nowhere")));
                 }
             }
         }
         for named in NAMED.captures_iter(line).filter(|named| !is_made(&named[1])) {
-            let name = named[1].trim_start_matches("./");
-            if !paths.iter().any(|path| *path == name || path.ends_with(&format!("/{}", name.trim_start_matches("../")))) {
+            let name = named[1].trim_start_matches(['.', '/']);
+            if !exists(name) && !ends_so(name) {
                 found.push(Finding::new(&file.path, at, format!("there is no `{name}`: name the file that it became")));
             }
         }
         for folder in FOLDER.captures_iter(line).map(|folder| folder[1].trim_end_matches('/').to_owned()) {
-            let inside = format!("{folder}/");
-            if !is_made(&folder) && !paths.iter().any(|path| path.starts_with(&inside) || *path == folder) {
-                found.push(Finding::new(&file.path, at, format!("there is no `{folder}`: name the folder that it became")));
+            if !is_made(&folder) && !begins_so(&folder) && !exists(&folder) {
+                found.push(Finding::new(&file.path, at, format!("there is no `{folder}`: name what it became")));
             }
         }
     }
@@ -134,7 +135,7 @@ pub fn phrases(file: &File) -> Vec<Finding> {
 
 #[test]
 fn names_of_files_that_are_gone_are_found() {
-    let paths = ["docs/a.md", "src/queue/put.rs"];
+    let paths = ["docs/a.md", "src/queue/put.rs"].map(str::to_owned);
     let names = |path: &str, text: &str| broken_names(&File::sample(path, text), &paths).len();
     assert_eq!(names("docs/a.md", "see `put.rs`, `src/queue/put.rs:12`, `src/queue` and [a](a.md#top)"), 0);
     assert_eq!(names("docs/a.md", "see `gone.rs`"), 1);

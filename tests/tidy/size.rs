@@ -15,7 +15,8 @@ const FUNCTION_LINES_MAX: usize = 60;
 const FILE_LINES_MAX: usize = 500;
 
 /// Lines over the limit. A line of prose that nothing can break is let go: a row of a table, or a single long word (an
-/// address). So is the first line of a JSON or path sample that a test compares as a whole, which stands in a data file.
+/// address). So is the first line of a JSON or path sample that a test compares as a whole, which stands in a data
+/// file.
 pub fn lines(file: &File) -> Vec<Finding> {
     let long = file.lines().filter(|(_, line)| line.chars().count() > COLUMNS_MAX && !unbreakable(file, line));
     long.map(|(at, line)| {
@@ -27,7 +28,7 @@ pub fn lines(file: &File) -> Vec<Finding> {
 
 fn unbreakable(file: &File, line: &str) -> bool {
     let text = line.trim_start().trim_start_matches(['/', '#', '*', '!', ' ']);
-    // The path of an icon, and a policy, which is one header line.
+    // The outline of an icon.
     let markup = file.is(&["html"]) && text.starts_with("<symbol ");
     !text.contains(' ') || markup || (file.is(&["md"]) && text.starts_with('|'))
 }
@@ -37,7 +38,8 @@ pub fn file(file: &File) -> Option<Finding> {
     let lines = file.text.lines().count();
     let prose = file.is(&["md"]);
     (lines > FILE_LINES_MAX && !prose).then(|| {
-        Finding::new(&file.path, 0, format!("{lines} lines, at most {FILE_LINES_MAX}: which of its purposes moves out?"))
+        let advice = format!("{lines} lines, at most {FILE_LINES_MAX}: which of its purposes moves out?");
+        Finding::new(&file.path, 0, advice)
     })
 }
 

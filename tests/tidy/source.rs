@@ -49,32 +49,41 @@ impl File {
 }
 
 /// Folders that are installed or built, never written.
-const MADE: [&str; 8] =
-    [".git", ".venv", ".wrangler", "build", "node_modules", "www/pkg", "tests/tidy/samples", "__pycache__"];
-/// Extensions of the text we write. Golden files (.txt, .hex, .json) are data.
-const WRITTEN: [&str; 11] = ["rs", "mjs", "js", "ts", "css", "html", "toml", "md", "py", "sh", "run"];
+const MADE: [&str; 6] = [".git", ".venv", ".wrangler", "build", "node_modules", "www/pkg"];
+/// How the names of the text we write end. Golden files (.txt, .hex, .json) are data.
+const WRITTEN: [&str; 10] = [".rs", ".mjs", ".js", ".ts", ".css", ".html", ".toml", ".md", ".py", ".sh"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The paths of everything that is not made, text or not, in order.
+pub fn paths() -> Vec<String> {
+    let mut paths = Vec::new();
+    collect(root(), &mut paths);
+    paths.sort();
+    assert!(paths.len() > 200, "only {} files below {}: is this the project's folder?", paths.len(), root().display());
+    paths
+}
 
 /// Every text file of the project, in the order of the paths.
 pub fn project() -> Vec<File> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    collect(root, root, &mut files);
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    assert!(files.len() > 200, "only {} files below {}: is this the project's folder?", files.len(), root.display());
-    files
+    let is_text = |path: &String| path.ends_with(".ci/run") || WRITTEN.iter().any(|end| path.ends_with(end));
+    let read = |path: String| File { text: fs::read_to_string(root().join(&path)).unwrap(), path };
+    paths().into_iter().filter(is_text).map(read).collect()
 }
 
-fn collect(root: &Path, folder: &Path, files: &mut Vec<File>) {
+fn collect(folder: &Path, paths: &mut Vec<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+        let name = path.strip_prefix(root()).unwrap().to_str().unwrap().replace('\\', "/");
         if MADE.contains(&name.as_str()) || name.starts_with("target") || name.ends_with("__pycache__") {
             continue;
         }
         if path.is_dir() {
-            collect(root, &path, files);
-        } else if name == ".ci/run" || WRITTEN.iter().any(|extension| name.ends_with(&format!(".{extension}"))) {
-            files.push(File { text: fs::read_to_string(&path).unwrap(), path: name });
+            collect(&path, paths);
+        } else {
+            paths.push(name);
         }
     }
 }

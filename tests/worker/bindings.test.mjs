@@ -1,5 +1,5 @@
-// Predictors that are bindings of the deployment: another Worker, and Workers AI, for which a Worker with a method `run`
-// stands in.
+// Predictors that are bindings of the deployment: another Worker, and Workers AI, for which a Worker with a method
+// `run` stands in.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Client, eventually, fresh } from "./client.mjs";
@@ -12,7 +12,8 @@ export default class extends WorkerEntrypoint {
   async fetch(request) {
     const url = new URL(request.url);
     if (url.pathname === "/v1/fail") return new Response("no", { status: 418 });
-    return Response.json({ path: url.pathname, query: url.search, text: await request.text(), id: request.headers.get("X-Request-Id") });
+    const id = request.headers.get("X-Request-Id");
+    return Response.json({ path: url.pathname, query: url.search, text: await request.text(), id });
   }
 }
 

@@ -1,4 +1,5 @@
-// Who is told of the end of a request, how often, and who never is. Signatures are checked with the runtime's own crypto.
+// Who is told of the end of a request, how often, and who never is. Signatures are checked with the runtime's own
+// crypto.
 import assert from "node:assert/strict";
 import { createHmac, randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";

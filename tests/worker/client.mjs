@@ -1,4 +1,5 @@
-// A client for tests: requests as the official clients send them, frames read by hand, a watcher over a socket or a body.
+// A client for tests: requests as the official clients send them, frames read by hand, a watcher over a socket or a
+// body.
 import assert from "node:assert/strict";
 import net from "node:net";
 import WebSocket from "ws";
@@ -72,8 +73,8 @@ export class Client {
   }
 
   /**
-   * The raw answer, with its whole body as `bytes` and `text`. On a connection of its own: the service closes one that is
-   * idle for five seconds, and a busy machine may send on it just then.
+   * The raw answer, with its whole body as `bytes` and `text`. On a connection of its own: the service closes one that
+   * is idle for five seconds, and a busy machine may send on it just then.
    */
   async ask(method, params = {}, { body, headers = {}, path = "", patience_ms = PATIENCE_MS } = {}) {
     const answer = await fetch(`${this.service.url}${this.path}${path}${query(params)}`, {
@@ -341,8 +342,9 @@ export async function eventually(what, check, patience_ms = PATIENCE_MS) {
 }
 
 /**
- * Something takes less than `ms`: at the first try or, as others use this machine too, at one of the next. What is slow by
- * itself is slow each time. `act` is told the number of the try and may say how long it took, where that is not all of it.
+ * Something takes less than `ms`: at the first try or, as others use this machine too, at one of the next. What is slow
+ * by itself is slow each time. `act` is told the number of the try and may say how long it took, where that is not all
+ * of it.
  */
 export async function within(ms, act) {
   const took = [];

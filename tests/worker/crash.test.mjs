@@ -30,7 +30,8 @@ test("a quiet restart keeps entries, settings, groups, the numbers and the dead"
   await watcher.frames(3);
   await queue.commit(2);
   await queue.reject(1, "Failed", "why");
-  // As the service ends, its sockets may close before it does: a lost connection, which must not be anybody's last attempt.
+  // As the service ends, its sockets may close before it does: a lost connection, which must not be anybody's last
+  // attempt.
   await queue.set({ max_delivery: 5 });
   await service.restart();
   assert.equal((await queue.attributes())["queue.max_length"], "50");
@@ -51,7 +52,7 @@ test("a quiet restart keeps entries, settings, groups, the numbers and the dead"
 });
 
 for (let round = 1; round <= 2; round++) {
-  test(`kill -9 in the middle of puts from several clients, round ${round}: every acknowledged entry is there`, async () => {
+  test(`kill -9 while several clients put, round ${round}: every acknowledged entry is there`, async () => {
     const queue = fresh(service);
     const acknowledged = new Map();
     let running = true;

@@ -1,5 +1,5 @@
-// Clients that go away, and clients that come together. In workerd alone: the proxy of `wrangler dev` keeps its side of a
-// connection open, so that the service behind it cannot notice, and hands requests on at its own pace.
+// Clients that go away, and clients that come together. In workerd alone: the proxy of `wrangler dev` keeps its side of
+// a connection open, so that the service behind it cannot notice, and hands requests on at its own pace.
 import assert from "node:assert/strict";
 import net from "node:net";
 import { after, before, test } from "node:test";
@@ -81,8 +81,8 @@ test("an endless body that is left many times over leaves nothing behind", async
 });
 
 /**
- * Rows that `clients` write for each put, when each of them puts `rounds` times and waits for every answer. They are bare
- * sockets: a whole HTTP client beside the service is slower than that, and nothing would ever come together.
+ * Rows that `clients` write for each put, when each of them puts `rounds` times and waits for every answer. They are
+ * bare sockets: a whole HTTP client beside the service is slower than that, and nothing would ever come together.
  */
 async function rowsOfPuts(clients, rounds) {
   const queue = fresh(service);

@@ -16,7 +16,7 @@ const FAULTS = { panic: 500, trap: 500, storage: 503 };
 
 for (const [fault, status] of Object.entries(FAULTS)) {
   describe(fault, () => {
-    test("fails that request only, three times over; nothing acknowledged is lost, nothing failed is stored", async () => {
+    test("fails that request only; nothing acknowledged is lost, nothing that failed is stored", async () => {
       const queue = fresh(service);
       for (let round = 1; round <= 3; round++) {
         await queue.put(`${round}`);
@@ -133,7 +133,7 @@ for (const [fault, status] of Object.entries(FAULTS)) {
   });
 }
 
-test("after a failed flush the queue comes back by itself: who waits for what the failed turn gave is served", async () => {
+test("after a failed flush the queue comes back by itself: those who wait are served", async () => {
   const queue = fresh(service, { group: "g", user: "one" });
   await queue.puts(2);
   const one = await queue.watch({ _window_: "2" });

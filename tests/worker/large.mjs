@@ -10,7 +10,9 @@ const BATCH = 10_000;
 /** Batches in the queue that is neither empty nor large. */
 const SEGMENTS = 5;
 const ROUNDS = 200;
-/** The large queue may be this much slower; anything that grew with the backlog would be slower by orders of magnitude. */
+/**
+ * The large queue may be this much slower; anything that grew with the backlog would be slower by orders of magnitude.
+ */
 const SLOWER_MAX = 2;
 const SLOWER_MS = 3;
 /** Room for the segment cache and for allocator slack, the same whatever the backlog. */

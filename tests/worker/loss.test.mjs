@@ -16,7 +16,7 @@ after(async () => {
   await model?.stop();
 });
 
-test("2,000 requests, 5 % of calls fail, kill -9 in the middle: 2,000 results or dead letters, none twice", async () => {
+test("2,000 requests, 5 % of calls fail, kill -9: 2,000 results or dead letters, none twice", async () => {
   let calls = 0;
   model = await predictor((request) => {
     if (isDoomed(Number(request.text)) || ++calls % 20 === 0) return { status: 500, body: "by chance" };

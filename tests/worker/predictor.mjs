@@ -3,8 +3,9 @@ import http from "node:http";
 import { sleep } from "../../tools/lib.mjs";
 
 /**
- * Starts one. `answer(request)` gets `{method, path, query, headers, body, text, count}`, where `count` is how often this
- * request id was sent, and returns what is answered: a text, or `{status, headers, body, after_ms}`, or "hang", or "cut".
+ * Starts one. `answer(request)` gets `{method, path, query, headers, body, text, count}`, where `count` is how often
+ * this request id was sent, and returns what is answered: a text, or `{status, headers, body, after_ms}`, or "hang", or
+ * "cut".
  */
 export async function predictor(answer = (request) => `result of ${request.text}`) {
   const counts = new Map();

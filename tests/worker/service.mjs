@@ -1,5 +1,5 @@
-// One running service for tests, on a free port and with a state directory of its own: `wrangler dev`, or the same worker
-// in workerd alone, without the proxy that `wrangler dev` puts in front of it.
+// One running service for tests, on a free port and with a state directory of its own: `wrangler dev`, or the same
+// worker in workerd alone, without the proxy that `wrangler dev` puts in front of it.
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
@@ -18,7 +18,8 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(name, () => pro
 /**
  * Starts a service and waits until it answers. Without `persistDir` its state is in a temporary directory that goes
  * away with `stop()`. `vars` are added to the Worker's variables; `direct` leaves wrangler out, and then `workers` run
- * beside the service: scripts by their names, each with bindings to it: `{ name, script, bindings: { BINDING: entrypoint } }`.
+ * beside the service: scripts by their names, each with bindings to it:
+ * `{ name, script, bindings: { BINDING: entrypoint } }`.
  */
 export async function start({ persistDir, vars = {}, port, direct = false, workers = [] } = {}) {
   const service = direct ? new DirectService(persistDir, vars, port, workers) : new Service(persistDir, vars, port);
@@ -179,25 +180,35 @@ class DirectService extends Service {
       ...Object.fromEntries([...toml.matchAll(/^(EDGEQUEUE_\w+) = "(.*)"$/gm)].map(([, name, value]) => [name, value])),
       ...this.vars,
     };
-    const variables = Object.entries(vars).map(
-      ([name, value]) =>
-        `(name = ${text(name)}, ${typeof value === "string" ? `text = ${text(value)}` : `json = ${text(text(value))}`})`,
-    );
+    const valued = (value) => (typeof value === "string" ? `text = ${text(value)}` : `json = ${text(text(value))}`);
+    const variables = Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, ${valued(value)})`);
     const bindings = this.workers.flatMap((worker) =>
       Object.entries(worker.bindings).map(([name, entrypoint]) => {
-        return `(name = ${text(name)}, service = (name = ${text(worker.name)}${entrypoint && `, entrypoint = ${text(entrypoint)}`}))`;
+        const entry = entrypoint && `, entrypoint = ${text(entrypoint)}`;
+        return `(name = ${text(name)}, service = (name = ${text(worker.name)}${entry}))`;
       }),
     );
+    const embedded = modules.map((name) => {
+      const [path, kind] = name.endsWith(".wasm") ? [`./${name}`, "wasm"] : [name, "esModule"];
+      return `(name = ${text(path)}, ${kind} = embed ${text(name)})`;
+    });
+    const dated = `compatibilityDate = ${line("compatibility_date")}`;
+    const page = "addEventListener('fetch', (event) => event.respondWith(new Response('page')))";
+    const others = this.workers.map(({ name, script }) => {
+      const modules = `[(name = "main", esModule = ${text(script)})]`;
+      return `const ${name} :Workerd.Worker = (modules = ${modules}, ${dated});`;
+    });
     const beside = this.workers.map(({ name }) => `, (name = ${text(name)}, worker = .${name})`).join("");
     return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [(name = "main", worker = .main), (name = "page", worker = .page), (name = "disk", disk = (path = ${text(state)}, writable = true)), 
+  services = [(name = "main", worker = .main), (name = "page", worker = .page),
+    (name = "disk", disk = (path = ${text(state)}, writable = true)),
     (name = "internet", network = (allow = ["public", "private"]))${beside}],
   sockets = [(name = "http", address = "127.0.0.1:${this.port}", http = (), service = "main")]
 );
 const main :Workerd.Worker = (
-  modules = [${modules.map((name) => `(name = ${text(name.endsWith(".wasm") ? `./${name}` : name)}, ${name.endsWith(".wasm") ? "wasm" : "esModule"} = embed ${text(name)})`).join(", ")}],
-  compatibilityDate = ${line("compatibility_date")},
+  modules = [${embedded.join(", ")}],
+  ${dated},
   compatibilityFlags = ${line("compatibility_flags")},
   durableObjectNamespaces = [(className = "QueueObject", uniqueKey = "queues", enableSql = true)],
   durableObjectStorage = (localDisk = "disk"),
@@ -206,8 +217,8 @@ const main :Workerd.Worker = (
     ${[...variables, ...bindings].join(", ")}
   ]
 );
-${this.workers.map(({ name, script }) => `const ${name} :Workerd.Worker = (modules = [(name = "main", esModule = ${text(script)})], compatibilityDate = ${line("compatibility_date")});`).join("\n")}
-const page :Workerd.Worker = (serviceWorkerScript = "addEventListener('fetch', (event) => event.respondWith(new Response('page')))", compatibilityDate = ${line("compatibility_date")});
+${others.join("\n")}
+const page :Workerd.Worker = (serviceWorkerScript = ${text(page)}, ${dated});
 `;
   }
 }

@@ -1,4 +1,5 @@
-// A client of the protocol `edgequeue.v1` for tests: protobuf written and read by hand, as docs/protocol.md describes it.
+// A client of the protocol `edgequeue.v1` for tests: protobuf written and read by hand, as docs/protocol.md describes
+// it.
 import assert from "node:assert/strict";
 import WebSocket from "ws";
 import { decodeFrame, fields } from "./client.mjs";

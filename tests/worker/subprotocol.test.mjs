@@ -46,7 +46,8 @@ test("a token in the list is as good as one in a header, and is never named in t
     assert.equal(protocol, named);
     socket.close();
   }
-  // A client that asks for nothing it could be told gets no name; `ws`, like browsers, then breaks the connection itself.
+  // A client that asks for nothing it could be told gets no name; `ws`, like browsers, then breaks the connection
+  // itself.
   await assert.rejects(connect(queue, [BEARER]), /no subprotocol/);
 });
 

@@ -35,7 +35,8 @@ export async function needBrowser() {
   if (unpacked && works(unpacked)) return unpacked;
   if (process.getuid?.() !== 0 || !output("apt-get", ["--version"])) {
     throw new Refused(
-      "A Chromium is needed for the tests of the page: install chromium with your package manager, or name one in EDGEQUEUE_CHROMIUM.",
+      "The tests of the page need a Chromium: install chromium with your package manager, " +
+        "or name one in EDGEQUEUE_CHROMIUM.",
     );
   }
   say("installing Chromium");
@@ -91,9 +92,9 @@ export async function launch(options = {}) {
 }
 
 /**
- * A page with the client: `client` are its exports, `queueOf(name, options)` is a queue of the service and `wasmBytes()` the module's
- * memory. `errors` of what is returned collects what went wrong unnoticed. `origin` is where the page comes from; with `clock` its time can be
- * put forward.
+ * A page with the client: `client` are its exports, `queueOf(name, options)` is a queue of the service and
+ * `wasmBytes()` the module's memory. `errors` of what is returned collects what went wrong unnoticed. `origin` is where
+ * the page comes from; with `clock` its time can be put forward.
  */
 export async function openPage(browser, service, { origin = service.url, clock = false } = {}) {
   const context = await browser.newContext();

@@ -1,5 +1,5 @@
-// Everybody can use the page: no serious fault that axe finds, in both themes and widths; nothing scrolls sideways at 360 px;
-// the keyboard reaches everything; and it is light enough for a slow line.
+// Everybody can use the page: no serious fault that axe finds, in both themes and widths; nothing scrolls sideways at
+// 360 px; the keyboard reaches everything; and it is light enough for a slow line.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { after, before, test } from "node:test";

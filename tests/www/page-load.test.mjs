@@ -1,4 +1,5 @@
-// Much at once: ten thousand entries through the page, a thousand results a second, a deep queue, a service that goes away.
+// Much at once: ten thousand entries through the page, a thousand results a second, a deep queue, a service that goes
+// away.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { sleep } from "../../tools/lib.mjs";
@@ -10,8 +11,8 @@ const SECONDS = 6;
 const DEEP = 1_000_000;
 const BATCH = 10_000;
 /**
- * How much of a processor a thousand results may cost the page's thread. What is left of each second is its room for drawing and for
- * the person, on any machine; how long frames take by the clock tells more of what else runs there.
+ * How much of a processor a thousand results may cost the page's thread. What is left of each second is its room for
+ * drawing and for the person, on any machine; how long frames take by the clock tells more of what else runs there.
  */
 const CPU_SECONDS_MAX = 0.8;
 const STALL_MS_MAX = 1_000;
@@ -51,7 +52,10 @@ async function memory(page) {
   return { heap: metric("JSHeapUsedSize"), nodes: metric("Nodes") };
 }
 
-/** Seconds that the page's own thread has computed so far: the clock stands still for it while others have the processor. */
+/**
+ * Seconds that the page's own thread has computed so far: the clock stands still for it while others have the
+ * processor.
+ */
 async function thread(page) {
   const session = await page.context().newCDPSession(page);
   await session.send("Performance.enable", { timeDomain: "threadTicks" });
@@ -79,7 +83,8 @@ test(
     await one.says("#panel-live .live-foot", /30,000 received · 30,000 committed/, 90_000);
     const after = await memory(one.page);
     console.log(
-      `page: heap ${(before.heap / 1e6).toFixed(1)} MB after ${FRAMES} entries, ${(after.heap / 1e6).toFixed(1)} MB after ${3 * FRAMES}; nodes ${before.nodes}, ${after.nodes}`,
+      `page: heap ${(before.heap / 1e6).toFixed(1)} MB after ${FRAMES} entries, ${(after.heap / 1e6).toFixed(1)} MB ` +
+        `after ${3 * FRAMES}; nodes ${before.nodes}, ${after.nodes}`,
     );
     assert.ok(
       after.heap - before.heap < HEAP_BYTES_MORE_MAX,
@@ -128,7 +133,10 @@ test(
     const p95 = frames[Math.floor(frames.length * 0.95)];
     const longest = Math.max(0, ...stalls);
     console.log(
-      `page: ${Math.round(sent / took)} results/s for ${took.toFixed(1)} s: frames p50 ${frames[frames.length >> 1].toFixed(1)} ms, p95 ${p95.toFixed(1)} ms; ${stalls.length} long tasks, the longest ${longest.toFixed(0)} ms; ${cost.toFixed(2)} s of a processor for a thousand results`,
+      `page: ${Math.round(sent / took)} results/s for ${took.toFixed(1)} s: ` +
+        `frames p50 ${frames[frames.length >> 1].toFixed(1)} ms, p95 ${p95.toFixed(1)} ms; ` +
+        `${stalls.length} long tasks, the longest ${longest.toFixed(0)} ms; ` +
+        `${cost.toFixed(2)} s of a processor for a thousand results`,
     );
     assert.ok(cost > 0 && cost <= CPU_SECONDS_MAX, `a thousand results cost ${cost.toFixed(2)} s of a processor`);
     assert.ok(longest <= STALL_MS_MAX, `the page stood still for ${longest} ms`);
@@ -215,7 +223,8 @@ test(
     await one.says("#panel-queue .entries", /#1000000/);
     await one.says("#health-name", /Stuck|Filling/);
     console.log(
-      `page: with ${DEEP} entries: open ${opened.toFixed(0)} ms, find by index ${byIndex.toFixed(0)} ms, by request id ${byId.toFixed(0)} ms`,
+      `page: with ${DEEP} entries: open ${opened.toFixed(0)} ms, find by index ${byIndex.toFixed(0)} ms, ` +
+        `by request id ${byId.toFixed(0)} ms`,
     );
     assert.ok(
       opened < 5_000 && byIndex < 3_000 && byId < 3_000,

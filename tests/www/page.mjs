@@ -65,7 +65,10 @@ export async function stage(options) {
               { timeout: patience_ms, polling: 50 },
             )
             .catch(async () => assert.match(await page.locator(selector).innerText(), pattern)),
-        /** Waits until an attribute of a queue matches: the figures on the page may be a second old, and a commit may be on its way. */
+        /**
+         * Waits until an attribute of a queue matches: the figures on the page may be a second old, and a commit may be
+         * on its way.
+         */
         async holds(client, name, pattern, patience_ms = PATIENCE_MS) {
           const until = Date.now() + patience_ms;
           let value;

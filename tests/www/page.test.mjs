@@ -62,8 +62,8 @@ test("the demo shows the whole loop with one button", async () => {
   await one.says("#flight-figure", /^0 \/ 4$/);
   await one.page.click("#worker-toggle");
   await one.says("#worker-status", /stopped/);
-  // A put that was under way when the traffic stopped may have come after the worker, or between its result and its commit. The
-  // index of one more put says how many there were.
+  // A put that was under way when the traffic stopped may have come after the worker, or between its result and its
+  // commit. The index of one more put says how many there were.
   const puts = await one.input.put("the last one");
   await eventually("every request either waits or has its result", async () => {
     const left = (await one.input.length()) + (await one.sink.length());
@@ -308,7 +308,7 @@ test("dead letters: what fails for good is there with its reason, is replayed, i
   await one.close();
 });
 
-test("input and sink: what is chosen or found in one is never done to the other, and all panels show the same one", async () => {
+test("input and sink: nothing chosen in one is done to the other, and all panels show the same one", async () => {
   const one = await scene.open({ hash: "&panel=dead" });
   await one.dead.put("of the input", { lastCode: "A" });
   await one.sink.put("of the sink", { lastCode: "B" }, { "X-EAS-QueueService-Access-Rear": "true" });
@@ -335,7 +335,7 @@ test("input and sink: what is chosen or found in one is never done to the other,
   await one.close();
 });
 
-test("worker: the function has no network, no storage of the page and no page; an endless loop ends at its timeout", async () => {
+test("worker: the function has no network, no storage and no page; an endless loop ends at its timeout", async () => {
   // A connection that a policy forbids is reported on the console: that is what is wanted.
   const one = await scene.open({ hash: "&panel=worker", errors: [/Content Security Policy/, /Refused to connect/] });
   await one.input.ask("PUT", { _settings_: "true" }, { body: JSON.stringify({ max_delivery: 1 }) });
@@ -343,7 +343,12 @@ test("worker: the function has no network, no storage of the page and no page; a
     "#worker-code",
     `export default async ({ text }) => {
     if (text === "loop") for (;;);
-    const tries = { same: () => fetch("/api/predict/demo"), other: () => fetch("https://example.com/"), socket: () => new Promise((ok, no) => { const s = new WebSocket("ws://127.0.0.1:9/"); s.onerror = no; s.onopen = ok; }) };
+    const opened = (ok, no) => Object.assign(new WebSocket("ws://127.0.0.1:9/"), { onerror: no, onopen: ok });
+    const tries = {
+      same: () => fetch("/api/predict/demo"),
+      other: () => fetch("https://example.com/"),
+      socket: () => new Promise(opened),
+    };
     const reached = [];
     for (const [name, go] of Object.entries(tries)) await go().then(() => reached.push(name), () => {});
     return { reached, page: typeof document, storage: typeof sessionStorage };

@@ -112,9 +112,10 @@ test("none of 10,000 frames is lost or doubled by two kills, and memory stays wh
   assert.ok(messages.sent > 0 && messages.sent < ENTRIES / 5 && messages.puts < 100, JSON.stringify(messages));
   assert.deepEqual(page.errors, []);
 
-  // 8 MB of bodies went by in between. What remains of an entry is its index and fingerprint, for the last 65,536 that were
-  // decided: so that one which comes again after a break is known.
-  const said = `page ${early.page} -> ${late.page}, module ${early.module} -> ${late.module} bytes; ${JSON.stringify(out.totals)}`;
+  // 8 MB of bodies went by in between. What remains of an entry is its index and fingerprint, for the last 65,536 that
+  // were decided: so that one which comes again after a break is known.
+  const grown = `page ${early.page} -> ${late.page}, module ${early.module} -> ${late.module} bytes`;
+  const said = `${grown}; ${JSON.stringify(out.totals)}`;
   assert.ok(late.page - early.page < 2 * MIB, said);
   assert.ok(late.module < 4 * MIB, said);
 });

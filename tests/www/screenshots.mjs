@@ -1,4 +1,5 @@
-// Pictures of the page in its states, themes and widths, for people to look at: `node tests/www/screenshots.mjs [NAME...]`.
+// Pictures of the page in its states, themes and widths, for people to look at:
+// `node tests/www/screenshots.mjs [NAME...]`.
 import { mkdirSync } from "node:fs";
 import { at, sleep } from "../../tools/lib.mjs";
 import { TOKEN, start } from "../worker/service.mjs";

@@ -34,7 +34,7 @@ const inPage = (act, name = freshName(), argument = undefined) =>
 const outside = (name, options) => new Client(service, name, options);
 
 describe("a watch", () => {
-  test("gets at most its window, then one more for each commit; what is not decided goes back when it is left", async () => {
+  test("gets at most its window, then one more for each commit; the undecided go back when it leaves", async () => {
     const seen = await inPage(async (name) => {
       const queue = queueOf(name, { group: "g" });
       await queue.putMany(Array.from({ length: 6 }, (_, i) => `entry ${i + 1}`));
@@ -306,7 +306,8 @@ describe("a broken connection", () => {
       });
       while (watch.state.name !== "open") await new Promise((resolve) => setTimeout(resolve, 20));
     }, name);
-    // The service restarts with another token: the socket is lost, and the new one refused without a reason a page could see.
+    // The service restarts with another token: the socket is lost, and the new one refused without a reason a page
+    // could see.
     await page.route("**/api/predict/**", (route) =>
       route.continue({ headers: { ...route.request().headers(), authorization: "changed" } }),
     );
@@ -498,7 +499,7 @@ test("an idle connection is asked for a sign of life every ten seconds, and stay
   await inPage(() => watch.close());
 });
 
-test("a page whose timers were held back does not take a silence it did not listen to for a broken connection", async () => {
+test("a page whose timers were held back does not mistake its own pause for a broken connection", async () => {
   const hidden = await openPage(browser, wire, { clock: true });
   await hidden.evaluate(async (name) => {
     globalThis.watch = queueOf(name).watch();

@@ -1,6 +1,6 @@
-// The worker on the page: takes entries from the input queue as a consumer with a window, lets the function infer them, puts
-// results into the sink under the same request id, and commits. A result is stored before its request is committed, so a
-// page that is closed in between loses nothing; at worst a request is inferred twice.
+// The worker on the page: takes entries from the input queue as a consumer with a window, lets the function infer them,
+// puts results into the sink under the same request id, and commits. A result is stored before its request is
+// committed, so a page that is closed in between loses nothing; at worst a request is inferred twice.
 import { InferenceError, Pool } from "./pool.js";
 
 const RETRY_MS = 500;
@@ -12,7 +12,10 @@ const OWN_TAGS = new Set(["requestId", "Header:Content-Type", "lastCode", "lastR
 const PASSING = new Set(["full", "unavailable", "unreachable", "timeout"]);
 
 /** @typedef {import("../pkg/edgequeue.js").WatchedFrame} WatchedFrame */
-/** @typedef {{done: number, silent: number, failed: number, running: number, waitingForSink: boolean, lastError: string, state: string}} Progress */
+/**
+ * @typedef {{done: number, silent: number, failed: number, running: number, waitingForSink: boolean, lastError: string,
+ *   state: string}} Progress
+ */
 
 /** Event: `change`, whenever something in `progress` does. */
 export class Inference extends EventTarget {
@@ -24,7 +27,8 @@ export class Inference extends EventTarget {
 
   /**
    * Runs until `stop()`; throws when the function cannot be loaded or the watch ends with an error.
-   * @param {{input: import("../pkg/edgequeue.js").QueueClient, code: string, window: number, timeoutMs: number}} options
+   * @param {{input: import("../pkg/edgequeue.js").QueueClient, code: string, window: number, timeoutMs: number}}
+   *   options
    */
   async run({ input, code, window, timeoutMs }) {
     const pool = await Pool.open(code);
@@ -50,7 +54,12 @@ export class Inference extends EventTarget {
     await this.#watch?.close();
   }
 
-  /** @param {WatchedFrame} frame @param {Pool} pool @param {import("../pkg/edgequeue.js").QueueClient} sink @param {number} timeoutMs */
+  /**
+   * @param {WatchedFrame} frame
+   * @param {Pool} pool
+   * @param {import("../pkg/edgequeue.js").QueueClient} sink
+   * @param {number} timeoutMs
+   */
   async #handle(frame, pool, sink, timeoutMs) {
     this.#tell({ running: this.progress.running + 1 });
     try {
@@ -72,7 +81,8 @@ export class Inference extends EventTarget {
   }
 
   /**
-   * Puts a result, for as long as it takes; the entry keeps its place in the window meanwhile, so a full sink stops the intake.
+   * Puts a result, for as long as it takes; the entry keeps its place in the window meanwhile, so a full sink stops the
+   * intake.
    * @returns {Promise<boolean>} false when the worker was stopped before
    */
   async #store(

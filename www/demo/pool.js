@@ -1,5 +1,5 @@
-// Workers for the function on the page, one for each entry under way: an endless loop in one stops no other, and is ended
-// when its time is up.
+// Workers for the function on the page, one for each entry under way: an endless loop in one stops no other, and is
+// ended when its time is up.
 
 /** Modules load from the network once; a machine under load may take its time. */
 const LOAD_MS = 20_000;

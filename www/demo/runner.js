@@ -1,5 +1,5 @@
-// Runs the function that a person wrote. It is loaded as a worker of its own with a policy of its own (see _headers): no
-// page, no storage of the page, no token, no network. It gets one entry at a time and answers with bytes.
+// Runs the function that a person wrote. It is loaded as a worker of its own with a policy of its own (see _headers):
+// no page, no storage of the page, no token, no network. It gets one entry at a time and answers with bytes.
 
 /** @type {((entry: any) => unknown)|null} */
 let infer = null;
@@ -46,7 +46,11 @@ async function run({ index, tags, data }) {
   }
 }
 
-/** What a function returned, as bytes with their type; nothing for nothing. @param {unknown} result @returns {Promise<{data: Uint8Array<ArrayBuffer>, type: string}|null>} */
+/**
+ * What a function returned, as bytes with their type; nothing for nothing.
+ * @param {unknown} result
+ * @returns {Promise<{data: Uint8Array<ArrayBuffer>, type: string}|null>}
+ */
 async function bytes(result) {
   if (result === undefined || result === null) return null;
   if (result instanceof Blob) return { data: new Uint8Array(await result.arrayBuffer()), type: result.type };

@@ -7,7 +7,8 @@ export const URGENT = 1;
 
 /**
  * Puts `perSecond` requests for `seconds`, or until the signal aborts.
- * @param {{input: import("../pkg/edgequeue.js").QueueClient, request: (step: number) => string, perSecond: number, seconds: number, signal: AbortSignal,
+ * @param {{input: import("../pkg/edgequeue.js").QueueClient, request: (step: number) => string, perSecond: number,
+ *   seconds: number, signal: AbortSignal,
  *   onput: (total: number) => void}} options
  */
 export async function traffic({ input, request, perSecond, seconds, signal, onput }) {

@@ -3,18 +3,26 @@
 /**
  * @typedef {object} Consumer
  * @property {string} group @property {string} user @property {number} pending @property {string} status
- * @property {number} idleMs @property {number} window @property {number} slots @property {boolean} autoCommit @property {string} tags
+ * @property {number} idleMs
+ * @property {number} window
+ * @property {number} slots
+ * @property {boolean} autoCommit
+ * @property {string} tags
  *
  * @typedef {object} Group
  * @property {string} name @property {number} pending @property {number} delivered @property {number} consumers
  *
  * @typedef {object} QueueState
  * @property {string} name @property {boolean} ended
- * @property {number} length entries stored @property {number} bytes @property {number} first @property {number} last 0 when empty
+ * @property {number} length entries stored
+ * @property {number} bytes
+ * @property {number} first
+ * @property {number} last 0 when empty
  * @property {number} waitingGets @property {number} payloadBytesMax @property {number} lengthMax
  * @property {Consumer[]} consumers @property {Group[]} groups
  * @property {number} waiting entries out at no consumer @property {number} inFlight entries out at consumers
- * @property {number|null} oldestMs age of the first entry @property {number|null} failed entries given up; both null when the service does not say
+ * @property {number|null} oldestMs age of the first entry
+ * @property {number|null} failed entries given up; both null when the service does not say
  * @property {number} delivered entries committed, of the group that committed most
  * @property {Record<string, string>} settings
  */

@@ -5,7 +5,10 @@ export const HEX_SHOWN_MAX = 4096;
 const PREVIEW_LENGTH = 160;
 const HEX_COLUMNS = 16;
 
-/** Pictures that browsers decode and that cannot hold scripts, by their first bytes. @type {[string, (data: Uint8Array) => boolean][]} */
+/**
+ * Pictures that browsers decode and that cannot hold scripts, by their first bytes.
+ * @type {[string, (data: Uint8Array) => boolean][]}
+ */
 const PICTURES = [
   ["image/png", begins(0, 0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)],
   ["image/jpeg", begins(0, 0xff, 0xd8, 0xff)],

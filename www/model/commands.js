@@ -25,7 +25,11 @@ export function python(text) {
   return `"${escaped.join("")}"`;
 }
 
-/** Only curl has a header for the content type; for the others it is a tag. @param {PutDescription} put @returns {Record<string, string>} */
+/**
+ * Only curl has a header for the content type; for the others it is a tag.
+ * @param {PutDescription} put
+ * @returns {Record<string, string>}
+ */
 const allTags = (put) => ({ ...put.tags, ...(put.contentType && { "Header:Content-Type": put.contentType }) });
 
 const address = (/** @type {PutDescription} */ put) => `${put.origin}/api/predict/${put.service}`;

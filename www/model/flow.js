@@ -5,7 +5,8 @@ const SPAN_MS = 4_000;
 
 /**
  * A queue's indexes grow by one with every entry and are never used twice, so the last index counts what came in and,
- * without what is still there, what left. An empty queue does not show its last index; then what its only group committed helps.
+ * without what is still there, what left. An empty queue does not show its last index; then what its only group
+ * committed helps.
  */
 export class Flow {
   #in = 0;

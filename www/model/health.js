@@ -8,7 +8,8 @@ import { counted, duration, milliseconds, number, rate } from "./format.js";
  * @property {number|null} oldestMs age of the first entry; null when the service does not say
  * @property {number} inFlight entries out at consumers
  * @property {number} consumers connected now @property {number} places free and taken windows together
- * @property {number|null} consumerlessMs since when the last one is gone, as the service remembers it; null when it does not know
+ * @property {number|null} consumerlessMs since when the last one is gone, as the service remembers it; null when it
+ *   does not know
  * @property {number} in entries put per second @property {number} out entries that left per second
  * @property {number} dead entries in the rear queue @property {string} [lastCode] of the newest of them
  * @property {number|null} failed entries given up so far, dropped ones too; null when the service does not say
@@ -84,7 +85,9 @@ const dying = (now, samples, latest) => {
   const span = Math.max(1000, latest.at - before.at);
   return {
     name: "failing",
-    reason: `${counted(died, "request")} failed for good in the last ${duration(Math.min(DEATH_MS, span))}${latest.lastCode ? ` (${latest.lastCode})` : ""}; ${counted(latest.dead, "dead letter")}`,
+    reason:
+      `${counted(died, "request")} failed for good in the last ${duration(Math.min(DEATH_MS, span))}` +
+      `${latest.lastCode ? ` (${latest.lastCode})` : ""}; ${counted(latest.dead, "dead letter")}`,
     advice:
       latest.dead > 0
         ? "See Dead letters for the reasons; replay them when the cause is mended."
@@ -97,7 +100,9 @@ const full = (_now, _samples, latest) => {
   if (latest.fullness >= 1)
     return {
       name: "stuck",
-      reason: `the queue is full with ${counted(latest.waiting + latest.inFlight, "entry", "entries")}; puts are refused`,
+      reason:
+        `the queue is full with ${counted(latest.waiting + latest.inFlight, "entry", "entries")}; ` +
+        "puts are refused",
       advice: "Add consumers, or let it evict old entries.",
     };
   if (latest.sinkFullness >= 1)
@@ -133,7 +138,9 @@ const standing = (now, samples, latest) => {
       : `${number(latest.inFlight)} in flight`;
   return {
     name: "stuck",
-    reason: `${number(latest.waiting)} waiting, nothing finished for ${duration(since)}; ${taken} at ${counted(latest.consumers, "consumer")}`,
+    reason:
+      `${number(latest.waiting)} waiting, nothing finished for ${duration(since)}; ` +
+      `${taken} at ${counted(latest.consumers, "consumer")}`,
     advice: "See what the consumers are doing; disconnecting one hands its entries to the others.",
   };
 };
@@ -172,7 +179,10 @@ const resting = (now, samples, latest) => {
   const old = latest.dead > 0 ? `; ${counted(latest.dead, "old dead letter")}` : "";
   return {
     name: "idle",
-    reason: `nothing waits, ${latest.consumers > 0 ? `${counted(latest.consumers, "consumer")} ready` : "no consumer connected"}${old}`,
+    reason:
+      latest.consumers > 0
+        ? `nothing waits, ${counted(latest.consumers, "consumer")} ready${old}`
+        : `nothing waits, no consumer connected${old}`,
     advice: "",
   };
 };
@@ -189,10 +199,19 @@ function flow(sample) {
   return parts.join(", ");
 }
 
-/** The oldest sample not before `from`; the newest when all are older. @param {Sample[]} samples @param {number} from @returns {Sample} */
+/**
+ * The oldest sample not before `from`; the newest when all are older.
+ * @param {Sample[]} samples
+ * @param {number} from
+ * @returns {Sample}
+ */
 const firstSince = (samples, from) => samples.find(({ at }) => at >= from) ?? samples[samples.length - 1];
 
-/** When the run of samples that match, up to now, began. @param {Sample[]} samples @param {(sample: Sample) => boolean} match */
+/**
+ * When the run of samples that match, up to now, began.
+ * @param {Sample[]} samples
+ * @param {(sample: Sample) => boolean} match
+ */
 function startOf(samples, match) {
   let start = samples[samples.length - 1].at;
   for (let at = samples.length - 1; at >= 0 && match(samples[at]); at--) start = samples[at].at;

@@ -7,7 +7,8 @@ const SAMPLES_MAX = 20_000;
 const FEW = { p50: 20, p95: 100, p99: 200 };
 
 /**
- * @typedef {{count: number, p50: number, p95: number, p99: number, few: {p50: boolean, p95: boolean, p99: boolean}}} Percentiles
+ * @typedef {{count: number, p50: number, p95: number, p99: number, few: {p50: boolean, p95: boolean, p99: boolean}}}
+ *   Percentiles
  */
 
 /** The waits of the last minute. */
@@ -57,12 +58,19 @@ export class Waits {
   }
 }
 
-/** Milliseconds from the put into the input queue to the put into the sink; null when they are not known. @param {Record<string, string>} tags */
+/**
+ * Milliseconds from the put into the input queue to the put into the sink; null when they are not known.
+ * @param {Record<string, string>} tags
+ */
 export function wait(tags) {
   const from = Number(tags["ts@source"]);
   const to = Number(tags["ts@sink"]);
   return from > 0 && to > 0 ? Math.max(0, to - from) : null;
 }
 
-/** The smallest value that at least `share` of the values do not exceed. @param {number[]} sorted @param {number} share */
+/**
+ * The smallest value that at least `share` of the values do not exceed.
+ * @param {number[]} sorted
+ * @param {number} share
+ */
 export const rank = (sorted, share) => sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)];

@@ -283,7 +283,11 @@ export function mountLive({ state, update, clients, results, monitor, client, si
     ];
   }
 
-  /** @param {import("../view/livelist.js").Item} row @param {Promise<void>} confirmed @param {"committed"|"rejected"} word */
+  /**
+   * @param {import("../view/livelist.js").Item} row
+   * @param {Promise<void>} confirmed
+   * @param {"committed"|"rejected"} word
+   */
   async function decide(row, confirmed, word) {
     list.decided(row, "…", word === "committed" ? "done" : "refused");
     list.element.focus({ preventScroll: true });

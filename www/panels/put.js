@@ -10,7 +10,10 @@ const LOOK_MS = 2_500;
 const LOOKED_AFTER_MAX = 4;
 const PATIENCE_MS = 900_000;
 
-/** @typedef {{requestId: string, index: number|bigint, began: number, over: boolean, element: HTMLElement, state: HTMLElement, more: HTMLElement, cancel: HTMLElement}} Receipt */
+/**
+ * @typedef {{requestId: string, index: number|bigint, began: number, over: boolean, element: HTMLElement, state:
+ *   HTMLElement, more: HTMLElement, cancel: HTMLElement}} Receipt
+ */
 
 /** @param {import("../app.js").Context} context */
 export function mountPut({ state, clients, monitor, results, signal }) {
@@ -324,7 +327,8 @@ export function mountPut({ state, clients, monitor, results, signal }) {
     const failed = "lastCode" in frame.tags;
     finish(
       receipt,
-      `${failed ? `failed (${frame.tags.lastCode})` : "result"} after ${milliseconds(performance.now() - receipt.began)}`,
+      `${failed ? `failed (${frame.tags.lastCode})` : "result"} after ` +
+        milliseconds(performance.now() - receipt.began),
       failed ? "failed" : "done",
     );
     const row = entryRow(frame);
@@ -387,7 +391,10 @@ export function mountPut({ state, clients, monitor, results, signal }) {
         else if (status === "queued")
           write(
             receipt.state,
-            `${Number(position) > 1 ? `queued, ${counted(Number(position) - 1, "entry", "entries")} before it` : "next in the queue"}${Number(attempts) > 0 ? `, failed ${Number(attempts)}× (${code || reason})` : ""}`,
+            (Number(position) > 1
+              ? `queued, ${counted(Number(position) - 1, "entry", "entries")} before it`
+              : "next in the queue") +
+              (Number(attempts) > 0 ? `, failed ${Number(attempts)}× (${code || reason})` : ""),
           );
         else if (status === "running")
           write(receipt.state, Number(attempt) > 1 ? `being processed, attempt ${attempt}` : "being processed");

@@ -212,7 +212,8 @@ export function mountQueue({ state, update, clients, monitor, signal }) {
     const frames = await source.get({ ...options, signal });
     if (frames.length === 0)
       return say(
-        `No entry here has ${kind.value === "tag" ? `the tag ${wanted}` : `the request id ${wanted}`}. It may be in the other queue or among the dead letters.`,
+        `No entry here has the ${kind.value === "tag" ? "tag" : "request id"} ${wanted}. ` +
+          "It may be in the other queue or among the dead letters.",
       );
     list(source, frames, frames.length === PAGE ? `The first ${PAGE}.` : "");
   }
@@ -242,7 +243,12 @@ export function mountQueue({ state, update, clients, monitor, signal }) {
     await page(Math.max(0, last - PAGE + 1));
   }
 
-  /** @param {import("../pkg/edgequeue.js").QueueClient} source @param {import("../pkg/edgequeue.js").Frame[]} frames @param {string} words @param {Node|null} [more] */
+  /**
+   * @param {import("../pkg/edgequeue.js").QueueClient} source
+   * @param {import("../pkg/edgequeue.js").Frame[]} frames
+   * @param {string} words
+   * @param {Node|null} [more]
+   */
   function list(source, frames, words, more = null) {
     if (source !== client()) return;
     const rows = frames.map((frame) => {
@@ -293,7 +299,8 @@ export function mountQueue({ state, update, clients, monitor, signal }) {
   async function end(control) {
     if (
       !(await confirmed(
-        `End the ${state.side} queue of ${state.service}? It takes no more entries, for good; what waits is still delivered.`,
+        `End the ${state.side} queue of ${state.service}? It takes no more entries, for good; ` +
+          "what waits is still delivered.",
         "End it",
       ))
     )
@@ -318,7 +325,12 @@ function wholeIndex(text) {
   return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
 }
 
-/** Writes names and values; only what changed is touched. @param {HTMLElement} place @param {[string, string][]} pairs @param {boolean} [boxed] */
+/**
+ * Writes names and values; only what changed is touched.
+ * @param {HTMLElement} place
+ * @param {[string, string][]} pairs
+ * @param {boolean} [boxed]
+ */
 function fill(place, pairs, boxed = false) {
   const now = JSON.stringify(pairs);
   if (place.dataset.now === now) return;
@@ -327,7 +339,12 @@ function fill(place, pairs, boxed = false) {
   place.replaceChildren(...(boxed ? parts.map((part) => make("div", {}, ...part)) : parts.flat()));
 }
 
-/** @param {HTMLElement} place @param {string} empty @param {string[]} head @param {any[][]} rows the first cell is a text or a list */
+/**
+ * @param {HTMLElement} place
+ * @param {string} empty
+ * @param {string[]} head
+ * @param {any[][]} rows the first cell is a text or a list
+ */
 function table(place, empty, head, rows) {
   if (rows.length === 0) return place.replaceChildren(make("p", { class: "hint" }, empty));
   const cell = (/** @type {any} */ value) =>

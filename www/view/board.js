@@ -135,12 +135,10 @@ export class Board {
     const busy = priorities.filter(
       (priority) => priority === 0 || moments.some(({ depth }) => depth.priorities.get(priority)),
     );
-    const depths = busy
-      .slice(0, 4)
-      .map((priority) => ({
-        name: `priority ${priority}`,
-        values: moments.map(({ depth }) => depth.priorities.get(priority) ?? 0),
-      }));
+    const depths = busy.slice(0, 4).map((priority) => ({
+      name: `priority ${priority}`,
+      values: moments.map(({ depth }) => depth.priorities.get(priority) ?? 0),
+    }));
     if (moments.some(({ depth }) => depth.other > 0))
       depths.push({ name: "others", values: moments.map(({ depth }) => depth.other) });
     this.depth.show(times, depths);

@@ -11,10 +11,14 @@ const TABLE_ROWS = 30;
 
 /**
  * @typedef {object} Series
- * @property {string} name @property {(number|null)[]} values one for each time @property {boolean[]} [rough] where few samples are behind a value
+ * @property {string} name
+ * @property {(number|null)[]} values one for each time
+ * @property {boolean[]} [rough] where few samples are behind a value
  *
  * @typedef {object} ChartOptions
- * @property {(value: number) => string} format of the axis and the legend @property {boolean} [stacked] @property {boolean} [whole] only whole numbers on the axis
+ * @property {(value: number) => string} format of the axis and the legend
+ * @property {boolean} [stacked]
+ * @property {boolean} [whole] only whole numbers on the axis
  * @property {number} spanMs how far back it looks at the most
  * @property {number} [least] the axis goes at least so far @property {string} empty what to say without values
  */

@@ -4,8 +4,11 @@
 export const byId = (id) => document.getElementById(id);
 
 /**
- * Makes an element: attributes, listeners as `onclick`, `class`, `dataset`, then children; `null` and `false` are passed over.
- * @param {string} name @param {Record<string, any>} [attributes] @param {...(Node|string|number|null|false|undefined)} children
+ * Makes an element: attributes, listeners as `onclick`, `class`, `dataset`, then children; `null` and `false` are
+ * passed over.
+ * @param {string} name
+ * @param {Record<string, any>} [attributes]
+ * @param {...(Node|string|number|null|false|undefined)} children
  * @returns {any}
  */
 export function make(name, attributes = {}, ...children) {
@@ -26,7 +29,11 @@ export function make(name, attributes = {}, ...children) {
   return element;
 }
 
-/** Writes a text only when it differs: screen readers and layout notice every write. @param {Node} node @param {string} text */
+/**
+ * Writes a text only when it differs: screen readers and layout notice every write.
+ * @param {Node} node
+ * @param {string} text
+ */
 export function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -43,12 +50,21 @@ export function icon(name) {
   return drawing;
 }
 
-/** A button with a text. @param {string} text @param {(event: MouseEvent) => unknown} onclick @param {Record<string, any>} [attributes] */
+/**
+ * A button with a text.
+ * @param {string} text
+ * @param {(event: MouseEvent) => unknown} onclick
+ * @param {Record<string, any>} [attributes]
+ */
 export const button = (text, onclick, attributes = {}) =>
   make("button", { type: "button", onclick, ...attributes }, text);
 
 let quiet = 0;
-/** Says something to screen readers and shows it for some seconds at the bottom. @param {string} text @param {"good"|"bad"} [kind] */
+/**
+ * Says something to screen readers and shows it for some seconds at the bottom.
+ * @param {string} text
+ * @param {"good"|"bad"} [kind]
+ */
 export function toast(text, kind = "good") {
   const place = byId("toast");
   place.className = `toast ${kind}`;
@@ -73,7 +89,12 @@ export async function copy(text, what) {
   }
 }
 
-/** Asks before something is lost. @param {string} question @param {string} action the verb on the button @returns {Promise<boolean>} */
+/**
+ * Asks before something is lost.
+ * @param {string} question
+ * @param {string} action the verb on the button
+ * @returns {Promise<boolean>}
+ */
 export function confirmed(question, action) {
   const dialog = byId("confirm");
   byId("confirm-text").textContent = question;

@@ -1,5 +1,5 @@
-// A list of entries to which a thousand a second may come: drawn at most some times a second, bounded in rows and bytes,
-// and held still while a person reads in it.
+// A list of entries to which a thousand a second may come: drawn at most some times a second, bounded in rows and
+// bytes, and held still while a person reads in it.
 import { button, make, write } from "./dom.js";
 import { entryRow } from "./entries.js";
 import { counted } from "../model/format.js";
@@ -59,7 +59,12 @@ export class LiveList {
     return item;
   }
 
-  /** Shows again what an entry's row offers, after something was decided. @param {Item} item @param {string} text @param {string} [look] */
+  /**
+   * Shows again what an entry's row offers, after something was decided.
+   * @param {Item} item
+   * @param {string} text
+   * @param {string} [look]
+   */
   decided(item, text, look = "done") {
     item.settled = true;
     if (!item.row) return;

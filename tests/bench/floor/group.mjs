@@ -1,5 +1,5 @@
-// Group commit and nothing else: what arrives together is one INSERT, and everyone is answered. No token, no parsing, no
-// numbers, nothing to be delivered: what a queue on this platform could reach if being a queue cost nothing.
+// Group commit and nothing else: what arrives together is one INSERT, and everyone is answered. No token, no parsing,
+// no numbers, nothing to be delivered: what a queue on this platform could reach if being a queue cost nothing.
 import { PlainObject } from "./object.mjs";
 
 export { default } from "./object.mjs";
