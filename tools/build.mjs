@@ -101,7 +101,7 @@ function fresh() {
 function weigh() {
   const bytes = readFileSync(at("build", "worker", "edgequeue_bg.wasm"));
   const gzip = gzipSync(bytes, { level: 9 }).length;
-  const kb = (size) => `${(size / 1024).toFixed(1)} KB`;
+  const kb = (/** @type {number} */ size) => `${(size / 1024).toFixed(1)} KB`;
   say(`worker built: ${kb(bytes.length)} wasm, ${kb(gzip)} gzip (limit ${kb(GZIP_BYTES_MAX)})`);
   if (gzip > GZIP_BYTES_MAX)
     throw new Refused(

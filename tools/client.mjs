@@ -96,7 +96,7 @@ function weigh() {
     (name) => gzipSync(readFileSync(`${OUT}/${name}`), { level: 9 }).length,
   );
   const [script, module] = parts;
-  const kb = (size) => `${(size / 1024).toFixed(1)} KB`;
+  const kb = (/** @type {number} */ size) => `${(size / 1024).toFixed(1)} KB`;
   say(`browser client built: ${kb(module)} wasm and ${kb(script)} script, gzip (limit together ${kb(GZIP_BYTES_MAX)})`);
   if (script + module > GZIP_BYTES_MAX) throw new Refused("The browser client is over its size limit: see what grew.");
 }

@@ -55,7 +55,7 @@ await command(async () => {
     stdio: ["ignore", "inherit", "inherit"],
   });
   let ending = false;
-  const stop = async (code) => {
+  const stop = async (/** @type {number} */ code) => {
     if (ending) return;
     ending = true;
     await end(service);

@@ -73,7 +73,7 @@ async function inspector(port) {
   await new Promise((resolve, reject) => socket.once("open", resolve).once("error", reject));
   const asked = new Map();
   socket.on("message", (text) => {
-    const { id, result, error } = JSON.parse(text);
+    const { id, result, error } = JSON.parse(String(text));
     asked.get(id)?.(result ?? error);
   });
   let count = 0;

@@ -50,6 +50,11 @@ async function load(program, wish) {
 // with. Cells of a row are measured right after each other, in turning order, and their ratio is taken round by round.
 const rows = [];
 const notes = [];
+/**
+ * @param {string} name
+ * @param {{what: string, unit?: string, goal?: number, base?: string, lowerIsBetter?: boolean}} about
+ * @param {Record<string, any>} cells
+ */
 const row = (name, { what, unit = "per second", goal, base, lowerIsBetter = false }, cells) => {
   const used = Object.fromEntries(Object.entries(cells).filter(([, measure]) => measure));
   const empty = () => Object.fromEntries(Object.keys(used).map((who) => [who, []]));
@@ -109,10 +114,10 @@ async function plan() {
       },
     );
   }
-  for (const [connections, what, goal] of [
+  for (const [connections, what, goal] of /** @type {[number, string, number?][]} */ ([
     [64, "put of 1 KB on a socket with acknowledgement, 64 connections", 4],
     [1, "the same, 1 connection"],
-  ]) {
+  ])) {
     row(
       `socket-${connections}`,
       { what, base: "floor", goal },
@@ -289,7 +294,7 @@ await command(async () => {
     seconds: SECONDS,
     versions: { redis: servers.redis?.version, nats: servers.nats?.version },
   };
-  print(measured, notes, facts);
+  print(measured, notes);
   if (wanted.length === 0 && dir === os.tmpdir()) {
     writeFileSync(at("docs", "performance.md"), page(measured, notes, facts));
     say("wrote docs/performance.md");

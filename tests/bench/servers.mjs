@@ -23,6 +23,7 @@ process.on("exit", killAll);
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(name, () => process.exit(1));
 
 function start(program, args, options = {}) {
+  /** @type {import("node:child_process").ChildProcess & {leads?: boolean, output?: string}} */
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
   running.add(child);
   child.leads = Boolean(options.detached);
@@ -95,6 +96,9 @@ function compatibility() {
  * One Worker with one class of objects on workerd. `modules` are `[name, kind, file]`, the main one first; names are
  * paths, so that modules import each other as they do in the repository. With `fileKiB` no file can become longer than
  * that.
+ * @param {string} dir
+ * @param {{modules: string[][], className: string, bindings: string, inspect?: number, v8?: string[],
+ *   fileKiB?: number}} options
  */
 async function worker(dir, { modules, className, bindings, inspect, v8 = [], fileKiB }) {
   const port = await freePort();
@@ -147,7 +151,11 @@ export const hop = bare("hop.mjs");
 /** Group commit alone: see floor/group.mjs. */
 export const group = bare("group.mjs");
 
-/** The service as it is built. With `metered` it tells how much memory its instance has. */
+/**
+ * The service as it is built. With `metered` it tells how much memory its instance has.
+ * @param {string} dir
+ * @param {{metered?: boolean, built?: string, entry?: string, inspect?: number, fileKiB?: number}} [options]
+ */
 export function ours(
   dir,
   { metered = false, built = at("build", "worker"), entry = at("src", "worker", "entry.mjs"), ...options } = {},

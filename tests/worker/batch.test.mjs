@@ -124,7 +124,7 @@ test("all or nothing", async () => {
 
 test("what makes no sense is refused with a sentence", async () => {
   const queue = fresh(service);
-  for (const [type, body, status, says] of [
+  for (const [type, body, status, says] of /** @type {any[][]} */ ([
     ["application/x-www-form-urlencoded", "a=b", 400, /Content-Type of a batch must be/],
     ["text/plain", "\n\n", 400, /no entry/],
     ["application/json", "[]", 400, /no entry/],
@@ -145,7 +145,7 @@ test("what makes no sense is refused with a sentence", async () => {
     [PROTOBUF, Buffer.alloc(2 * 10_001).fill(Buffer.from([0x0a, 0])), 413, /10000/],
     [PROTOBUF, Buffer.alloc(16 * 1024 * 1024).fill(Buffer.from([0x0a, 0])), 413, /10000/],
     ["text/plain", Buffer.alloc(16 * 1024 * 1024 + 1, 10), 413, /larger/],
-  ]) {
+  ])) {
     const answer = await batch(queue, type, body);
     assert.equal(answer.status, status, `${type} ${String(body).slice(0, 40)}: ${answer.status} ${answer.text}`);
     assert.match(answer.text, says);

@@ -59,16 +59,16 @@ async function ask(predictor, body, { path = "", settings = {} } = {}) {
 
 test("a service binding is sent what an endpoint would be", async () => {
   const result = await ask("service:MODELS/v1", "data", { path: "/sub" });
-  assert.deepEqual(JSON.parse(result.data), { path: "/v1/sub", query: "", text: "data", id: "r" });
+  assert.deepEqual(JSON.parse(String(result.data)), { path: "/v1/sub", query: "", text: "data", id: "r" });
   assert.equal(result.tags["Header:Content-Type"], "application/json");
   assert.equal((await ask("service:MODELS/v1", "x", { path: "/fail" })).tags.lastCode, "418");
 });
 
 test("a model is run with the JSON of the request, or with its text as prompt", async () => {
   const result = await ask("ai:@cf/test/echo", '{"prompt":"hi","max_tokens":5}');
-  assert.deepEqual(JSON.parse(result.data), { model: "@cf/test/echo", input: { prompt: "hi", max_tokens: 5 } });
+  assert.deepEqual(JSON.parse(String(result.data)), { model: "@cf/test/echo", input: { prompt: "hi", max_tokens: 5 } });
   assert.equal(result.tags["Header:Content-Type"], "application/json");
-  assert.deepEqual(JSON.parse((await ask("ai:@cf/test/echo", "just a text")).data), {
+  assert.deepEqual(JSON.parse(String((await ask("ai:@cf/test/echo", "just a text")).data)), {
     model: "@cf/test/echo",
     input: { prompt: "just a text" },
   });
@@ -102,7 +102,7 @@ test("what the deployment gives one service holds for it alone", async () => {
   assert.equal(JSON.parse((await sink.ask("GET", { _settings_: "true" })).text).max_length, 7);
   assert.equal(JSON.parse((await fresh(service).ask("GET", { _settings_: "true" })).text).predictor, "");
   await trusted.put("x", { requestId: "r" });
-  assert.equal(JSON.parse((await sink.get({ requestId: "r", _timeout_: "10s" }))[0].data).text, "x");
+  assert.equal(JSON.parse(String((await sink.get({ requestId: "r", _timeout_: "10s" }))[0].data)).text, "x");
 });
 
 test("a binding that is not there is told in the status of the request", async () => {

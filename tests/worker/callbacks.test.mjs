@@ -58,11 +58,11 @@ async function notices(requestId, count = 1) {
 }
 
 describe("a callback", () => {
-  for (const [body, status, rest] of [
+  for (const [body, status, rest] of /** @type {[string, string, object][]} */ ([
     ["good", "done", { sinkIndex: 1 }],
     ["bad", "failed", { sinkIndex: 1, code: "500", reason: "cannot" }],
     ["empty", "empty", {}],
-  ]) {
+  ])) {
     test(`is told that a request ended: ${status}`, async () => {
       const queue = fresh(service);
       await queue.put(body, { requestId: `told-${status}`, _callback_: `${ear.url}/hook?x=1` });
@@ -136,7 +136,7 @@ describe("a callback", () => {
         [requestId, `${ear.url}/dead`, code],
       );
       assert.equal(dead.tags.Path, undefined, "where it waited is no path of it");
-      assert.equal(JSON.parse(dead.data).status, "done");
+      assert.equal(JSON.parse(String(dead.data)).status, "done");
       assert.equal((await notices(requestId)).length, 3);
       assert.ok(!ear.requests.some((request) => request.path === "/elsewhere"));
     });

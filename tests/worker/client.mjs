@@ -61,9 +61,15 @@ const query = (params) => {
 
 /** One queue of a running service, as one consumer. */
 export class Client {
+  /**
+   * @param {{url: string, token: string}} service
+   * @param {string} queue
+   * @param {{user?: string, group?: string, rear?: boolean}} [who]
+   */
   constructor(service, queue, { user, group, rear = false } = {}) {
     this.service = service;
     this.path = `/api/predict/${queue}`;
+    /** @type {Record<string, string>} */
     this.headers = {
       Authorization: service.token,
       ...(user && { "X-EAS-QueueService-Uid": user }),
@@ -75,6 +81,10 @@ export class Client {
   /**
    * The raw answer, with its whole body as `bytes` and `text`. On a connection of its own: the service closes one that
    * is idle for five seconds, and a busy machine may send on it just then.
+   * @param {string} method
+   * @param {Record<string, any>} [params]
+   * @param {{body?: any, headers?: Record<string, string>, path?: string, patience_ms?: number}} [options]
+   * @returns {Promise<{status: number, headers: Headers, bytes: Buffer, text: string}>}
    */
   async ask(method, params = {}, { body, headers = {}, path = "", patience_ms = PATIENCE_MS } = {}) {
     const answer = await fetch(`${this.service.url}${this.path}${path}${query(params)}`, {
@@ -87,6 +97,7 @@ export class Client {
     return { status: answer.status, headers: answer.headers, bytes, text: bytes.toString() };
   }
 
+  /** @param {Parameters<Client["ask"]>} args */
   async #ok(...args) {
     const answer = await this.ask(...args);
     assert.equal(answer.status, 200, `${args[0]} ${JSON.stringify(args[1])}: ${answer.status} ${answer.text}`);
@@ -202,6 +213,8 @@ class Inbox {
 }
 
 export class Watcher {
+  /** The socket, with what `ws` keeps to itself. @type {any} */
+  socket;
   #inbox = new Inbox();
   opcodes = [];
 
@@ -304,7 +317,12 @@ class StreamWatcher {
   }
 }
 
-/** Sends bytes and reads whatever comes back until `done` says so or the other end closes; the socket stays yours. */
+/**
+ * Sends bytes and reads whatever comes back until `done` says so or the other end closes; the socket stays yours.
+ * @param {number} port
+ * @param {string|Buffer} bytes
+ * @param {(seen: Buffer) => boolean} [done]
+ */
 export async function raw(port, bytes, done = () => false) {
   const socket = net.connect(port, "127.0.0.1");
   socket.on("error", () => {});

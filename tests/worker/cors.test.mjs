@@ -19,6 +19,11 @@ before(async () => {
 });
 after(() => Promise.all(Object.values(services).map((service) => service.stop())));
 
+/**
+ * @param {{url: string}} service
+ * @param {string} method
+ * @param {{path?: string, origin?: string, headers?: Record<string, string>, body?: string}} [options]
+ */
 async function ask(service, method, { path = PATH, origin, headers = {}, body = "" } = {}) {
   const request = http.request(`${service.url}${path}`, {
     method,

@@ -93,6 +93,7 @@ async function rowsOfPuts(clients, rounds) {
     Array.from(
       { length: clients },
       () =>
+        /** @type {Promise<void>} */
         new Promise((resolve, reject) => {
           const socket = net.connect(service.port, "127.0.0.1", () => socket.write(put));
           let answered = 0;
@@ -106,7 +107,7 @@ async function rowsOfPuts(clients, rounds) {
               text = "";
               if (++answered < rounds) return socket.write(put);
               socket.destroy();
-              resolve();
+              resolve(undefined);
             });
         }),
     ),

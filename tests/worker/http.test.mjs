@@ -200,7 +200,7 @@ describe("get", () => {
     assert.deepEqual([empty.status, empty.bytes.length], [200, 0], "an empty entry is not the same as none");
   });
 
-  for (const [text, waits] of [
+  for (const [text, waits] of /** @type {[string, number][]} */ ([
     ["0", 0],
     ["0s", 0],
     ["300ms", 300],
@@ -209,7 +209,7 @@ describe("get", () => {
     ["1", 900],
     ["0m1s", 900],
     ["1.2s", 1100],
-  ]) {
+  ])) {
     test(`_timeout_=${text} waits ${waits} ms`, async () => {
       const queue = fresh(service);
       await within(waits + 600, async () => {
@@ -310,7 +310,7 @@ describe("count and search", () => {
 });
 
 describe("refusals", () => {
-  const cases = [
+  const cases = /** @type {any[][]} */ ([
     ["GET", { _length_: "0" }, 400, /^_length_ must be at least 1/],
     ["GET", { _length_: "-3" }, 400, /_length_/],
     ["GET", { _index_: "first" }, 400, /^_index_ must be a whole number from 0, or -1/],
@@ -340,7 +340,7 @@ describe("refusals", () => {
     ["GET", { _negative_: "true", _indexes_: "5" }, 405, /_negative_ goes with PUT/, { Allow: "PUT" }],
     ["DELETE", { _eos_: "true" }, 405, /_eos_ goes with POST/, { Allow: "POST" }],
     ["PATCH", {}, 405, /PATCH/, { Allow: "GET, POST, PUT, DELETE" }],
-  ];
+  ]);
   for (const [method, params, status, text, headers = {}] of cases) {
     test(`${method} ${JSON.stringify(params).slice(0, 60)} is a ${status}`, async () => {
       const queue = fresh(service);
@@ -372,14 +372,14 @@ describe("refusals", () => {
 
   test("paths that are no queue", async () => {
     const client = new Client(service, "x");
-    for (const [path, status] of [
+    for (const [path, status] of /** @type {[string, number][]} */ ([
       ["/api/predict/", 404],
       ["/api/predict", 404],
       ["/api/nothing", 404],
       ["/api/predict/a%20b", 400],
       [`/api/predict/${"n".repeat(129)}`, 400],
       ["/api/predict/.hidden", 400],
-    ]) {
+    ])) {
       client.path = path;
       const answer = await client.ask("POST", {}, { body: "x" });
       assert.equal(answer.status, status, `${path}: ${answer.text}`);
@@ -418,12 +418,9 @@ describe("refusals", () => {
     const parts = async function* () {
       for (let i = 0; i < 40; i++) yield Buffer.alloc(65_536);
     };
-    const answer = await fetch(`${service.url}${queue.path}`, {
-      method: "POST",
-      headers: queue.headers,
-      body: parts(),
-      duplex: "half",
-    });
+    // A body that is told in parts, which the types of `fetch` do not know.
+    const options = /** @type {any} */ ({ body: parts(), duplex: "half" });
+    const answer = await fetch(`${service.url}${queue.path}`, { method: "POST", headers: queue.headers, ...options });
     assert.equal(answer.status, 413);
     assert.equal(await queue.length(), 0);
   });

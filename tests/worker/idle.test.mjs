@@ -90,7 +90,7 @@ test("the object sleeps when nothing is left to infer, and is woken once at the 
 test("a call that takes longer than an idle object keeps its memory is not repeated", async () => {
   const input = fresh(service);
   await input.put("slow", { requestId: "slow" });
-  const [result] = await sinkOf(input).get({ requestId: "slow", _timeout_: "20s" }, { patience_ms: 30_000 });
+  const [result] = await sinkOf(input).get({ requestId: "slow", _timeout_: "20s" });
   assert.ok(result, "no result");
   assert.equal(result.data.toString(), "at last");
   assert.equal(model.requests.filter((request) => request.text === "slow").length, 1);

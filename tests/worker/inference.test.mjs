@@ -247,10 +247,10 @@ describe("a predictor", () => {
     assert.deepEqual(Object.keys(tags).sort(), ["requestId", "task", "ts@sink", "ts@source"]);
   });
 
-  for (const [what, bytes, settings] of [
+  for (const [what, bytes, settings] of /** @type {any[][]} */ ([
     ["10 MB", 10_000_000, {}],
     ["more than the sink takes", 40_000, { max_payload_size_kb: 32 }],
-  ]) {
+  ])) {
     test(`that answers ${what} leaves a small error`, async () => {
       const { input, sink, rear, model } = await inferring(() => Buffer.alloc(bytes, "x"));
       if (settings.max_payload_size_kb) await sink.set(settings);

@@ -20,6 +20,8 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(name, () => pro
  * away with `stop()`. `vars` are added to the Worker's variables; `direct` leaves wrangler out, and then `workers` run
  * beside the service: scripts by their names, each with bindings to it:
  * `{ name, script, bindings: { BINDING: entrypoint } }`.
+ * @param {{persistDir?: string, vars?: object, port?: number, direct?: boolean,
+ *   workers?: {name: string, script: string, bindings: Record<string, string>}[]}} [options]
  */
 export async function start({ persistDir, vars = {}, port, direct = false, workers = [] } = {}) {
   const service = direct ? new DirectService(persistDir, vars, port, workers) : new Service(persistDir, vars, port);
@@ -31,6 +33,8 @@ class Service {
   token = TOKEN;
   /** How long it may take to end by itself. */
   patience_ms = 3000;
+  /** @type {import("node:child_process").ChildProcess} */
+  child;
   #temporary = null;
   #output = "";
 
@@ -64,6 +68,7 @@ class Service {
     }
   }
 
+  /** @returns {Promise<import("node:child_process").ChildProcess>} */
   async launch() {
     return wranglerDev({
       // What a developer has in .dev.vars is no business of the tests.
@@ -78,7 +83,8 @@ class Service {
 
   /** The names of the files in which objects keep their state; one for each object that ever stored something. */
   stateFiles() {
-    return readdirSync(this.persistDir, { recursive: true }).filter((name) => /[0-9a-f]{64}\.sqlite$/.test(name));
+    const names = readdirSync(this.persistDir, { recursive: true, encoding: "utf8" });
+    return names.filter((name) => /[0-9a-f]{64}\.sqlite$/.test(name));
   }
 
   /** Ends the service; the state stays only if the caller gave the directory. */
@@ -117,6 +123,7 @@ class Service {
   }
 
   async #down(act) {
+    /** @type {Promise<void>} */
     const gone = new Promise((resolve) => {
       if (this.child.exitCode !== null || this.child.signalCode !== null) resolve();
       else this.child.once("exit", resolve);
@@ -163,6 +170,7 @@ class DirectService extends Service {
     // Beside the modules, which it names relative to itself.
     const config = path.join(bundle, `${this.port}.capnp`);
     writeFileSync(config, this.#config(state));
+    /** @type {import("node:child_process").SpawnOptions} */
     const flags = { stdio: ["ignore", "pipe", "pipe"], detached: process.platform !== "win32" };
     const { default: workerd } = await import("workerd");
     return spawn(workerd.default ?? workerd, ["serve", "--experimental", config], flags);

@@ -75,18 +75,23 @@ export class Session {
     assert.equal(session.socket.protocol, SUBPROTOCOL);
     // The close frame itself: the connection below it may stay for half a minute longer.
     session.closed = new Promise((resolve) => {
-      session.socket._receiver.once("conclude", (code, reason) => resolve([code, String(reason)]));
+      /** @type {any} */ (session.socket)._receiver.once("conclude", (code, reason) => resolve([code, String(reason)]));
       session.socket.once("close", (code, reason) => resolve([code, String(reason)]));
     });
     return session;
   }
 
+  /** @type {WebSocket} */
+  socket;
+  /** @type {Promise<[number, string]>} */
+  closed;
   frames = [];
   texts = [];
   messages = 0;
   #ids = 0;
   #answers = new Map();
   #refusals = [];
+  /** @type {(value?: any) => void} */
   #wake = () => {};
 
   #hear(data, binary) {

@@ -121,7 +121,7 @@ describe("a socket", () => {
     await watcher.quiet();
     await assert.rejects(
       as(queue, "g", "other").watch({ kind: "even" }),
-      (error) =>
+      (/** @type {any} */ error) =>
         error.status === 400 &&
         error.text === "group g watches with other tags; all consumers of a group must use the same tags",
     );

@@ -256,11 +256,14 @@ describe("errors", () => {
         index: () => queue.search(2 ** 53),
         negative: () => queue.search(-1),
         fraction: () => queue.delete([1, 1.5]),
+        // @ts-expect-error not a number
         text: () => queue.commit("1"),
         nothing: () => queue.commit(undefined),
         wide: () => queue.search(2n ** 64n),
         reserved: () => queue.put("x", { tags: { _priority_: "9" } }),
+        // @ts-expect-error not a text
         tag: () => queue.put("x", { tags: { a: 1 } }),
+        // @ts-expect-error neither text nor bytes
         data: () => queue.put({ a: 1 }),
         priority: () => queue.put("x", { priority: 1.5 }),
         count: () => queue.get({ count: -1 }),
@@ -282,7 +285,8 @@ describe("errors", () => {
     const other = await (await browser.newContext()).newPage();
     await other.goto(`${service.url}/api/`);
     const seen = await other.evaluate(async () => {
-      const client = await import("/pkg/edgequeue.js");
+      const path = "/pkg/edgequeue.js";
+      const client = await import(path);
       const told = [];
       const note = (error) => told.push(error.message);
       try {
@@ -410,7 +414,7 @@ test("a fault of the module reaches everybody who waits as an error, and the pag
     await new Promise((resolve) => setTimeout(resolve, 500));
     let thrown;
     try {
-      client.panicForTests();
+      /** @type {any} */ (client).panicForTests();
     } catch (error) {
       thrown = error;
     }

@@ -102,17 +102,17 @@ test(
     const one = await scene.open();
     await one.says("#panel-live .live-foot", /reading along/);
     await one.page.evaluate(() => {
-      window.frames_ = [];
-      window.stalls = [];
+      globalThis.frameTimes = [];
+      globalThis.stalls = [];
       let last = performance.now();
       const step = (now) => {
-        window.frames_.push(now - last);
+        globalThis.frameTimes.push(now - last);
         last = now;
         requestAnimationFrame(step);
       };
       requestAnimationFrame(step);
       new PerformanceObserver((list) =>
-        window.stalls.push(...list.getEntries().map(({ duration }) => duration)),
+        globalThis.stalls.push(...list.getEntries().map(({ duration }) => duration)),
       ).observe({ entryTypes: ["longtask"] });
     });
     const busy = await thread(one.page);
@@ -127,7 +127,10 @@ test(
     const took = (performance.now() - began) / 1000;
     await one.says("#panel-live .live-foot", /6,000 received/, 20_000);
     assert.doesNotMatch(await one.text("#panel-live .live-foot"), /gone before/);
-    const { frames, stalls } = await one.page.evaluate(() => ({ frames: window.frames_, stalls: window.stalls }));
+    const { frames, stalls } = await one.page.evaluate(() => ({
+      frames: globalThis.frameTimes,
+      stalls: globalThis.stalls,
+    }));
     const cost = ((await busy()) - before) / (sent / 1000);
     frames.sort((a, b) => a - b);
     const p95 = frames[Math.floor(frames.length * 0.95)];

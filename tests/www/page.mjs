@@ -15,7 +15,11 @@ export async function stage(options) {
   return {
     service,
     browser,
-    /** Opens the page at an unused queue, with the token unless told otherwise. */
+    /**
+     * Opens the page at an unused queue, with the token unless told otherwise.
+     * @param {{queue?: string, hash?: string, token?: string, width?: number, height?: number, theme?: "light"|"dark",
+     *   errors?: RegExp[], init?: () => void}} [options]
+     */
     async open({
       queue = `page-${(named += 1)}`,
       hash = "",

@@ -130,7 +130,7 @@ test("put: JSON is checked before it is sent, and a dropped file keeps its type"
 test("put: an oversize body is refused with a sentence, and nothing is stored", async () => {
   const one = await scene.open({ errors: [/status of 413/] });
   await one.page.evaluate(() => {
-    document.querySelector("#put-text").value = "x".repeat(1024 * 1024 + 1);
+    /** @type {HTMLTextAreaElement} */ (document.querySelector("#put-text")).value = "x".repeat(1024 * 1024 + 1);
   });
   await one.page.locator("#put-text").dispatchEvent("input");
   await one.says("#panel-put .note.wrong", /more than the 1\.0 MB/);
@@ -161,10 +161,10 @@ test("put: the copied commands for curl and the command line put the same entry"
     EDGEQUEUE_TOKEN: TOKEN,
     PATH: `${at("target", "debug")}${path.delimiter}${process.env.PATH}`,
   };
-  for (const [index, name, answer] of [
+  for (const [index, name, answer] of /** @type {any[][]} */ ([
     [1, "curl", /^1$/],
     [2, "CLI", /\b2\n$/],
-  ]) {
+  ])) {
     const ran = spawnSync("sh", ["-c", await copied(name)], { encoding: "utf8", env });
     assert.match(ran.stdout, answer, ran.stderr);
     const [frame] = await one.input.get({ _index_: index, _auto_delete_: "false" });
@@ -196,7 +196,9 @@ test("live: reading along shows bodies as what they are and takes nothing", asyn
   const rows = one.page.locator("#panel-live .entry");
   assert.match(await rows.nth(0).innerText(), /#3\s+00 ff 41\s+3 B · (now|\d+ s)/);
   await rows.nth(2).locator(".fold").click();
-  await one.page.waitForFunction(() => document.querySelector("#panel-live .view img")?.naturalWidth === 1);
+  await one.page.waitForFunction(
+    () => /** @type {HTMLImageElement} */ (document.querySelector("#panel-live .view img"))?.naturalWidth === 1,
+  );
   assert.match(await rows.nth(2).innerText(), /requestId\s+r1/);
   await rows.nth(1).locator(".fold").click();
   assert.match(await rows.nth(1).locator(".view").innerText(), /"a": \[\n/);

@@ -20,7 +20,7 @@ export async function proxy(service) {
       one.pipe(other);
     }
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
   const cut = () => {
     const count = open.size;
     for (const socket of open) socket.resetAndDestroy();
@@ -33,5 +33,6 @@ export async function proxy(service) {
     server.close();
     cut();
   };
-  return { url: `http://127.0.0.1:${server.address().port}`, token: service.token, cut, stall, close };
+  const { port } = /** @type {net.AddressInfo} */ (server.address());
+  return { url: `http://127.0.0.1:${port}`, token: service.token, cut, stall, close };
 }

@@ -70,7 +70,7 @@ test("none of 10,000 frames is lost or doubled by two kills, and memory stays wh
       globalThis.running = (async () => {
         for await (const frame of watch) {
           if (frame.data.length !== 1_000) throw new Error(`${frame.data.length} bytes`);
-          times[frame.index] += 1;
+          globalThis.times[Number(frame.index)] += 1;
           globalThis.seen += 1;
           frame.commit();
           // A pace at which the kills fall into the middle.

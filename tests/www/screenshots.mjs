@@ -9,7 +9,10 @@ import { launch } from "./browser.mjs";
 const OUT = at("build", "screenshots");
 const SIZES = { wide: { width: 1440, height: 1000 }, phone: { width: 360, height: 780 } };
 
-/** What each picture shows; the page is open at the service `demo` when it begins. */
+/**
+ * What each picture shows; the page is open at the service `demo` when it begins.
+ * @type {Record<string, (scene: any) => Promise<void>>}
+ */
 const SCENES = {
   async welcome({ page }) {
     await page.click("#token-button");
@@ -106,12 +109,12 @@ const names = process.argv.slice(2).filter((name) => !name.startsWith("--"));
 const browser = await launch();
 for (const [name, scene] of Object.entries(SCENES)) {
   if (names.length > 0 && !names.includes(name)) continue;
-  for (const [size, theme] of [
+  for (const [size, theme] of /** @type {["wide"|"phone", "light"|"dark"][]} */ ([
     ["wide", "light"],
     ["wide", "dark"],
     ["phone", "light"],
     ["phone", "dark"],
-  ]) {
+  ])) {
     if (process.argv.includes("--few") && (size === "phone") !== (theme === "dark")) continue;
     // A queue of its own for each picture.
     const service = await start();

@@ -117,7 +117,7 @@ describe("a watch", () => {
       const out = {
         code: await ended,
         state: first.state.name,
-        cause: first.state.error.code,
+        cause: /** @type {any} */ (first.state).error.code,
         again: again.index === frame.index,
       };
       await again.commit();
@@ -313,11 +313,12 @@ describe("a broken connection", () => {
     );
     await page.evaluate(() => {
       globalThis.OldSocket = WebSocket;
-      globalThis.WebSocket = class extends OldSocket {
+      class Changed extends OldSocket {
         constructor(url, [protocol]) {
           super(url, [protocol, "edgequeue.bearer.Y2hhbmdlZA"]);
         }
-      };
+      }
+      Object.assign(globalThis, { WebSocket: Changed });
     });
     wire.cut();
     await eventually(
