@@ -1,5 +1,5 @@
 //! The wire against what is known of it: golden bytes, the official clients' requests, hostile input.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 #[path = "wire/answers.rs"]
 mod answers;

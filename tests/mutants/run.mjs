@@ -1,5 +1,5 @@
-// `npm run sim:mutants`: breaks the machine and the store on purpose, one way at a time, and lets the simulator look for it.
-// Each file of this folder is one mutant: why it is wrong, the file it changes, and the text to replace between
+// `npm run sim:mutants`: breaks the machine and the store on purpose, one way at a time, and lets the simulator look
+// for it. Each file of this folder is one mutant: why it is wrong, the file it changes, and the text to replace between
 // `<<<<`, `====` and `>>>>`. Names given as arguments run only those. Exits with 1 if any mutant survives.
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -49,7 +49,9 @@ function cargo(...args) {
   return { passed: result.status === 0, text: result.stdout + result.stderr };
 }
 
-/** Plays the simulator that looks after a file: the one of whole services for the runner, else the one of the machine. */
+/**
+ * Plays the simulator that looks after a file: the one of whole services for the runner, else the one of the machine.
+ */
 function simulate(file = "") {
   const test = file.startsWith("src/inference/") ? "inference" : "sim";
   const call = ["test", "--quiet", "--no-default-features", "--features", "std", "--test", test];
@@ -60,11 +62,17 @@ function simulate(file = "") {
 }
 
 function firstLine(text) {
-  const line = text.split("\n").find((line) => /^seed \d+ fails/.test(line)) ?? text.split("\n").find((line) => line.includes("panicked")) ?? "";
+  const line =
+    text.split("\n").find((line) => /^seed \d+ fails/.test(line)) ??
+    text.split("\n").find((line) => line.includes("panicked")) ??
+    "";
   return line.slice(0, 150);
 }
 
-const names = readdirSync(here).filter((file) => file.endsWith(".txt")).map((file) => file.slice(0, -4)).sort();
+const names = readdirSync(here)
+  .filter((file) => file.endsWith(".txt"))
+  .map((file) => file.slice(0, -4))
+  .sort();
 const asked = process.argv.slice(2);
 const chosen = asked.length > 0 ? asked : names;
 
@@ -87,7 +95,10 @@ for (const name of chosen) {
     failures += 1;
     continue;
   }
-  writeFileSync(target, source.replace(from, () => to));
+  writeFileSync(
+    target,
+    source.replace(from, () => to),
+  );
   const begun = Date.now();
   const { verdict, text } = simulate(file);
   const took = `${((Date.now() - begun) / 1000).toFixed(0)} s`;
@@ -95,7 +106,13 @@ for (const name of chosen) {
     console.log(`killed    ${name} (${took}): ${firstLine(text)}`);
   } else {
     console.log(`${verdict.toUpperCase()}  ${name} (${took}): ${why}`);
-    if (verdict !== "survived") console.log(text.split("\n").filter((line) => line.startsWith("error")).join("\n"));
+    if (verdict !== "survived")
+      console.log(
+        text
+          .split("\n")
+          .filter((line) => line.startsWith("error"))
+          .join("\n"),
+      );
     failures += 1;
   }
 }

@@ -8,7 +8,8 @@ import { counted, duration, milliseconds, number, rate } from "./format.js";
  * @property {number|null} oldestMs age of the first entry; null when the service does not say
  * @property {number} inFlight entries out at consumers
  * @property {number} consumers connected now @property {number} places free and taken windows together
- * @property {number|null} consumerlessMs since when the last one is gone, as the service remembers it; null when it does not know
+ * @property {number|null} consumerlessMs since when the last one is gone, as the service remembers it; null when it
+ *   does not know
  * @property {number} in entries put per second @property {number} out entries that left per second
  * @property {number} dead entries in the rear queue @property {string} [lastCode] of the newest of them
  * @property {number|null} failed entries given up so far, dropped ones too; null when the service does not say
@@ -54,18 +55,27 @@ export function health(now, samples, trouble) {
 /** @typedef {(now: number, samples: Sample[], latest: Sample, trouble?: string) => Health|null} Rule */
 
 /** @type {Rule} */
-const silent = (now, _, latest, trouble) => now - latest.at < SILENCE_MS && !trouble ? null : {
-  name: "unknown",
-  reason: `no answer from the service for ${duration(now - latest.at)}`,
-  advice: trouble ?? "The page keeps asking.",
-};
+const silent = (now, _, latest, trouble) =>
+  now - latest.at < SILENCE_MS && !trouble
+    ? null
+    : {
+        name: "unknown",
+        reason: `no answer from the service for ${duration(now - latest.at)}`,
+        advice: trouble ?? "The page keeps asking.",
+      };
 
 /** @type {Rule} */
-const ended = (_now, _samples, latest) => !latest.ended ? null : {
-  name: "ended",
-  reason: latest.waiting + latest.inFlight > 0 ? `the stream was ended; ${counted(latest.waiting + latest.inFlight, "entry", "entries")} left to deliver` : "the stream was ended and everything delivered",
-  advice: "It takes no more entries.",
-};
+const ended = (_now, _samples, latest) =>
+  !latest.ended
+    ? null
+    : {
+        name: "ended",
+        reason:
+          latest.waiting + latest.inFlight > 0
+            ? `the stream was ended; ${counted(latest.waiting + latest.inFlight, "entry", "entries")} left to deliver`
+            : "the stream was ended and everything delivered",
+        advice: "It takes no more entries.",
+      };
 
 /** @type {Rule} */
 const dying = (now, samples, latest) => {
@@ -75,15 +85,32 @@ const dying = (now, samples, latest) => {
   const span = Math.max(1000, latest.at - before.at);
   return {
     name: "failing",
-    reason: `${counted(died, "request")} failed for good in the last ${duration(Math.min(DEATH_MS, span))}${latest.lastCode ? ` (${latest.lastCode})` : ""}; ${counted(latest.dead, "dead letter")}`,
-    advice: latest.dead > 0 ? "See Dead letters for the reasons; replay them when the cause is mended." : "The queue is set to drop what fails.",
+    reason:
+      `${counted(died, "request")} failed for good in the last ${duration(Math.min(DEATH_MS, span))}` +
+      `${latest.lastCode ? ` (${latest.lastCode})` : ""}; ${counted(latest.dead, "dead letter")}`,
+    advice:
+      latest.dead > 0
+        ? "See Dead letters for the reasons; replay them when the cause is mended."
+        : "The queue is set to drop what fails.",
   };
 };
 
 /** @type {Rule} */
 const full = (_now, _samples, latest) => {
-  if (latest.fullness >= 1) return { name: "stuck", reason: `the queue is full with ${counted(latest.waiting + latest.inFlight, "entry", "entries")}; puts are refused`, advice: "Add consumers, or let it evict old entries." };
-  if (latest.sinkFullness >= 1) return { name: "stuck", reason: "the sink is full; results cannot be stored", advice: "Read results and remove them." };
+  if (latest.fullness >= 1)
+    return {
+      name: "stuck",
+      reason:
+        `the queue is full with ${counted(latest.waiting + latest.inFlight, "entry", "entries")}; ` +
+        "puts are refused",
+      advice: "Add consumers, or let it evict old entries.",
+    };
+  if (latest.sinkFullness >= 1)
+    return {
+      name: "stuck",
+      reason: "the sink is full; results cannot be stored",
+      advice: "Read results and remove them.",
+    };
   return null;
 };
 
@@ -105,18 +132,33 @@ const standing = (now, samples, latest) => {
   if (latest.inFlight + latest.waiting === 0 || latest.out > 0) return null;
   const since = now - startOf(samples, (sample) => sample.out === 0 && sample.inFlight + sample.waiting > 0);
   if (since < NOTHING_DONE_MS) return null;
-  const taken = latest.places > 0 ? `${number(latest.inFlight)} of ${counted(latest.places, "place")} taken` : `${number(latest.inFlight)} in flight`;
+  const taken =
+    latest.places > 0
+      ? `${number(latest.inFlight)} of ${counted(latest.places, "place")} taken`
+      : `${number(latest.inFlight)} in flight`;
   return {
     name: "stuck",
-    reason: `${number(latest.waiting)} waiting, nothing finished for ${duration(since)}; ${taken} at ${counted(latest.consumers, "consumer")}`,
+    reason:
+      `${number(latest.waiting)} waiting, nothing finished for ${duration(since)}; ` +
+      `${taken} at ${counted(latest.consumers, "consumer")}`,
     advice: "See what the consumers are doing; disconnecting one hands its entries to the others.",
   };
 };
 
 /** @type {Rule} More comes in than goes out. */
 const filling = (now, samples, latest) => {
-  if (latest.sinkFullness >= NEARLY_FULL) return { name: "filling", reason: `the sink is ${Math.floor(latest.sinkFullness * 100)} % full`, advice: "Read results and remove them, or inference stops." };
-  if (latest.fullness >= NEARLY_FULL) return { name: "filling", reason: `the queue is ${Math.floor(latest.fullness * 100)} % full; ${flow(latest)}`, advice: "" };
+  if (latest.sinkFullness >= NEARLY_FULL)
+    return {
+      name: "filling",
+      reason: `the sink is ${Math.floor(latest.sinkFullness * 100)} % full`,
+      advice: "Read results and remove them, or inference stops.",
+    };
+  if (latest.fullness >= NEARLY_FULL)
+    return {
+      name: "filling",
+      reason: `the queue is ${Math.floor(latest.fullness * 100)} % full; ${flow(latest)}`,
+      advice: "",
+    };
   const before = firstSince(samples, now - 2 * TREND_MS);
   const span = latest.at - before.at;
   const growth = latest.waiting - before.waiting;
@@ -135,21 +177,41 @@ const resting = (now, samples, latest) => {
   const moved = samples.some((sample) => sample.at >= now - TREND_MS && (sample.in > 0 || sample.out > 0));
   if (moved || latest.waiting + latest.inFlight > 0) return null;
   const old = latest.dead > 0 ? `; ${counted(latest.dead, "old dead letter")}` : "";
-  return { name: "idle", reason: `nothing waits, ${latest.consumers > 0 ? `${counted(latest.consumers, "consumer")} ready` : "no consumer connected"}${old}`, advice: "" };
+  return {
+    name: "idle",
+    reason:
+      latest.consumers > 0
+        ? `nothing waits, ${counted(latest.consumers, "consumer")} ready${old}`
+        : `nothing waits, no consumer connected${old}`,
+    advice: "",
+  };
 };
 
 /** "5.2/s in, 5.1/s out, 3 waiting, 5 in flight at 2 consumers, results within 220 ms". @param {Sample} sample */
 function flow(sample) {
   const parts = [`${rate(sample.in)}/s in, ${rate(sample.out)}/s out`, `${number(sample.waiting)} waiting`];
-  if (sample.inFlight > 0 || sample.consumers > 0) parts.push(`${number(sample.inFlight)} in flight at ${counted(sample.consumers, "consumer")}`);
-  if (sample.waitP95Ms !== null) parts.push(`${sample.waitIsRough ? "results within about" : "95 % of results within"} ${milliseconds(sample.waitP95Ms)}`);
+  if (sample.inFlight > 0 || sample.consumers > 0)
+    parts.push(`${number(sample.inFlight)} in flight at ${counted(sample.consumers, "consumer")}`);
+  if (sample.waitP95Ms !== null)
+    parts.push(
+      `${sample.waitIsRough ? "results within about" : "95 % of results within"} ${milliseconds(sample.waitP95Ms)}`,
+    );
   return parts.join(", ");
 }
 
-/** The oldest sample not before `from`; the newest when all are older. @param {Sample[]} samples @param {number} from @returns {Sample} */
+/**
+ * The oldest sample not before `from`; the newest when all are older.
+ * @param {Sample[]} samples
+ * @param {number} from
+ * @returns {Sample}
+ */
 const firstSince = (samples, from) => samples.find(({ at }) => at >= from) ?? samples[samples.length - 1];
 
-/** When the run of samples that match, up to now, began. @param {Sample[]} samples @param {(sample: Sample) => boolean} match */
+/**
+ * When the run of samples that match, up to now, began.
+ * @param {Sample[]} samples
+ * @param {(sample: Sample) => boolean} match
+ */
 function startOf(samples, match) {
   let start = samples[samples.length - 1].at;
   for (let at = samples.length - 1; at >= 0 && match(samples[at]); at--) start = samples[at].at;

@@ -1,7 +1,7 @@
 // Charts of the last minutes on a canvas: lines or stacked areas, a common cursor, a legend with the current values,
 // and the same as a table.
 import { make, write } from "./dom.js";
-import { axis, nearest, runs, stack } from "./series.js";
+import { axis, nearest, runs, stack } from "../model/series.js";
 
 const PADDING = { top: 8, right: 2, bottom: 18, left: 40 };
 const FRAME_MS = 33;
@@ -11,10 +11,14 @@ const TABLE_ROWS = 30;
 
 /**
  * @typedef {object} Series
- * @property {string} name @property {(number|null)[]} values one for each time @property {boolean[]} [rough] where few samples are behind a value
+ * @property {string} name
+ * @property {(number|null)[]} values one for each time
+ * @property {boolean[]} [rough] where few samples are behind a value
  *
  * @typedef {object} ChartOptions
- * @property {(value: number) => string} format of the axis and the legend @property {boolean} [stacked] @property {boolean} [whole] only whole numbers on the axis
+ * @property {(value: number) => string} format of the axis and the legend
+ * @property {boolean} [stacked]
+ * @property {boolean} [whole] only whole numbers on the axis
  * @property {number} spanMs how far back it looks at the most
  * @property {number} [least] the axis goes at least so far @property {string} empty what to say without values
  */
@@ -40,15 +44,26 @@ export class Chart {
     this.options = options;
     this.canvas = make("canvas", { role: "img", "aria-label": options.empty });
     this.legend = make("div", { class: "legend" });
-    this.table = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${figure.querySelector("h2")?.textContent} as a table` });
+    this.table = make("div", {
+      class: "scroll",
+      tabindex: "0",
+      role: "region",
+      "aria-label": `${figure.querySelector("h2")?.textContent} as a table`,
+    });
     this.details = make("details", { ontoggle: () => this.#tabulate() }, make("summary", {}, "As a table"), this.table);
     const caption = /** @type {HTMLElement} */ (figure.querySelector("figcaption"));
     caption.querySelector(".legend")?.remove();
     caption.append(this.legend);
     figure.replaceChildren(caption, this.canvas, this.details);
-    this.canvas.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => point(this.#timeAt(event.offsetX)), { signal });
+    this.canvas.addEventListener(
+      "pointermove",
+      (/** @type {PointerEvent} */ event) => point(this.#timeAt(event.offsetX)),
+      { signal },
+    );
     this.canvas.addEventListener("pointerleave", () => point(null), { signal });
-    const seen = new IntersectionObserver(([entry]) => { this.#visible = entry.isIntersecting; });
+    const seen = new IntersectionObserver(([entry]) => {
+      this.#visible = entry.isIntersecting;
+    });
     seen.observe(this.canvas);
     const sized = new ResizeObserver(() => this.draw());
     sized.observe(this.canvas);
@@ -82,19 +97,34 @@ export class Chart {
   /** The legend: the newest values, or those under the pointer. */
   #tell() {
     const at = cursor === null ? this.#times.length - 1 : nearest(this.#times, cursor);
-    if (this.legend.children.length !== this.#series.length || this.#series.some(({ name }, position) => this.legend.children[position].dataset.name !== name)) {
-      this.legend.replaceChildren(...this.#series.map(({ name }, position) => make("span", { dataset: { name } }, make("i", { class: `swatch series-${position + 1}` }), `${name} `, make("b"))));
+    if (
+      this.legend.children.length !== this.#series.length ||
+      this.#series.some(({ name }, position) => this.legend.children[position].dataset.name !== name)
+    ) {
+      this.legend.replaceChildren(
+        ...this.#series.map(({ name }, position) =>
+          make(
+            "span",
+            { dataset: { name } },
+            make("i", { class: `swatch series-${position + 1}` }),
+            `${name} `,
+            make("b"),
+          ),
+        ),
+      );
     }
     const words = this.#series.map(({ name, values, rough }, position) => {
       const value = at >= 0 ? values[at] : null;
-      const text = value === null || value === undefined ? "–" : `${rough?.[at] ? "~" : ""}${this.options.format(value)}`;
+      const text =
+        value === null || value === undefined ? "–" : `${rough?.[at] ? "~" : ""}${this.options.format(value)}`;
       const label = this.legend.children[position];
       write(label.querySelector("b"), text);
       label.title = rough?.[at] ? "Few samples: a rough value" : "";
       return `${name} ${text}${rough?.[at] ? " (few samples)" : ""}`;
     });
     const text = this.#empty() ? this.options.empty : `Now: ${words.join(", ")}`;
-    if (cursor === null && this.canvas.getAttribute("aria-label") !== text) this.canvas.setAttribute("aria-label", text);
+    if (cursor === null && this.canvas.getAttribute("aria-label") !== text)
+      this.canvas.setAttribute("aria-label", text);
   }
 
   #empty() {
@@ -104,11 +134,46 @@ export class Chart {
   #tabulate() {
     if (!this.details.open) return;
     const step = Math.max(1, Math.ceil(this.#times.length / TABLE_ROWS));
-    const rows = this.#times.map((time, at) => ({ time, at })).filter(({ at }) => (this.#times.length - 1 - at) % step === 0).reverse();
-    this.table.replaceChildren(make("table", {},
-      make("thead", {}, make("tr", {}, make("th", {}, "Time"), ...this.#series.map(({ name }) => make("th", { class: "amount" }, name)))),
-      make("tbody", {}, ...rows.map(({ time, at }) => make("tr", {}, make("td", {}, new Date(time).toLocaleTimeString()),
-        ...this.#series.map(({ values, rough }) => make("td", { class: "amount" }, values[at] === null ? "–" : `${rough?.[at] ? "~" : ""}${this.options.format(/** @type {number} */ (values[at]))}`)))))));
+    const rows = this.#times
+      .map((time, at) => ({ time, at }))
+      .filter(({ at }) => (this.#times.length - 1 - at) % step === 0)
+      .reverse();
+    this.table.replaceChildren(
+      make(
+        "table",
+        {},
+        make(
+          "thead",
+          {},
+          make(
+            "tr",
+            {},
+            make("th", {}, "Time"),
+            ...this.#series.map(({ name }) => make("th", { class: "amount" }, name)),
+          ),
+        ),
+        make(
+          "tbody",
+          {},
+          ...rows.map(({ time, at }) =>
+            make(
+              "tr",
+              {},
+              make("td", {}, new Date(time).toLocaleTimeString()),
+              ...this.#series.map(({ values, rough }) =>
+                make(
+                  "td",
+                  { class: "amount" },
+                  values[at] === null
+                    ? "–"
+                    : `${rough?.[at] ? "~" : ""}${this.options.format(/** @type {number} */ (values[at]))}`,
+                ),
+              ),
+            ),
+          ),
+        ),
+      ),
+    );
   }
 
   #timeAt(/** @type {number} */ x) {
@@ -129,10 +194,15 @@ export class Chart {
     pen.clearRect(0, 0, width, height);
     const style = getComputedStyle(this.canvas);
     const box = { left: PADDING.left, top: PADDING.top, right: width - PADDING.right, bottom: height - PADDING.bottom };
-    const now = still.matches ? this.#times.at(-1) ?? Date.now() : Date.now();
+    const now = still.matches ? (this.#times.at(-1) ?? Date.now()) : Date.now();
     const x = (/** @type {number} */ time) => box.right - ((now - time) / this.#spanMs) * (box.right - box.left);
-    const sums = this.options.stacked ? stack(this.#series, this.#times.length) : this.#series.map(({ values }) => values);
-    const ticks = axis(Math.max(this.options.least ?? 0, ...sums.flat().map((value) => value ?? 0)), this.options.whole);
+    const sums = this.options.stacked
+      ? stack(this.#series, this.#times.length)
+      : this.#series.map(({ values }) => values);
+    const ticks = axis(
+      Math.max(this.options.least ?? 0, ...sums.flat().map((value) => value ?? 0)),
+      this.options.whole,
+    );
     // The axis glides to its new end instead of jumping.
     const top = /** @type {number} */ (ticks.at(-1));
     this.#top = still.matches || this.#top === 0 ? top : this.#top + (top - this.#top) * 0.2;
@@ -144,7 +214,15 @@ export class Chart {
     pen.clip();
     sums.forEach((values, position) => {
       const color = getComputedStyle(this.legend.children[position]?.firstElementChild ?? this.canvas).color;
-      this.#line(pen, values, position > 0 && this.options.stacked ? sums[position - 1] : null, this.#series[position].rough, color, x, y);
+      this.#line(
+        pen,
+        values,
+        position > 0 && this.options.stacked ? sums[position - 1] : null,
+        this.#series[position].rough,
+        color,
+        x,
+        y,
+      );
     });
     if (cursor !== null) this.#cross(pen, x(this.#times[nearest(this.#times, cursor)] ?? 0), box, style);
     pen.restore();
@@ -162,7 +240,13 @@ export class Chart {
     }
   }
 
-  #grid(/** @type {any} */ pen, /** @type {any} */ box, /** @type {number[]} */ ticks, /** @type {(value: number) => number} */ y, /** @type {CSSStyleDeclaration} */ style) {
+  #grid(
+    /** @type {any} */ pen,
+    /** @type {any} */ box,
+    /** @type {number[]} */ ticks,
+    /** @type {(value: number) => number} */ y,
+    /** @type {CSSStyleDeclaration} */ style,
+  ) {
     pen.font = `11px ${style.fontFamily}`;
     pen.fillStyle = pen.strokeStyle = style.color;
     pen.lineWidth = 1;
@@ -188,11 +272,23 @@ export class Chart {
     pen.globalAlpha = 1;
   }
 
-  #line(/** @type {any} */ pen, /** @type {(number|null)[]} */ values, /** @type {(number|null)[]|null} */ below, /** @type {boolean[]|undefined} */ rough, /** @type {string} */ color, /** @type {(time: number) => number} */ x, /** @type {(value: number) => number} */ y) {
+  #line(
+    /** @type {any} */ pen,
+    /** @type {(number|null)[]} */ values,
+    /** @type {(number|null)[]|null} */ below,
+    /** @type {boolean[]|undefined} */ rough,
+    /** @type {string} */ color,
+    /** @type {(time: number) => number} */ x,
+    /** @type {(value: number) => number} */ y,
+  ) {
     pen.strokeStyle = pen.fillStyle = color;
     pen.lineJoin = "round";
     for (const [from, to] of runs(this.#times, values)) {
-      const trace = (/** @type {number} */ first, /** @type {number} */ last, /** @type {(at: number) => number} */ height) => {
+      const trace = (
+        /** @type {number} */ first,
+        /** @type {number} */ last,
+        /** @type {(at: number) => number} */ height,
+      ) => {
         pen.beginPath();
         for (let at = first; at <= last; at++) pen.lineTo(x(this.#times[at]), height(at));
       };
@@ -223,7 +319,12 @@ export class Chart {
     }
   }
 
-  #cross(/** @type {any} */ pen, /** @type {number} */ at, /** @type {any} */ box, /** @type {CSSStyleDeclaration} */ style) {
+  #cross(
+    /** @type {any} */ pen,
+    /** @type {number} */ at,
+    /** @type {any} */ box,
+    /** @type {CSSStyleDeclaration} */ style,
+  ) {
     pen.strokeStyle = style.color;
     pen.globalAlpha = 0.5;
     pen.lineWidth = 1;

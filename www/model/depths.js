@@ -32,14 +32,19 @@ export class Depths {
     const isBlurred = () => rest() <= Math.max(2, total * BLUR);
     if (isBlurred()) return { priorities, other: 0 };
     if (this.#known.size < PRIORITIES_MAX) {
-      const tried = Array.from({ length: TRIES }, (_, step) => CANDIDATES[(this.#next + step) % CANDIDATES.length]).filter((priority) => !this.#known.has(priority));
+      const tried = Array.from(
+        { length: TRIES },
+        (_, step) => CANDIDATES[(this.#next + step) % CANDIDATES.length],
+      ).filter((priority) => !this.#known.has(priority));
       this.#next += TRIES;
-      await Promise.all(tried.map(async (priority) => {
-        const amount = await count(priority);
-        if (amount === 0) return;
-        this.learn(priority);
-        priorities.set(priority, amount);
-      }));
+      await Promise.all(
+        tried.map(async (priority) => {
+          const amount = await count(priority);
+          if (amount === 0) return;
+          this.learn(priority);
+          priorities.set(priority, amount);
+        }),
+      );
     }
     return { priorities, other: isBlurred() ? 0 : rest() };
   }

@@ -7,7 +7,8 @@ const SAMPLES_MAX = 20_000;
 const FEW = { p50: 20, p95: 100, p99: 200 };
 
 /**
- * @typedef {{count: number, p50: number, p95: number, p99: number, few: {p50: boolean, p95: boolean, p99: boolean}}} Percentiles
+ * @typedef {{count: number, p50: number, p95: number, p99: number, few: {p50: boolean, p95: boolean, p99: boolean}}}
+ *   Percentiles
  */
 
 /** The waits of the last minute. */
@@ -29,11 +30,17 @@ export class Waits {
   percentiles(now) {
     while (this.#first < this.#samples.length && this.#samples[this.#first].at < now - KEEP_MS) this.#first += 1;
     this.#compact();
-    const sorted = this.#samples.slice(this.#first).map(({ ms }) => ms).sort((a, b) => a - b);
+    const sorted = this.#samples
+      .slice(this.#first)
+      .map(({ ms }) => ms)
+      .sort((a, b) => a - b);
     if (sorted.length === 0) return null;
     const count = sorted.length;
     return {
-      count, p50: rank(sorted, 0.5), p95: rank(sorted, 0.95), p99: rank(sorted, 0.99),
+      count,
+      p50: rank(sorted, 0.5),
+      p95: rank(sorted, 0.95),
+      p99: rank(sorted, 0.99),
       few: { p50: count < FEW.p50, p95: count < FEW.p95, p99: count < FEW.p99 },
     };
   }
@@ -51,12 +58,19 @@ export class Waits {
   }
 }
 
-/** Milliseconds from the put into the input queue to the put into the sink; null when they are not known. @param {Record<string, string>} tags */
+/**
+ * Milliseconds from the put into the input queue to the put into the sink; null when they are not known.
+ * @param {Record<string, string>} tags
+ */
 export function wait(tags) {
   const from = Number(tags["ts@source"]);
   const to = Number(tags["ts@sink"]);
   return from > 0 && to > 0 ? Math.max(0, to - from) : null;
 }
 
-/** The smallest value that at least `share` of the values do not exceed. @param {number[]} sorted @param {number} share */
+/**
+ * The smallest value that at least `share` of the values do not exceed.
+ * @param {number[]} sorted
+ * @param {number} share
+ */
 export const rank = (sorted, share) => sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)];

@@ -1,9 +1,9 @@
-//! Turns a compiled module into one that wrangler can bundle, or that a page can import.
+//! The binding generator: turns a compiled module into one that wrangler can bundle, or that a page can import.
 //!
-//! `bundle INPUT.wasm OUTPUT_DIR [--names]` writes `edgequeue.js` and `edgequeue_bg.wasm` for the worker; with `--names`
-//! functions keep their names, for a profiler. `bundle INPUT.wasm OUTPUT_DIR --page` writes `glue.js` and `edgequeue.wasm` for
-//! pages. It is the binding generator used as a library, pinned by `Cargo.lock` to the version that both were compiled
-//! against, so nothing has to be installed.
+//! `bindgen INPUT.wasm OUTPUT_DIR [--names]` writes `edgequeue.js` and `edgequeue_bg.wasm` for the worker; with
+//! `--names` functions keep their names, for a profiler. `bindgen INPUT.wasm OUTPUT_DIR --page` writes `glue.js` and
+//! `edgequeue.wasm` for pages. It is the binding generator used as a library, pinned by `Cargo.lock` to the version
+//! that both were compiled against, so nothing has to be installed.
 
 use std::{fs, path::Path};
 
@@ -21,7 +21,7 @@ fn main() -> Result<()> {
         [wasm, out] => worker(wasm, Path::new(out), false),
         [wasm, out, "--names"] => worker(wasm, Path::new(out), true),
         [wasm, out, "--page"] => page(wasm, Path::new(out)),
-        _ => bail!("usage: bundle INPUT.wasm OUTPUT_DIR [--names | --page]"),
+        _ => bail!("usage: bindgen INPUT.wasm OUTPUT_DIR [--names | --page]"),
     }
 }
 
@@ -69,7 +69,7 @@ fn page(wasm: &str, out: &Path) -> Result<()> {
 fn patch(script: &Path, from: &str, to: &str) -> Result<()> {
     let text = fs::read_to_string(script)?;
     let patched = text.replacen(from, to, 1);
-    ensure!(patched != text, "the generated module no longer has `{from}`: adapt src/bundle/main.rs");
+    ensure!(patched != text, "the generated module no longer has `{from}`: adapt src/bin/bindgen.rs");
     fs::write(script, patched)?;
     Ok(())
 }

@@ -1,9 +1,10 @@
 // One entry as a row that unfolds: index, a line of its body, size and age; then tags and the whole body.
-import { download, kind, picture, preview, view } from "./bodies.js";
+import { kind, picture, preview } from "../model/bodies.js";
+import { download, view } from "./body.js";
 import { button, copy, icon, make } from "./dom.js";
-import { age, bytes } from "./format.js";
+import { age, bytes } from "../model/format.js";
 
-/** @typedef {import("./pkg/edgequeue.js").Frame} Frame */
+/** @typedef {import("../pkg/edgequeue.js").Frame} Frame */
 
 let named = 0;
 
@@ -13,15 +14,28 @@ let named = 0;
  * @returns {HTMLElement & {release: () => void, tick: (now: number) => void}}
  */
 export function entryRow(frame, { actions = [], onfold } = {}) {
-  const id = `entry-${named += 1}`;
+  const id = `entry-${(named += 1)}`;
   const age_ = make("span", { class: "meta" });
-  const fold = make("button", { type: "button", class: "fold", "aria-expanded": "false", "aria-label": `Entry ${frame.index}: details`, onclick: () => unfold(more === null) }, icon("chevron"));
-  const row = make("div", { class: "entry-row" },
+  const fold = make(
+    "button",
+    {
+      type: "button",
+      class: "fold",
+      "aria-expanded": "false",
+      "aria-label": `Entry ${frame.index}: details`,
+      onclick: () => unfold(more === null),
+    },
+    icon("chevron"),
+  );
+  const row = make(
+    "div",
+    { class: "entry-row" },
     fold,
     make("span", { class: "index" }, `#${frame.index}`),
     make("span", { class: "body" }, preview(frame.data)),
     age_,
-    make("span", { class: "doing" }, ...actions));
+    make("span", { class: "doing" }, ...actions),
+  );
   const element = make("li", { class: "entry" }, row);
   /** @type {{element: HTMLElement, release: () => void}|null} */
   let more = null;
@@ -50,7 +64,7 @@ export function entryRow(frame, { actions = [], onfold } = {}) {
 function details(frame, id) {
   const place = make("div");
   let shown = { element: /** @type {HTMLElement} */ (place), release: () => {} };
-  const show = (/** @type {import("./bodies.js").Kind} */ as) => {
+  const show = (/** @type {import("../model/bodies.js").Kind} */ as) => {
     shown.release();
     shown = view(frame.data, as);
     shown.element.setAttribute("aria-label", `Body of entry ${frame.index}`);
@@ -58,26 +72,55 @@ function details(frame, id) {
     place.replaceChildren(shown.element);
   };
   const first = kind(frame.data);
-  const kinds = /** @type {const} */ ([["text", "Text"], ["json", "JSON"], ["image", "Image"], ["hex", "Hex"]]).filter(([name]) => name !== "image" || picture(frame.data));
-  const choice = make("div", { class: "choice", role: "radiogroup", "aria-label": "Show the body as" }, ...kinds.map(([name, label]) =>
-    make("label", {}, make("input", { type: "radio", name: id, checked: name === first, onchange: () => show(name) }), label)));
+  const kinds = /** @type {const} */ ([
+    ["text", "Text"],
+    ["json", "JSON"],
+    ["image", "Image"],
+    ["hex", "Hex"],
+  ]).filter(([name]) => name !== "image" || picture(frame.data));
+  const choice = make(
+    "div",
+    { class: "choice", role: "radiogroup", "aria-label": "Show the body as" },
+    ...kinds.map(([name, label]) =>
+      make(
+        "label",
+        {},
+        make("input", { type: "radio", name: id, checked: name === first, onchange: () => show(name) }),
+        label,
+      ),
+    ),
+  );
   show(first);
-  const tags = Object.entries(frame.tags).map(([key, value]) => [make("dt", {}, key), make("dd", {}, value, timeOf(key, value))]).flat();
-  const element = make("div", { class: "entry-more", id },
+  const tags = Object.entries(frame.tags)
+    .map(([key, value]) => [make("dt", {}, key), make("dd", {}, value, timeOf(key, value))])
+    .flat();
+  const element = make(
+    "div",
+    { class: "entry-more", id },
     tags.length > 0 ? make("dl", {}, ...tags) : null,
-    make("div", { class: "actions" }, choice,
+    make(
+      "div",
+      { class: "actions" },
+      choice,
       button("Copy", () => copy(new TextDecoder().decode(frame.data), "Body"), { class: "small" }),
-      button("Download", () => download(frame.data, `entry-${frame.index}${extension(frame.data)}`), { class: "small" }),
-      frame.requestId ? button("Copy request id", () => copy(frame.requestId, "Request id"), { class: "small" }) : null),
-    place);
+      button("Download", () => download(frame.data, `entry-${frame.index}${extension(frame.data)}`), {
+        class: "small",
+      }),
+      frame.requestId ? button("Copy request id", () => copy(frame.requestId, "Request id"), { class: "small" }) : null,
+    ),
+    place,
+  );
   return { element, release: () => shown.release() };
 }
 
 /** Times of the service are milliseconds; people read clocks. @param {string} key @param {string} value */
 function timeOf(key, value) {
   const at = Number(value);
-  return key.startsWith("ts@") && at > 1e12 && at < 1e14 ? make("span", { class: "note" }, ` (${new Date(at).toLocaleTimeString()})`) : null;
+  return key.startsWith("ts@") && at > 1e12 && at < 1e14
+    ? make("span", { class: "note" }, ` (${new Date(at).toLocaleTimeString()})`)
+    : null;
 }
 
 /** @param {Uint8Array} data */
-const extension = (data) => ({ image: `.${picture(data)?.slice(6)}`, json: ".json", text: ".txt", hex: ".bin" })[kind(data)];
+const extension = (data) =>
+  ({ image: `.${picture(data)?.slice(6)}`, json: ".json", text: ".txt", hex: ".bin" })[kind(data)];

@@ -10,7 +10,7 @@
  */
 
 /** A POSIX shell word. @param {string} text */
-export const shell = (text) => /^[A-Za-z0-9_.,:/@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+export const shell = (text) => (/^[A-Za-z0-9_.,:/@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 /** A Python string literal: what is not printable ASCII is escaped. @param {string} text */
 export function python(text) {
@@ -25,14 +25,21 @@ export function python(text) {
   return `"${escaped.join("")}"`;
 }
 
-/** Only curl has a header for the content type; for the others it is a tag. @param {PutDescription} put @returns {Record<string, string>} */
+/**
+ * Only curl has a header for the content type; for the others it is a tag.
+ * @param {PutDescription} put
+ * @returns {Record<string, string>}
+ */
 const allTags = (put) => ({ ...put.tags, ...(put.contentType && { "Header:Content-Type": put.contentType }) });
 
 const address = (/** @type {PutDescription} */ put) => `${put.origin}/api/predict/${put.service}`;
 
 /** @param {PutDescription} put */
 export function curl(put) {
-  const query = new URLSearchParams({ ...(put.priority !== 0 && { _priority_: String(put.priority) }), ...put.tags }).toString();
+  const query = new URLSearchParams({
+    ...(put.priority !== 0 && { _priority_: String(put.priority) }),
+    ...put.tags,
+  }).toString();
   const lines = [
     `curl -X POST ${shell(address(put) + (query ? `?${query}` : ""))}`,
     '-H "Authorization: $EDGEQUEUE_TOKEN"',
@@ -48,7 +55,9 @@ export function curl(put) {
 export function pythonSdk(put) {
   // The client sends tags as the query, where the priority is a parameter.
   const tags = { ...(put.priority !== 0 && { _priority_: String(put.priority) }), ...allTags(put) };
-  const pairs = Object.entries(tags).map(([key, value]) => `${python(key)}: ${python(value)}`).join(", ");
+  const pairs = Object.entries(tags)
+    .map(([key, value]) => `${python(key)}: ${python(value)}`)
+    .join(", ");
   const data = put.fileName === undefined ? python(put.text ?? "") : `open(${python(put.fileName)}, "rb").read()`;
   return [
     "# pip install eas-prediction==0.36",

@@ -1,15 +1,15 @@
-// A list of entries to which a thousand a second may come: drawn at most some times a second, bounded in rows and bytes,
-// and held still while a person reads in it.
+// A list of entries to which a thousand a second may come: drawn at most some times a second, bounded in rows and
+// bytes, and held still while a person reads in it.
 import { button, make, write } from "./dom.js";
 import { entryRow } from "./entries.js";
-import { counted } from "./format.js";
+import { counted } from "../model/format.js";
 
 const ROWS_MAX = 100;
 const BYTES_MAX = 16 * 1024 * 1024;
 const DRAW_MS = 80;
 const TICK_MS = 1000;
 
-/** @typedef {import("./pkg/edgequeue.js").Frame} Frame */
+/** @typedef {import("../pkg/edgequeue.js").Frame} Frame */
 /** @typedef {{frame: Frame, row: ReturnType<typeof entryRow>|null, settled: boolean}} Item */
 
 export class LiveList {
@@ -30,8 +30,13 @@ export class LiveList {
     this.list = make("ol", {});
     this.newer = button("", () => this.#release(), { class: "primary small", hidden: true });
     this.empty = make("div", { class: "empty" });
-    this.element = make("div", { class: "entries", tabindex: "0", role: "region", "aria-label": options.label },
-      make("div", { class: "newer-place" }, this.newer), this.empty, this.list);
+    this.element = make(
+      "div",
+      { class: "entries", tabindex: "0", role: "region", "aria-label": options.label },
+      make("div", { class: "newer-place" }, this.newer),
+      this.empty,
+      this.list,
+    );
     this.element.addEventListener("scroll", () => this.#resume(), { passive: true });
     this.element.addEventListener("focusout", () => setTimeout(() => this.#resume()));
     const ticking = setInterval(() => this.#tick(), TICK_MS);
@@ -54,7 +59,12 @@ export class LiveList {
     return item;
   }
 
-  /** Shows again what an entry's row offers, after something was decided. @param {Item} item @param {string} text @param {string} [look] */
+  /**
+   * Shows again what an entry's row offers, after something was decided.
+   * @param {Item} item
+   * @param {string} text
+   * @param {string} [look]
+   */
   decided(item, text, look = "done") {
     item.settled = true;
     if (!item.row) return;
@@ -123,11 +133,16 @@ export class LiveList {
       item.row?.remove();
     }
     const time = Date.now();
-    const rows = fresh.filter((item) => keep.has(item)).map((item) => {
-      item.row = entryRow(item.frame, { actions: this.options.actions?.(item), onfold: (open) => this.#folded(open) });
-      item.row.tick(time);
-      return item.row;
-    });
+    const rows = fresh
+      .filter((item) => keep.has(item))
+      .map((item) => {
+        item.row = entryRow(item.frame, {
+          actions: this.options.actions?.(item),
+          onfold: (open) => this.#folded(open),
+        });
+        item.row.tick(time);
+        return item.row;
+      });
     this.list.prepend(...rows);
     this.#items = kept;
     this.empty.hidden = true;

@@ -1,13 +1,25 @@
 // What the page shows, as the part of its address behind `#`, which no server ever sees. The token is never part of it.
 
-const DEFAULTS = { service: "demo", panel: "put", live: "sink", mode: "tail", group: "page", window: "10", start: "oldest", side: "input" };
+const DEFAULTS = {
+  service: "demo",
+  panel: "put",
+  live: "sink",
+  mode: "tail",
+  group: "page",
+  window: "10",
+  start: "oldest",
+  side: "input",
+};
 /** @typedef {typeof DEFAULTS} State */
 
 /** Names of services as the wire allows them. */
 const SERVICE = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
 const CHOICES = {
-  panel: ["put", "live", "worker", "queue", "dead"], live: ["input", "sink", "input-dead", "sink-dead"], mode: ["tail", "consume"],
-  start: ["oldest", "newest"], side: ["input", "sink"],
+  panel: ["put", "live", "worker", "queue", "dead"],
+  live: ["input", "sink", "input-dead", "sink-dead"],
+  mode: ["tail", "consume"],
+  start: ["oldest", "newest"],
+  side: ["input", "sink"],
 };
 
 /** @param {string} text */

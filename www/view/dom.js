@@ -4,8 +4,11 @@
 export const byId = (id) => document.getElementById(id);
 
 /**
- * Makes an element: attributes, listeners as `onclick`, `class`, `dataset`, then children; `null` and `false` are passed over.
- * @param {string} name @param {Record<string, any>} [attributes] @param {...(Node|string|number|null|false|undefined)} children
+ * Makes an element: attributes, listeners as `onclick`, `class`, `dataset`, then children; `null` and `false` are
+ * passed over.
+ * @param {string} name
+ * @param {Record<string, any>} [attributes]
+ * @param {...(Node|string|number|null|false|undefined)} children
  * @returns {any}
  */
 export function make(name, attributes = {}, ...children) {
@@ -18,11 +21,19 @@ export function make(name, attributes = {}, ...children) {
     else if (key === "value" || key === "checked" || key === "hidden") /** @type {any} */ (element)[key] = value;
     else element.setAttribute(key, value === true ? "" : String(value));
   }
-  element.append(...children.filter((child) => child !== null && child !== false && child !== undefined).map((child) => child instanceof Node ? child : String(child)));
+  element.append(
+    ...children
+      .filter((child) => child !== null && child !== false && child !== undefined)
+      .map((child) => (child instanceof Node ? child : String(child))),
+  );
   return element;
 }
 
-/** Writes a text only when it differs: screen readers and layout notice every write. @param {Node} node @param {string} text */
+/**
+ * Writes a text only when it differs: screen readers and layout notice every write.
+ * @param {Node} node
+ * @param {string} text
+ */
 export function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -39,18 +50,33 @@ export function icon(name) {
   return drawing;
 }
 
-/** A button with a text. @param {string} text @param {(event: MouseEvent) => unknown} onclick @param {Record<string, any>} [attributes] */
-export const button = (text, onclick, attributes = {}) => make("button", { type: "button", onclick, ...attributes }, text);
+/**
+ * A button with a text.
+ * @param {string} text
+ * @param {(event: MouseEvent) => unknown} onclick
+ * @param {Record<string, any>} [attributes]
+ */
+export const button = (text, onclick, attributes = {}) =>
+  make("button", { type: "button", onclick, ...attributes }, text);
 
 let quiet = 0;
-/** Says something to screen readers and shows it for some seconds at the bottom. @param {string} text @param {"good"|"bad"} [kind] */
+/**
+ * Says something to screen readers and shows it for some seconds at the bottom.
+ * @param {string} text
+ * @param {"good"|"bad"} [kind]
+ */
 export function toast(text, kind = "good") {
   const place = byId("toast");
   place.className = `toast ${kind}`;
   place.textContent = text;
   place.hidden = false;
   clearTimeout(quiet);
-  quiet = window.setTimeout(() => { place.hidden = true; }, kind === "bad" ? 8000 : 3500);
+  quiet = window.setTimeout(
+    () => {
+      place.hidden = true;
+    },
+    kind === "bad" ? 8000 : 3500,
+  );
 }
 
 /** Copies a text and says so. @param {string} text @param {string} what */
@@ -63,14 +89,21 @@ export async function copy(text, what) {
   }
 }
 
-/** Asks before something is lost. @param {string} question @param {string} action the verb on the button @returns {Promise<boolean>} */
+/**
+ * Asks before something is lost.
+ * @param {string} question
+ * @param {string} action the verb on the button
+ * @returns {Promise<boolean>}
+ */
 export function confirmed(question, action) {
   const dialog = byId("confirm");
   byId("confirm-text").textContent = question;
   byId("confirm-yes").textContent = action;
   dialog.returnValue = "";
   dialog.showModal();
-  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
+  return new Promise((resolve) =>
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }),
+  );
 }
 
 /**

@@ -1,7 +1,8 @@
 // What charts compute of their values. Pure.
 
 /** Position of the time nearest to `wanted`. @param {number[]} times @param {number} wanted */
-export const nearest = (times, wanted) => times.reduce((best, time, at) => Math.abs(time - wanted) < Math.abs(times[best] - wanted) ? at : best, 0);
+export const nearest = (times, wanted) =>
+  times.reduce((best, time, at) => (Math.abs(time - wanted) < Math.abs(times[best] - wanted) ? at : best), 0);
 
 /** Series on top of each other. @param {{values: (number|null)[]}[]} series @param {number} length */
 export function stack(series, length) {
@@ -28,6 +29,10 @@ export function* runs(times, values) {
 export function axis(largest, whole = false) {
   if (!(largest > 0)) return [0, 1];
   const power = 10 ** Math.floor(Math.log10(largest / 2));
-  const step = /** @type {number} */ ([1, 2, 2.5, 5, 10, 20].map((factor) => factor * power).find((size) => largest / size <= 3.01 && (!whole || Number.isInteger(size))));
+  const step = /** @type {number} */ (
+    [1, 2, 2.5, 5, 10, 20]
+      .map((factor) => factor * power)
+      .find((size) => largest / size <= 3.01 && (!whole || Number.isInteger(size)))
+  );
   return Array.from({ length: Math.ceil(largest / step - 1e-9) + 1 }, (_, at) => at * step);
 }

@@ -5,7 +5,8 @@ const SPAN_MS = 4_000;
 
 /**
  * A queue's indexes grow by one with every entry and are never used twice, so the last index counts what came in and,
- * without what is still there, what left. An empty queue does not show its last index; then what its only group committed helps.
+ * without what is still there, what left. An empty queue does not show its last index; then what its only group
+ * committed helps.
  */
 export class Flow {
   #in = 0;
@@ -34,6 +35,8 @@ export class Flow {
     while (this.#totals.length > 2 && this.#totals[1].at <= at - SPAN_MS) this.#totals.shift();
     const from = this.#totals[0];
     const seconds = (at - from.at) / 1000;
-    return seconds > 0 ? { in: (this.#in - from.in) / seconds, out: (this.#out - from.out) / seconds } : { in: 0, out: 0 };
+    return seconds > 0
+      ? { in: (this.#in - from.in) / seconds, out: (this.#out - from.out) / seconds }
+      : { in: 0, out: 0 };
   }
 }
