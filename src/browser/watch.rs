@@ -12,8 +12,9 @@ use crate::client::{
     Decision, End, Endpoint, Failure, Kind, Request, Response, Session, Subscribe, Todo, Totals, answer,
 };
 use crate::queue::entry::{Frame, Index};
-use crate::wire::handshake;
-use crate::wire::socket::{self, Answered, Operation, Said};
+use crate::wire::v1::client::{Operation, Request};
+use crate::wire::v1::server::{Answered, Said, said};
+use crate::wire::v1::subprotocol::{self, SUBPROTOCOL};
 
 /// A timer this late was held back, as browsers do with those of hidden pages, in milliseconds.
 const LATE_MS: u64 = 5_000;
@@ -239,7 +240,7 @@ impl Watching {
 
     /// A message on the WebSocket.
     pub fn message(&self, number: f64, message: Vec<u8>) {
-        self.happened(number, |inner, now_ms, news| match socket::said(message.into()) {
+        self.happened(number, |inner, now_ms, news| match said(message.into()) {
             Ok(said) => said.into_iter().for_each(|said| inner.said(now_ms, said, news)),
             Err(_) => inner.lost(now_ms, None, "the service sent a message that is no edgequeue.v1", news),
         });
@@ -334,8 +335,8 @@ impl Watching {
             return self.observer.stream(number as f64, page::request(&self.endpoint, request));
         }
         let Endpoint { token, consumer, rear, .. } = &self.endpoint;
-        let mut protocols = vec![socket::SUBPROTOCOL.into()];
-        protocols.extend(handshake::carry(token, &consumer.group, &consumer.user, *rear));
+        let mut protocols = vec![SUBPROTOCOL.into()];
+        protocols.extend(subprotocol::carry(token, &consumer.group, &consumer.user, *rear));
         self.observer.connect(number as f64, &self.endpoint.socket_url(&request.target), protocols);
     }
 
@@ -425,7 +426,7 @@ impl Inner {
         let Some(linked) = &mut self.linked else { return };
         self.ids += 1;
         linked.asked.push((self.ids, what));
-        socket::Request { id: self.ids, operation }.write(&mut news.send);
+        Request { id: self.ids, operation }.write(&mut news.send);
     }
 
     fn ask_window(&mut self, what: Asked, news: &mut News) {

@@ -1,7 +1,7 @@
 //! Where a queue is, and who asks.
 
 use crate::queue::event::ConsumerId;
-use crate::wire::request::{GROUP_DEFAULT, USER_DEFAULT};
+use crate::wire::names::{GROUP_DEFAULT, USER_DEFAULT};
 use crate::wire::scalar::shown;
 use alloc::{format, string::String};
 

@@ -4,8 +4,8 @@ use super::endpoint::Endpoint;
 use crate::queue::entry::{Index, TAG_REQUEST_ID, Tags};
 use crate::queue::event::{Rejection, Start};
 use crate::wire::duration;
-use crate::wire::operation::PROTOBUF;
-use crate::wire::request::{
+use crate::wire::names::PROTOBUF;
+use crate::wire::names::{
     HEADER_GROUP, HEADER_GROUP_REDIS, HEADER_PRIORITY, HEADER_REAR, HEADER_USER, HEADER_USER_REDIS,
 };
 use alloc::{format, string::String, string::ToString, vec::Vec};
@@ -315,7 +315,7 @@ mod tests {
             found.map(|(_, value)| value.clone())
         };
         let head = Head { method: request.method, path, query, header: &header };
-        match wire::request::parse(&head, 1_000) {
+        match wire::parse(&head, 1_000) {
             Ok(call) => call.operation,
             Err(answer) => panic!("{answer:?}"),
         }

@@ -15,29 +15,27 @@
 //! Invariants: nothing a client sends panics or leads to a 5xx; nothing here knows time, storage or the platform.
 //! `docs/protocol.md` is the same in prose and must change with it.
 
-pub mod address;
-pub mod attributes;
-pub mod auth;
-pub mod batch;
-pub mod cors;
+pub mod answer;
 pub mod duration;
-mod fields;
-pub mod frame;
-pub mod handshake;
-mod json;
-pub mod operation;
+pub mod head;
+pub mod http;
+pub mod json;
+pub mod names;
 pub mod predictor;
-pub mod progress;
-pub mod query;
+pub mod proto;
+pub mod put;
 pub mod rejection;
-pub mod request;
 pub mod scalar;
-pub mod settings;
-pub mod socket;
-pub mod stamp;
-pub mod status;
+pub mod tags;
+pub mod url;
+pub mod urlencoded;
+pub mod v1;
 
-pub use address::Address;
-pub use progress::Progress;
-pub use request::{Call, Head, Operation, Transport};
-pub use status::{Answer, Encoding, Form, answer};
+pub use answer::Answer;
+pub use head::Head;
+pub use http::address::Address;
+pub use http::operation::{Call, Encoding, Form, Operation, Transport};
+pub use http::parse::parse;
+pub use http::progress::Progress;
+pub use http::reply::{answer, refused};
+pub use put::PutEntry;

@@ -22,7 +22,7 @@ use crate::queue::{
     store::Side,
     watcher::Remembered,
 };
-use crate::wire::{Transport, frame, handshake, socket};
+use crate::wire::{Transport, proto::frame, v1::subprotocol};
 
 /// Where frames go.
 pub(super) enum Connection {
@@ -52,12 +52,12 @@ impl Desk {
         let Asking { id, transport, terms, gone } = asking;
         match transport {
             Transport::Socket | Transport::Plain => {
-                let name = (transport == Transport::Plain).then_some(handshake::PLAIN);
+                let name = (transport == Transport::Plain).then_some(subprotocol::PLAIN);
                 let (socket, response) = self.sockets.accept(name).map_err(|error| error.to_string())?;
                 Ok((Connection::Socket(socket), response))
             }
             Transport::Session => {
-                let accepted = self.sockets.accept(Some(socket::SUBPROTOCOL));
+                let accepted = self.sockets.accept(Some(subprotocol::SUBPROTOCOL));
                 let (socket, response) = accepted.map_err(|error| error.to_string())?;
                 socket.set_watcher(id);
                 // Without it a ping only costs more.

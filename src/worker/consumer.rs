@@ -31,7 +31,12 @@ use crate::queue::{
     step::Delivery,
     store::Side,
 };
-use crate::wire::{Progress, address, batch::PutEntry, frame, operation::PROTOBUF, status::REPEATED};
+use crate::wire::{
+    Progress, PutEntry,
+    http::address,
+    names::{PROTOBUF, REPEATED},
+    proto::frame,
+};
 
 /// Bytes read of the answer to a put.
 const RECEIPTS_BYTES_MAX: usize = 1024 * 1024;

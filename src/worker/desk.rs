@@ -42,7 +42,7 @@ use crate::queue::{
     store::Side,
 };
 use crate::store::{SegmentStore, sql::SqlRows};
-use crate::wire::{Answer, Form, Transport, answer, settings::Patch};
+use crate::wire::{Answer, Form, Transport, answer, http::settings::Patch};
 
 /// After a failed flush the queue is opened again this much later, if no event came before; doubled with each failure.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);

@@ -18,7 +18,11 @@ use crate::queue::{
     config::{PathPolicy, Settings},
     event::{NewEntry, Watch, WatcherId},
 };
-use crate::wire::{address, operation::TAG_CALLBACK, predictor::Predictor, settings};
+use crate::wire::{
+    http::{address, settings},
+    names::TAG_CALLBACK,
+    predictor::Predictor,
+};
 
 /// Variable that lets this machine be called by run-time settings and callbacks: `allow`, for development.
 const LOOPBACK: &str = "EDGEQUEUE_ALLOW_LOOPBACK";

@@ -30,7 +30,9 @@ use crate::queue::{
     store::Side,
 };
 use crate::wire::{
-    Address, Answer, Call, Head, Operation, Progress, Transport, answer, progress, rejection, request, settings::Patch,
+    Address, Answer, Call, Head, Operation, Progress, Transport, answer,
+    http::{progress, settings::Patch},
+    parse as parse_request, rejection,
 };
 
 /// Largest form or settings body, in bytes.
@@ -90,7 +92,7 @@ impl QueueObject {
     /// body where it is short and known to be complete: then the answer is never false.
     pub fn quick(&self, caller: &Caller, head: &str, body: Option<Vec<u8>>) -> bool {
         let asked = head::read(head, |head, _| {
-            let call = request::parse(head, now_ms())?;
+            let call = parse_request(head, now_ms())?;
             match self.desk().faults().ask(head).map_err(Answer::bad)? {
                 Some(report) => Err(Answer::text(200, report)),
                 None => Ok(call),
@@ -315,7 +317,7 @@ fn is_input(address: &Address) -> bool {
 fn parse(request: &web_sys::Request) -> std::result::Result<Call, Answer> {
     head::of(request, |head| {
         let header = |name: &str| (head.header)(name).or_else(|| header_carried(head, name));
-        request::parse(&Head { header: &header, ..*head }, now_ms())
+        parse_request(&Head { header: &header, ..*head }, now_ms())
     })
 }
 

@@ -11,7 +11,12 @@ use wasm_bindgen::{JsCast, prelude::*};
 use worker::Env;
 
 use super::{head, respond::respond};
-use crate::wire::{Address, Answer, Head, address, auth, cors, handshake};
+use crate::wire::{
+    Address, Answer, Head,
+    http::{address, auth, cors},
+    url,
+    v1::subprotocol,
+};
 
 /// Name of the secret that every request must carry.
 const TOKEN: &str = "EDGEQUEUE_TOKEN";
@@ -88,15 +93,15 @@ fn route(head: &Head<'_>, url: &str, bindings: &Bindings) -> Result<Route, Answe
     let carried = sent.is_none().then(|| header_carried(head, "Authorization")).flatten();
     auth::check(bindings.token.as_deref(), sent.as_deref().or(carried.as_deref()))?;
     if carried.is_some() {
-        cors::may_connect(&bindings.origins, header("Origin").as_deref(), address::authority(url))?;
+        cors::may_connect(&bindings.origins, header("Origin").as_deref(), url::authority(url))?;
     }
     Ok(Route::Queue(Address::of_client(head.method, head.path)?.queue_name()))
 }
 
-/// A header that a watch carries as [`handshake`] describes. Other requests are not looked at: each look costs a call.
+/// A header that a watch carries as [`subprotocol`] describes. Other requests are not looked at: each look costs a call.
 pub(super) fn header_carried(head: &Head, name: &str) -> Option<String> {
     let offered = head.query.contains("_watch_").then(|| (head.header)("Sec-WebSocket-Protocol"))?;
-    handshake::carried(&offered?, name)
+    subprotocol::carried(&offered?, name)
 }
 
 /// The headers, in lines, that an answer gets in a deployment with a list of origins.

@@ -19,10 +19,13 @@ use crate::queue::{
 };
 use crate::wire::{
     Answer,
-    batch::{Batch, Format},
-    socket::{self, Answered, Operation, ServerMessage},
-    stamp::Stamp,
-    status,
+    http::batch::{Batch, Format},
+    put::Stamp,
+    refused,
+    v1::{
+        client::{self, Operation},
+        server::{Answered, ServerMessage},
+    },
 };
 
 /// A message is sent when it has reached this length: 1 MiB.
@@ -78,7 +81,7 @@ impl Terms {
 pub fn answered(debt: &Debt, reply: Reply) -> Answered {
     match reply {
         Reply::Put(receipts) => Answered::put(debt.id, receipts, debt.request_ids),
-        Reply::Refused(refusal) => Answered::refused(debt.id, &status::refused(&refusal)),
+        Reply::Refused(refusal) => Answered::refused(debt.id, &refused(&refusal)),
         _ => Answered { id: debt.id, ..Answered::default() },
     }
 }
@@ -133,7 +136,7 @@ impl Desk {
             self.hang_up(watcher, 1003, "a text message; this protocol has binary messages and the text ping");
             return self.gone(terms.side, watcher);
         };
-        let Ok(requests) = socket::requests(message.into()) else {
+        let Ok(requests) = client::requests(message.into()) else {
             self.hang_up(watcher, 1002, "a message that is no ClientMessage of edgequeue.v1, or has too many requests");
             return self.gone(terms.side, watcher);
         };

@@ -5,8 +5,9 @@ use bytes::Bytes;
 use edgequeue::queue::entry::{Index, Lane};
 use edgequeue::queue::event::{NewEntry, Once};
 use edgequeue::queue::step::{Receipt, Reply};
-use edgequeue::wire::batch::{Batch, PutEntry};
-use edgequeue::wire::{Answer, Encoding, Form, Operation, answer, frame};
+use edgequeue::wire::http::batch::Batch;
+use edgequeue::wire::proto::frame;
+use edgequeue::wire::{Answer, Encoding, Form, Operation, PutEntry, answer};
 use proptest::prelude::*;
 
 fn batch(content_type: &str) -> Batch {
@@ -112,10 +113,10 @@ fn receipts() {
     let some = || Reply::Put(vec![again(0, ""), receipt(2, "c"), again(1, "a")]);
     let json = answer(&Form::Batch(Encoding::Json), some());
     assert_eq!(json.body, "{\"indexes\":[0,2,1],\"requestIds\":[\"\",\"c\",\"a\"],\"repeated\":[0,2]}\n");
-    let frames = frame::parse_list(&answer(&Form::Batch(Encoding::Protobuf), some()).body).unwrap();
+    let frames = frame::decode_list(&answer(&Form::Batch(Encoding::Protobuf), some()).body).unwrap();
     assert_eq!(frames.iter().map(|frame| frame.message.as_str()).collect::<Vec<_>>(), ["repeated", "", "repeated"]);
     let protobuf = answer(&Form::Batch(Encoding::Protobuf), reply());
-    let frames = frame::parse_list(&protobuf.body).unwrap();
+    let frames = frame::decode_list(&protobuf.body).unwrap();
     assert_eq!((frames[1].index, &frames[1].tags), (2, &tags([("requestId", "c")])));
 }
 

@@ -1,8 +1,9 @@
 //! Whatever a client sends is a call or a 4xx with a text.
 
 use edgequeue::queue::limits;
-use edgequeue::wire::query::RESERVED;
-use edgequeue::wire::{Call, Encoding, Head, Operation, Transport, address, auth, request};
+use edgequeue::wire::http::query::RESERVED;
+use edgequeue::wire::http::{address, auth};
+use edgequeue::wire::{Call, Encoding, Head, Operation, Transport, parse};
 use proptest::prelude::*;
 
 const HEADERS: [&str; 9] = [
@@ -57,7 +58,7 @@ fn run(method: &str, path: &str, query: &str, headers: &[(&str, String)]) -> Res
     if let Err(answer) = auth::check(Some("secret"), header("Authorization").as_deref()) {
         prop_assert_eq!(answer.status, 401);
     }
-    match request::parse(&head, 7) {
+    match parse(&head, 7) {
         Ok(call) => check(&call),
         Err(answer) => {
             prop_assert!((400..500).contains(&answer.status) && answer.body.len() > 10, "{:?}", answer);
@@ -125,7 +126,7 @@ proptest! {
     fn tags_survive_encoding(pairs in proptest::collection::btree_map("[^_\\p{Cc}][^\\p{Cc}]{0,5}", any::<String>(), 0..5)) {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(&pairs);
-        let parsed = edgequeue::wire::query::Query::parse(&query.finish());
+        let parsed = edgequeue::wire::http::query::Query::parse(&query.finish());
         prop_assert_eq!(parsed.map(|query| query.tags), Ok(pairs));
     }
 }

@@ -5,7 +5,8 @@ use edgequeue::queue::entry::{Filter, Index, Lane};
 use edgequeue::queue::event::{Get, Start};
 use edgequeue::queue::limits;
 use edgequeue::queue::store::Side;
-use edgequeue::wire::{Address, Encoding, Head, Operation, address, auth, query, settings};
+use edgequeue::wire::http::{address, auth, query, settings};
+use edgequeue::wire::{Address, Encoding, Head, Operation};
 
 fn get(query: &str) -> (Get, Encoding) {
     match send(&format!("GET /api/predict/s?{query}")).expect(query).operation {

@@ -6,10 +6,11 @@ use edgequeue::queue::entry::Index;
 use edgequeue::queue::event::{Once, Rejection};
 use edgequeue::queue::limits;
 use edgequeue::queue::step::Receipt;
-use edgequeue::wire::batch::PutEntry;
-use edgequeue::wire::socket::{
-    Answered, Malformed, Operation, Request, Said, ServerMessage, is_offered, requests, said,
-};
+use edgequeue::wire::PutEntry;
+use edgequeue::wire::proto::fields::Malformed;
+use edgequeue::wire::v1::client::{Operation, Request, requests};
+use edgequeue::wire::v1::server::{Answered, Said, ServerMessage, said};
+use edgequeue::wire::v1::subprotocol::is_offered;
 use edgequeue::wire::{Answer, Operation as Asked, Transport};
 use proptest::prelude::*;
 

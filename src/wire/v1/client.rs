@@ -1,35 +1,19 @@
-//! Our own protocol on a WebSocket, for clients that offer [`SUBPROTOCOL`]: requests with answers, and several of either
-//! in one message.
-//!
-//! A client message is a list of [`Request`]s, carried out in their order. A server message is a list of [`Answered`]
-//! requests and of pushed frames. Both are protobuf and can be written by appending; `docs/protocol.md` has the schema.
-//! Unknown fields are passed over; a change that old clients would misread gets another subprotocol name.
+//! What a client says on a socket of our own protocol: requests, several of them in one message.
 
-use super::batch::{self, PutEntry};
-pub use super::fields::Malformed;
-use super::fields::{self, Fields, Value};
-use super::rejection;
-use super::status::Answer;
+use super::steps::steps;
+use super::subprotocol::SUBPROTOCOL;
 use crate::queue::entry::Index;
 use crate::queue::event::Rejection;
 use crate::queue::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, INDEXES_MAX};
-use crate::queue::step::Receipt;
-use alloc::{format, string::String, vec::Vec};
+use crate::wire::answer::Answer;
+use crate::wire::proto::fields::{self, Fields, Malformed, Value};
+use crate::wire::put::{PutEntry, too_many};
+use crate::wire::rejection;
+use alloc::{format, vec::Vec};
 use bytes::Bytes;
 
-/// Name of the protocol and its version, offered in `Sec-WebSocket-Protocol`.
-pub const SUBPROTOCOL: &str = "edgequeue.v1";
-/// Text message that is answered with [`PONG`] without waking the queue.
-pub const PING: &str = "ping";
-/// Answer to [`PING`].
-pub const PONG: &str = "pong";
 /// Requests in one message.
 pub const REQUESTS_MAX: usize = BATCH_ENTRIES_MAX;
-
-/// Whether a list of subprotocols has ours.
-pub fn is_offered(header: &str) -> bool {
-    header.split(',').any(|name| name.trim() == SUBPROTOCOL)
-}
 
 /// One request on a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,16 +77,6 @@ impl Request {
 /// A request as it was received: its id, and what it asks for or why that makes no sense.
 pub type Received = (u64, Result<Operation, Answer>);
 
-/// Indexes as differences, each to the one before and the first to 0: one byte where they are consecutive.
-fn steps(indexes: &[Index]) -> Vec<u8> {
-    let (mut out, mut before) = (Vec::with_capacity(indexes.len() + 8), 0);
-    for index in indexes {
-        prost::encoding::encode_varint(fields::zigzag(index.0.wrapping_sub(before) as i64), &mut out);
-        before = index.0;
-    }
-    out
-}
-
 /// Reads a client message: its requests in order, each with its id, or the refusal of one that makes no sense. An error
 /// says that this is no client message at all; nothing of it may be carried out.
 pub fn requests(message: Bytes) -> Result<Vec<Received>, Malformed> {
@@ -160,7 +134,7 @@ fn put_of(put: Bytes, budget: &mut Budget) -> Result<Operation, Answer> {
     while let Some(field) = fields.next().map_err(|_| unreadable())? {
         match field {
             (1, Value::Bytes(entry)) => {
-                budget.entries = budget.entries.checked_sub(1).ok_or_else(batch::too_many)?;
+                budget.entries = budget.entries.checked_sub(1).ok_or_else(too_many)?;
                 entries.push(PutEntry::read(entry)?);
             }
             (2, Value::Number(flag)) => request_ids = flag != 0,
@@ -205,130 +179,4 @@ fn settle_of(settle: Bytes, budget: &mut Budget) -> Result<(Vec<Index>, Rejectio
 
 fn unreadable() -> Answer {
     Answer::bad(format!("the request cannot be read as {SUBPROTOCOL} describes it; send protobuf with UTF-8 texts"))
-}
-
-/// The answer to one request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answered {
-    /// The request.
-    pub id: u64,
-    /// 0: done. Otherwise the HTTP status that the same request would have got.
-    pub status: u16,
-    /// Why it was refused, and what to do.
-    pub text: String,
-    /// Index of the first entry put; the others follow without gaps.
-    pub first_index: Index,
-    /// Request ids of the entries put, if they were asked for.
-    pub request_ids: Vec<String>,
-    /// Indexes of the entries put, where they do not follow each other: some were not stored because they had been before.
-    pub indexes: Vec<Index>,
-    /// Which of the entries, by their places from 0, were not stored because they had been before.
-    pub repeated: Vec<u64>,
-}
-
-impl Answered {
-    /// A put that was carried out; request ids are told where they were asked for.
-    pub fn put(id: u64, receipts: Vec<Receipt>, request_ids: bool) -> Self {
-        let first_index = receipts.first().map(|receipt| receipt.index).unwrap_or_default();
-        let places = receipts.iter().enumerate().filter(|(_, receipt)| receipt.repeated);
-        let repeated: Vec<u64> = places.map(|(place, _)| place as u64).collect();
-        let indexes =
-            if repeated.is_empty() { Vec::new() } else { receipts.iter().map(|receipt| receipt.index).collect() };
-        let request_ids = match request_ids {
-            true => receipts.into_iter().map(|receipt| receipt.request_id).collect(),
-            false => Vec::new(),
-        };
-        Self { id, first_index, request_ids, indexes, repeated, ..Self::default() }
-    }
-
-    /// A refusal.
-    pub fn refused(id: u64, answer: &Answer) -> Self {
-        let text = String::from_utf8_lossy(&answer.body).into_owned();
-        Self { id, status: answer.status, text, ..Self::default() }
-    }
-}
-
-/// A server message that is being written.
-#[derive(Clone, Debug, Default)]
-pub struct ServerMessage(pub Vec<u8>);
-
-impl ServerMessage {
-    /// Appends the answer to a request.
-    pub fn answer(&mut self, answered: &Answered) {
-        let mut out = Vec::new();
-        for (field, number) in [(1, answered.id), (2, answered.status.into()), (4, answered.first_index.0)] {
-            if number != 0 {
-                fields::put_number(&mut out, field, number);
-            }
-        }
-        if !answered.text.is_empty() {
-            fields::put_bytes(&mut out, 3, answered.text.as_bytes());
-        }
-        for request_id in &answered.request_ids {
-            fields::put_bytes(&mut out, 5, request_id.as_bytes());
-        }
-        if !answered.indexes.is_empty() {
-            fields::put_bytes(&mut out, 6, &steps(&answered.indexes));
-        }
-        for place in &answered.repeated {
-            fields::put_number(&mut out, 7, *place);
-        }
-        fields::put_bytes(&mut self.0, 1, &out);
-    }
-
-    /// Appends a pushed entry, an encoded `DataFrameProto`.
-    pub fn frame(&mut self, frame: &[u8]) {
-        fields::put_bytes(&mut self.0, 2, frame);
-    }
-}
-
-/// What a service says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
-    /// A request is answered.
-    Answered(Answered),
-    /// An entry is pushed: an encoded `DataFrameProto`.
-    Pushed(Bytes),
-}
-
-/// Reads a server message.
-pub fn said(message: Bytes) -> Result<Vec<Said>, Malformed> {
-    let mut all = Vec::new();
-    let mut fields = Fields(message);
-    while let Some(field) = fields.next()? {
-        match field {
-            (1, Value::Bytes(answered)) => all.push(Said::Answered(answered_of(answered)?)),
-            (2, Value::Bytes(frame)) => all.push(Said::Pushed(frame)),
-            _ => {}
-        }
-    }
-    Ok(all)
-}
-
-/// Indexes out of their differences.
-fn indexes_of(packed: Bytes) -> Result<Vec<Index>, Malformed> {
-    let (mut indexes, mut last, mut steps) = (Vec::new(), 0_u64, Fields(packed));
-    while steps.has_more() {
-        last = last.checked_add_signed(fields::signed(steps.varint()?)).ok_or(Malformed)?;
-        indexes.push(Index(last));
-    }
-    Ok(indexes)
-}
-
-fn answered_of(answered: Bytes) -> Result<Answered, Malformed> {
-    let mut out = Answered::default();
-    let mut fields = Fields(answered);
-    while let Some(field) = fields.next()? {
-        match field {
-            (1, Value::Number(id)) => out.id = id,
-            (2, Value::Number(status)) => out.status = u16::try_from(status).map_err(|_| Malformed)?,
-            (3, Value::Bytes(text)) => out.text = fields::text(&text)?,
-            (4, Value::Number(index)) => out.first_index = Index(index),
-            (5, Value::Bytes(request_id)) => out.request_ids.push(fields::text(&request_id)?),
-            (6, Value::Bytes(packed)) => out.indexes = indexes_of(packed)?,
-            (7, Value::Number(place)) => out.repeated.push(place),
-            _ => {}
-        }
-    }
-    Ok(out)
 }

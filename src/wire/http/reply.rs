@@ -1,98 +1,32 @@
-//! Answers: replies and refusals as status, headers and bytes.
+//! Replies and refusals as answers.
 
 use super::address::Address;
-use super::operation::{PROTOBUF, TAG_CONTENT_TYPE};
+use super::attributes;
+use super::operation::{Encoding, Form};
 use super::progress::{self, Progress};
-use super::{attributes, frame, json, settings};
+use super::settings;
 use crate::queue::entry::{Frame, TAG_REQUEST_ID};
 use crate::queue::refusal::Refusal;
 use crate::queue::stats::{Position, Whereabouts};
 use crate::queue::step::{Delivery, Receipt, Reply};
 use crate::queue::store::Side;
+use crate::wire::answer::Answer;
+use crate::wire::json::{self, go};
+use crate::wire::names::{
+    BINARY, HEADER_REPEATED, HEADER_REQUEST_ID, JSON, PROTOBUF, REPEATED, TAG_CONTENT_TYPE, TEXT,
+};
+use crate::wire::proto::frame;
 use alloc::{borrow::Cow, format, string::String, string::ToString, vec, vec::Vec};
 use bytes::Bytes;
 use prost::Message;
 
-const TEXT: &str = "text/plain; charset=utf-8";
-pub(super) const JSON: &str = "application/json";
-const BINARY: &str = "application/octet-stream";
-/// Header with the request id of a put entry, and of an entry got raw.
-pub const HEADER_REQUEST_ID: &str = "X-Eas-Queueservice-Request-Id";
-/// Header of the answer to a put of one entry that stored nothing because an earlier put had done so.
-pub const HEADER_REPEATED: &str = "X-Eas-Queueservice-Repeated";
-/// Message of the receipt of an entry that was not stored because an earlier put had done so.
-pub const REPEATED: &str = "repeated";
 /// When to try again after a 429, in seconds: what consumers free, they free within moments.
 const RETRY_AFTER_S: &str = "1";
 /// Longest stored content type that is given back.
 const CONTENT_TYPE_BYTES_MAX: usize = 256;
 
-/// An answer ready to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// `Content-Type`, when there is a body.
-    pub content_type: Option<Cow<'static, str>>,
-    /// Further headers; values are printable ASCII.
-    pub headers: Vec<(&'static str, String)>,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl Answer {
-    /// A plain text, without a line feed.
-    pub fn text(status: u16, text: impl Into<String>) -> Self {
-        Self::new(status, TEXT, text.into())
-    }
-
-    /// 400: something in the request is wrong.
-    pub fn bad(text: impl Into<String>) -> Self {
-        Self::text(400, text)
-    }
-
-    /// 405, with the methods that would be right.
-    pub fn wrong_method(allow: &str, text: impl Into<String>) -> Self {
-        Self { headers: vec![("Allow", allow.into())], ..Self::text(405, text) }
-    }
-
-    pub(super) fn new(status: u16, content_type: impl Into<Cow<'static, str>>, body: impl Into<Bytes>) -> Self {
-        Self { status, content_type: Some(content_type.into()), headers: Vec::new(), body: body.into() }
-    }
-}
-
-/// How frames and attributes are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// The bare body of the entry.
-    Raw,
-    /// JSON.
-    Json,
-    /// Protobuf.
-    Protobuf,
-}
-
-/// How the reply to a call is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// Replies that are written in one way only.
-    Plain,
-    /// Entries.
-    Entries(Encoding),
-    /// Receipts of a batch.
-    Batch(Encoding),
-    /// Attributes of a queue.
-    Attributes(Encoding, Address, Side),
-    /// Settings of a queue.
-    Settings,
-    /// What became of the request with this id, as this queue knows it.
-    Progress(String, Address, Side),
-    /// A cancellation of the request with this id.
-    Cancelled(String),
-}
-
 /// Writes a reply. Every pair of form and reply gives an answer; those that do not belong together are not made by
-/// [`Call::form`](super::Call::form).
+/// [`Call::form`](super::operation::Call::form).
 pub fn answer(form: &Form, reply: Reply) -> Answer {
     match reply {
         Reply::Put(receipts) => match form {
@@ -109,7 +43,7 @@ pub fn answer(form: &Form, reply: Reply) -> Answer {
                 let map = attributes::attributes(&stats, address, *side);
                 match encoding {
                     Encoding::Protobuf => Answer::new(200, PROTOBUF, frame::attributes(&map)),
-                    Encoding::Json | Encoding::Raw => Answer::new(200, JSON, frame::json_attributes(&map)),
+                    Encoding::Json | Encoding::Raw => Answer::new(200, JSON, json::frame::json_attributes(&map)),
                 }
             }
             _ => Answer::new(200, JSON, settings::to_json(&stats.settings)),
@@ -168,7 +102,7 @@ fn json_receipts(receipts: &[Receipt]) -> String {
     out.push_str("],\"requestIds\":[");
     for (position, receipt) in receipts.iter().enumerate() {
         out.push_str(if position > 0 { "," } else { "" });
-        json::string(&mut out, &receipt.request_id);
+        go::string(&mut out, &receipt.request_id);
     }
     out.push(']');
     let mut repeated =
@@ -218,7 +152,7 @@ fn entries(encoding: Encoding, deliveries: &[Delivery]) -> Answer {
         // Bare bodies of several entries could not be told apart.
         (Encoding::Json | Encoding::Raw, _) => {
             let frames: Vec<Frame> = deliveries.iter().map(frame::of).collect();
-            Answer::new(200, JSON, frame::json_list(&frames))
+            Answer::new(200, JSON, json::frame::json_list(&frames))
         }
     }
 }
@@ -267,7 +201,7 @@ fn header_value(text: &str) -> String {
 /// Where an entry stands, spaced as the vendor's documentation prints it.
 fn search(position: &Position) -> String {
     let mut out = String::from("{\"ConsumerId\": ");
-    json::string(&mut out, &format!("{}.{}", position.consumer.group, position.consumer.user));
+    go::string(&mut out, &format!("{}.{}", position.consumer.group, position.consumer.user));
     out.push_str(&format!(", \"IsPending\": {}, \"WaitCount\": {}}}", position.pending, position.ahead));
     out
 }

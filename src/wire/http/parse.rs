@@ -1,32 +1,28 @@
-//! Which operation a request asks for, and its parameters.
+//! Requests: method, path, query and headers in, a [`Call`] out.
+//!
+//! A parameter that an operation does not use is ignored, since clients send some of them everywhere; one that nobody
+//! uses is refused by [`Query`], since it is a misspelling.
 
 use super::address::Address;
 use super::batch::{Batch, Format};
-use super::handshake;
+use super::operation::{Call, Encoding, Operation, Transport};
 use super::query::Query;
-use super::rejection;
-use super::request::{HEADER_PRIORITY, Head, Operation, Transport, consumer};
-use super::scalar::{self, shown};
-use super::socket;
-use super::stamp::Stamp;
-use super::status::{Answer, Encoding};
 use crate::queue::entry::{Filter, Index, Lane, TAG_REQUEST_ID};
 use crate::queue::event::{Get, Start, Watch};
 use crate::queue::limits;
+use crate::wire::answer::Answer;
+use crate::wire::head::{Head, consumer, side};
+use crate::wire::names::{HEADER_PRIORITY, PROTOBUF, TAG_CALLBACK, TAG_CONTENT_TYPE};
+use crate::wire::put::{Stamp, no_request_id};
+use crate::wire::rejection;
+use crate::wire::scalar::{self, shown};
+use crate::wire::v1::subprotocol;
 use alloc::{
     format,
     string::{String, ToString},
     vec::Vec,
 };
 
-/// Media type that asks for protobuf.
-pub const PROTOBUF: &str = "application/vnd.google.protobuf";
-/// Tag with the content type of a put.
-pub const TAG_CONTENT_TYPE: &str = "Header:Content-Type";
-/// Tag with the sub-path of a put.
-pub const TAG_PATH: &str = "Path";
-/// Tag with the URL that is told when the request has ended.
-pub const TAG_CALLBACK: &str = "callback";
 /// A get that waits at least a second is answered this much earlier than asked, so that the answer arrives before a
 /// client whose own timeout is the same gives up.
 const EARLY_MS: u64 = 100;
@@ -46,8 +42,31 @@ const MARKERS: [(&str, &str); 11] = [
     ("_trunc_", "DELETE"),
 ];
 
+/// Reads a request. `now_ms` is stamped on puts. The answer is a 4xx that says what is wrong.
+pub fn parse(head: &Head, now_ms: u64) -> Result<Call, Answer> {
+    let address = Address::parse(head.path)?;
+    if !matches!(head.method, "GET" | "POST" | "PUT" | "DELETE") {
+        let text =
+            format!("a queue does not know the method {}; it knows GET, POST, PUT and DELETE", shown(head.method));
+        return Err(Answer::wrong_method("GET, POST, PUT, DELETE", text));
+    }
+    let query = Query::parse(head.query)?;
+    if head.method != "POST" && !address.suffix.is_empty() && !query.has_reserved() {
+        return Err(Answer::text(
+            404,
+            format!(
+                "there is nothing to {} at the sub-path {}; only POST takes one",
+                head.method,
+                shown(&address.suffix)
+            ),
+        ));
+    }
+    let operation = operation(head, &query, &address, now_ms)?;
+    Ok(Call { side: side(head)?, consumer: consumer(head)?, address, operation })
+}
+
 /// The operation of a request with a known method.
-pub(super) fn of(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Operation, Answer> {
+fn operation(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Operation, Answer> {
     check_markers(head.method, query)?;
     match head.method {
         "GET" => read(head, query),
@@ -80,8 +99,8 @@ fn read(head: &Head, query: &Query) -> Result<Operation, Answer> {
     if query.flag("_watch_")? {
         let offered = (head.header)("Sec-WebSocket-Protocol").unwrap_or_default();
         let transport = match upgrade {
-            true if socket::is_offered(&offered) => Transport::Session,
-            true if handshake::is_plain_offered(&offered) => Transport::Plain,
+            true if subprotocol::is_offered(&offered) => Transport::Session,
+            true if subprotocol::is_plain_offered(&offered) => Transport::Plain,
             true => Transport::Socket,
             false => Transport::Stream,
         };
@@ -211,13 +230,6 @@ fn post(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Op
         return Err(no_request_id());
     }
     Ok(Operation::Put { lane, tags, once })
-}
-
-/// A put-once without what it is recognized by.
-pub(super) fn no_request_id() -> Answer {
-    Answer::bad(
-        "a put with _once_ is recognized by its request id, so it needs the tag requestId; give it one of your own",
-    )
 }
 
 fn settle(query: &Query) -> Result<Operation, Answer> {

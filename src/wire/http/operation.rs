@@ -1,0 +1,172 @@
+//! What a request asks for, and how its reply is written.
+
+use super::address::Address;
+use super::batch::Batch;
+use crate::queue::entry::{Filter, Index, Lane, Tags};
+use crate::queue::event::{ConsumerId, Get, Watch};
+use crate::queue::store::Side;
+use alloc::{string::String, vec::Vec};
+
+/// A request that makes sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The queue.
+    pub address: Address,
+    /// Which side of it.
+    pub side: Side,
+    /// Who asks.
+    pub consumer: ConsumerId,
+    /// What for.
+    pub operation: Operation,
+}
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Store the body. `tags` are complete except for a generated `requestId`.
+    Put {
+        /// Priority.
+        lane: Lane,
+        /// Tags, time stamp included.
+        tags: Tags,
+        /// Whether it is stored only if its request id is not there yet.
+        once: bool,
+    },
+    /// Store the entries in the body.
+    Batch {
+        /// What is known before the body.
+        batch: Batch,
+        /// How the answer is written; never raw.
+        encoding: Encoding,
+    },
+    /// Read.
+    Get {
+        /// What.
+        get: Get,
+        /// How the answer is written.
+        encoding: Encoding,
+    },
+    /// Tell the attributes.
+    Attributes {
+        /// How the answer is written; never raw.
+        encoding: Encoding,
+    },
+    /// Count entries.
+    Count {
+        /// Of this priority only.
+        lane: Option<Lane>,
+        /// With these tags.
+        filter: Filter,
+    },
+    /// Tell where an entry stands.
+    Search {
+        /// Which.
+        index: Index,
+    },
+    /// Subscribe.
+    Watch {
+        /// To what.
+        watch: Watch,
+        /// How frames are sent.
+        transport: Transport,
+    },
+    /// Commit.
+    Commit {
+        /// What, at least one.
+        indexes: Vec<Index>,
+    },
+    /// Commit negatively; code and reason are in the body: see [`rejection::parse`](crate::wire::rejection::parse).
+    Reject {
+        /// What, at least one.
+        indexes: Vec<Index>,
+        /// The delay that the query asks for, in milliseconds.
+        delay_ms: Option<u64>,
+    },
+    /// Remove entries.
+    Remove {
+        /// What, at least one.
+        indexes: Vec<Index>,
+    },
+    /// Remove everything below an index.
+    Truncate {
+        /// The first that stays.
+        below: Index,
+    },
+    /// End the stream.
+    End {
+        /// Drop what is waiting.
+        force: bool,
+    },
+    /// Change settings; the change is in the body: see [`settings::Patch::parse`](super::settings::Patch::parse).
+    Configure,
+    /// Tell the settings.
+    Settings,
+    /// Tell what became of a request.
+    Status {
+        /// Which.
+        request_id: String,
+    },
+    /// Cancel a request.
+    Cancel {
+        /// Which.
+        request_id: String,
+    },
+}
+
+/// How a watcher is sent its frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// One frame per binary WebSocket message.
+    Socket,
+    /// The same for a client that wants a name for it: see [`PLAIN`](crate::wire::v1::subprotocol::PLAIN).
+    Plain,
+    /// Messages of our own protocol on a WebSocket: see [`v1`](crate::wire::v1).
+    Session,
+    /// Length-delimited frames in an endless body: see [`frame::delimited`](crate::wire::proto::frame::delimited).
+    Stream,
+}
+
+/// How frames and attributes are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// The bare body of the entry.
+    Raw,
+    /// JSON.
+    Json,
+    /// Protobuf.
+    Protobuf,
+}
+
+/// How the reply to a call is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Replies that are written in one way only.
+    Plain,
+    /// Entries.
+    Entries(Encoding),
+    /// Receipts of a batch.
+    Batch(Encoding),
+    /// Attributes of a queue.
+    Attributes(Encoding, Address, Side),
+    /// Settings of a queue.
+    Settings,
+    /// What became of the request with this id, as this queue knows it.
+    Progress(String, Address, Side),
+    /// A cancellation of the request with this id.
+    Cancelled(String),
+}
+
+impl Call {
+    /// How the reply is to be written.
+    pub fn form(&self) -> Form {
+        match &self.operation {
+            Operation::Batch { encoding, .. } => Form::Batch(*encoding),
+            Operation::Get { encoding, .. } => Form::Entries(*encoding),
+            Operation::Attributes { encoding } => Form::Attributes(*encoding, self.address.clone(), self.side),
+            Operation::Settings => Form::Settings,
+            Operation::Status { request_id } => Form::Progress(request_id.clone(), self.address.clone(), self.side),
+            Operation::Cancel { request_id } => Form::Cancelled(request_id.clone()),
+            _ => Form::Plain,
+        }
+    }
+}
