@@ -300,7 +300,7 @@ impl Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{self, Head, Operation};
+    use crate::wire::{self, Operation, RequestParts};
 
     fn endpoint() -> Endpoint {
         let endpoint = Endpoint::parse("http://a/api/predict/x").unwrap_or_else(|wrong| panic!("{wrong}"));
@@ -314,7 +314,7 @@ mod tests {
             let found = request.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.clone())
         };
-        let head = Head { method: request.method, path, query, header: &header };
+        let head = RequestParts { method: request.method, path, query, header: &header };
         match wire::parse(&head, 1_000) {
             Ok(call) => call.operation,
             Err(answer) => panic!("{answer:?}"),

@@ -17,7 +17,7 @@
 
 pub mod answer;
 pub mod duration;
-pub mod head;
+
 pub mod http;
 pub mod json;
 pub mod names;
@@ -25,6 +25,7 @@ pub mod predictor;
 pub mod proto;
 pub mod put;
 pub mod rejection;
+pub mod request_parts;
 pub mod scalar;
 pub mod tags;
 pub mod url;
@@ -32,10 +33,10 @@ pub mod urlencoded;
 pub mod v1;
 
 pub use answer::Answer;
-pub use head::Head;
 pub use http::address::Address;
 pub use http::operation::{Call, Encoding, Form, Operation, Transport};
 pub use http::parse::parse;
 pub use http::progress::Progress;
 pub use http::reply::{answer, refused};
 pub use put::PutEntry;
+pub use request_parts::RequestParts;

@@ -13,7 +13,7 @@ use worker::Env;
 
 use super::storage::Meter;
 use crate::queue::refusal::StoreError;
-use crate::wire::Head;
+use crate::wire::RequestParts;
 
 const VARIABLE: &str = "EDGEQUEUE_FAULTS";
 const HEADER: &str = "X-Edgequeue-Fault";
@@ -56,7 +56,7 @@ impl Faults {
     }
 
     /// Takes note of the fault a request asks for. A text is the request's answer.
-    pub fn ask(&self, head: &Head<'_>) -> Result<Option<String>, String> {
+    pub fn ask(&self, head: &RequestParts<'_>) -> Result<Option<String>, String> {
         let Some(allowed) = &self.0 else { return Ok(None) };
         match (head.header)(HEADER).as_deref() {
             None => {}

@@ -30,7 +30,7 @@ use crate::queue::{
     store::Side,
 };
 use crate::wire::{
-    Address, Answer, Call, Head, Operation, Progress, Transport, answer,
+    Address, Answer, Call, Operation, Progress, RequestParts, Transport, answer,
     http::{progress, settings::Patch},
     parse as parse_request, rejection,
 };
@@ -317,7 +317,7 @@ fn is_input(address: &Address) -> bool {
 fn parse(request: &web_sys::Request) -> std::result::Result<Call, Answer> {
     head::of(request, |head| {
         let header = |name: &str| (head.header)(name).or_else(|| header_carried(head, name));
-        parse_request(&Head { header: &header, ..*head }, now_ms())
+        parse_request(&RequestParts { header: &header, ..*head }, now_ms())
     })
 }
 

@@ -12,7 +12,7 @@ use worker::Env;
 
 use super::{head, respond::respond};
 use crate::wire::{
-    Address, Answer, Head,
+    Address, Answer, RequestParts,
     http::{address, auth, cors},
     url,
     v1::subprotocol,
@@ -77,7 +77,7 @@ enum Route {
     Page,
 }
 
-fn route(head: &Head<'_>, url: &str, bindings: &Bindings) -> Result<Route, Answer> {
+fn route(head: &RequestParts<'_>, url: &str, bindings: &Bindings) -> Result<Route, Answer> {
     let header = head.header;
     // The page is only read. A body that nobody reads would break the connection under some proxies.
     if matches!(head.method, "GET" | "HEAD") && !address::is_api(head) {
@@ -99,7 +99,7 @@ fn route(head: &Head<'_>, url: &str, bindings: &Bindings) -> Result<Route, Answe
 }
 
 /// A header that a watch carries as [`subprotocol`] describes. Other requests are not looked at: each look costs a call.
-pub(super) fn header_carried(head: &Head, name: &str) -> Option<String> {
+pub(super) fn header_carried(head: &RequestParts, name: &str) -> Option<String> {
     let offered = head.query.contains("_watch_").then(|| (head.header)("Sec-WebSocket-Protocol"))?;
     subprotocol::carried(&offered?, name)
 }

@@ -3,7 +3,7 @@
 use edgequeue::queue::limits;
 use edgequeue::wire::http::query::RESERVED;
 use edgequeue::wire::http::{address, auth};
-use edgequeue::wire::{Call, Encoding, Head, Operation, Transport, parse};
+use edgequeue::wire::{Call, Encoding, Operation, RequestParts, Transport, parse};
 use proptest::prelude::*;
 
 const HEADERS: [&str; 9] = [
@@ -53,7 +53,7 @@ fn check(call: &Call) {
 fn run(method: &str, path: &str, query: &str, headers: &[(&str, String)]) -> Result<(), TestCaseError> {
     let header =
         |name: &str| headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, text)| text.clone());
-    let head = Head { method, path, query, header: &header };
+    let head = RequestParts { method, path, query, header: &header };
     let _ = address::is_api(&head);
     if let Err(answer) = auth::check(Some("secret"), header("Authorization").as_deref()) {
         prop_assert_eq!(answer.status, 401);

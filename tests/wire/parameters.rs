@@ -6,7 +6,7 @@ use edgequeue::queue::event::{Get, Start};
 use edgequeue::queue::limits;
 use edgequeue::queue::store::Side;
 use edgequeue::wire::http::{address, auth, query, settings};
-use edgequeue::wire::{Address, Encoding, Head, Operation};
+use edgequeue::wire::{Address, Encoding, Operation, RequestParts};
 
 fn get(query: &str) -> (Get, Encoding) {
     match send(&format!("GET /api/predict/s?{query}")).expect(query).operation {
@@ -68,7 +68,7 @@ fn addresses() {
 #[test]
 fn bare_paths_are_shared_with_the_web_page() {
     let api = |method, path, query, header: &dyn Fn(&str) -> Option<String>| {
-        address::is_api(&Head { method, path, query, header })
+        address::is_api(&RequestParts { method, path, query, header })
     };
     let none = |_: &str| None;
     let token = |name: &str| (name == "Authorization").then(String::new);

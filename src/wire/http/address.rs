@@ -3,7 +3,7 @@
 use super::query::RESERVED;
 use crate::queue::limits::NAME_BYTES_MAX;
 use crate::wire::answer::Answer;
-use crate::wire::head::Head;
+use crate::wire::request_parts::RequestParts;
 use crate::wire::scalar::shown;
 use crate::wire::urlencoded;
 use alloc::{format, string::String};
@@ -109,14 +109,14 @@ fn service_name(encoded: &str) -> Result<String, Answer> {
 /// Whether a request is for the API. Everything under `/api/` is. On the bare paths `/` and `/sink` these are:
 /// any `POST`, `PUT` or `DELETE`, any request with an `Authorization` header (even an empty one, which some clients
 /// send), and any request with a reserved parameter (`_attrs_`, `_watch_`, ...). All else is for the web page.
-pub fn is_api(head: &Head) -> bool {
+pub fn is_api(parts: &RequestParts) -> bool {
     let reserved = |piece: &str| {
         let name = piece.split_once('=').map_or(piece, |(name, _)| name);
         urlencoded::decode(name, true).is_ok_and(|name| RESERVED.contains(&name.as_str()))
     };
-    head.path.starts_with("/api/")
-        || bare(head.path).is_some()
-            && (matches!(head.method, "POST" | "PUT" | "DELETE")
-                || (head.header)("Authorization").is_some()
-                || head.query.split('&').any(reserved))
+    parts.path.starts_with("/api/")
+        || bare(parts.path).is_some()
+            && (matches!(parts.method, "POST" | "PUT" | "DELETE")
+                || (parts.header)("Authorization").is_some()
+                || parts.query.split('&').any(reserved))
 }

@@ -11,10 +11,10 @@ use crate::queue::entry::{Filter, Index, Lane, TAG_REQUEST_ID};
 use crate::queue::event::{Get, Start, Watch};
 use crate::queue::limits;
 use crate::wire::answer::Answer;
-use crate::wire::head::{Head, consumer, side};
 use crate::wire::names::{HEADER_PRIORITY, PROTOBUF, TAG_CALLBACK, TAG_CONTENT_TYPE};
 use crate::wire::put::{Stamp, no_request_id};
 use crate::wire::rejection;
+use crate::wire::request_parts::{RequestParts, consumer, side};
 use crate::wire::scalar::{self, shown};
 use crate::wire::v1::subprotocol;
 use alloc::{
@@ -43,34 +43,34 @@ const MARKERS: [(&str, &str); 11] = [
 ];
 
 /// Reads a request. `now_ms` is stamped on puts. The answer is a 4xx that says what is wrong.
-pub fn parse(head: &Head, now_ms: u64) -> Result<Call, Answer> {
-    let address = Address::parse(head.path)?;
-    if !matches!(head.method, "GET" | "POST" | "PUT" | "DELETE") {
+pub fn parse(parts: &RequestParts, now_ms: u64) -> Result<Call, Answer> {
+    let address = Address::parse(parts.path)?;
+    if !matches!(parts.method, "GET" | "POST" | "PUT" | "DELETE") {
         let text =
-            format!("a queue does not know the method {}; it knows GET, POST, PUT and DELETE", shown(head.method));
+            format!("a queue does not know the method {}; it knows GET, POST, PUT and DELETE", shown(parts.method));
         return Err(Answer::wrong_method("GET, POST, PUT, DELETE", text));
     }
-    let query = Query::parse(head.query)?;
-    if head.method != "POST" && !address.suffix.is_empty() && !query.has_reserved() {
+    let query = Query::parse(parts.query)?;
+    if parts.method != "POST" && !address.suffix.is_empty() && !query.has_reserved() {
         return Err(Answer::text(
             404,
             format!(
                 "there is nothing to {} at the sub-path {}; only POST takes one",
-                head.method,
+                parts.method,
                 shown(&address.suffix)
             ),
         ));
     }
-    let operation = operation(head, &query, &address, now_ms)?;
-    Ok(Call { side: side(head)?, consumer: consumer(head)?, address, operation })
+    let operation = operation(parts, &query, &address, now_ms)?;
+    Ok(Call { side: side(parts)?, consumer: consumer(parts)?, address, operation })
 }
 
 /// The operation of a request with a known method.
-fn operation(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Operation, Answer> {
-    check_markers(head.method, query)?;
-    match head.method {
-        "GET" => read(head, query),
-        "POST" => post(head, query, address, now_ms),
+fn operation(parts: &RequestParts, query: &Query, address: &Address, now_ms: u64) -> Result<Operation, Answer> {
+    check_markers(parts.method, query)?;
+    match parts.method {
+        "GET" => read(parts, query),
+        "POST" => post(parts, query, address, now_ms),
         "PUT" => settle(query),
         _ => remove(query),
     }
@@ -94,22 +94,22 @@ fn check_markers(method: &str, query: &Query) -> Result<(), Answer> {
     Ok(())
 }
 
-fn read(head: &Head, query: &Query) -> Result<Operation, Answer> {
-    let upgrade = (head.header)("Upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
+fn read(parts: &RequestParts, query: &Query) -> Result<Operation, Answer> {
+    let upgrade = (parts.header)("Upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
     if query.flag("_watch_")? {
-        let offered = (head.header)("Sec-WebSocket-Protocol").unwrap_or_default();
+        let offered = (parts.header)("Sec-WebSocket-Protocol").unwrap_or_default();
         let transport = match upgrade {
             true if subprotocol::is_offered(&offered) => Transport::Session,
             true if subprotocol::is_plain_offered(&offered) => Transport::Plain,
             true => Transport::Socket,
             false => Transport::Stream,
         };
-        return watch(head, query, transport);
+        return watch(parts, query, transport);
     }
     if upgrade {
         return Err(Answer::bad("a WebSocket is for watching; add _watch_=true"));
     }
-    let protobuf = accepts_protobuf(head);
+    let protobuf = accepts_protobuf(parts);
     let structured = if protobuf { Encoding::Protobuf } else { Encoding::Json };
     if query.flag("_attrs_")? {
         Ok(Operation::Attributes { encoding: structured })
@@ -140,8 +140,8 @@ fn request_id(query: &Query, marker: &str) -> Result<String, Answer> {
 }
 
 /// Whether protobuf is asked for by name; wildcards are what plain HTTP clients send, and those want JSON.
-fn accepts_protobuf(head: &Head) -> bool {
-    let accept = (head.header)("Accept").unwrap_or_default();
+fn accepts_protobuf(parts: &RequestParts) -> bool {
+    let accept = (parts.header)("Accept").unwrap_or_default();
     let media_type = |part: &str| part.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(PROTOBUF));
     accept.split(',').any(media_type)
 }
@@ -174,7 +174,7 @@ fn start(query: &Query) -> Result<Start, Answer> {
     }
 }
 
-fn watch(head: &Head, query: &Query, transport: Transport) -> Result<Operation, Answer> {
+fn watch(parts: &RequestParts, query: &Query, transport: Transport) -> Result<Operation, Answer> {
     let auto_commit = query.flag("_auto_commit_")?;
     let window = query.unsigned("_window_")?.unwrap_or(limits::WINDOW_DEFAULT.into());
     // A session may begin without being pushed anything.
@@ -186,7 +186,7 @@ fn watch(head: &Head, query: &Query, transport: Transport) -> Result<Operation, 
     }
     let window = window.clamp(least, limits::WINDOW_MAX.into()) as u32;
     let watch = Watch {
-        consumer: consumer(head)?,
+        consumer: consumer(parts)?,
         start: start(query)?,
         window,
         auto_commit,
@@ -197,11 +197,11 @@ fn watch(head: &Head, query: &Query, transport: Transport) -> Result<Operation, 
     Ok(Operation::Watch { watch, transport })
 }
 
-fn post(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Operation, Answer> {
+fn post(parts: &RequestParts, query: &Query, address: &Address, now_ms: u64) -> Result<Operation, Answer> {
     if query.flag("_eos_")? {
         return Ok(Operation::End { force: query.flag("_force_")? });
     }
-    let lane = match (query.signed("_priority_")?, (head.header)(HEADER_PRIORITY).filter(|value| !value.is_empty())) {
+    let lane = match (query.signed("_priority_")?, (parts.header)(HEADER_PRIORITY).filter(|value| !value.is_empty())) {
         (Some(priority), _) => priority,
         (None, Some(text)) => {
             scalar::signed(&text).map_err(|wrong| Answer::bad(format!("the header {HEADER_PRIORITY} {wrong}")))?
@@ -215,10 +215,10 @@ fn post(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Op
     // The queue of callbacks is no path of a request.
     let suffix = if address.is_callbacks() { "" } else { &address.suffix };
     let stamp = Stamp::new(address.sink, now_ms, suffix);
-    let content_type = (head.header)("Content-Type").filter(|value| !value.is_empty());
+    let content_type = (parts.header)("Content-Type").filter(|value| !value.is_empty());
     if query.flag("_batch_")? {
         let format = Format::of(&content_type.unwrap_or_default())?;
-        let encoding = if accepts_protobuf(head) { Encoding::Protobuf } else { Encoding::Json };
+        let encoding = if accepts_protobuf(parts) { Encoding::Protobuf } else { Encoding::Json };
         return Ok(Operation::Batch { batch: Batch { format, lane, tags, stamp, once }, encoding });
     }
     // A tag the caller gives for the content type wins over the header.

@@ -12,7 +12,7 @@ use alloc::{format, string::String};
 
 /// What is known of a request before its body.
 #[derive(Clone, Copy)]
-pub struct Head<'a> {
+pub struct RequestParts<'a> {
     /// `GET`, `POST`, ...
     pub method: &'a str,
     /// Path, percent-encoded, beginning with `/`.
@@ -23,8 +23,8 @@ pub struct Head<'a> {
     pub header: &'a dyn Fn(&str) -> Option<String>,
 }
 
-pub(super) fn side(head: &Head) -> Result<Side, Answer> {
-    let value = (head.header)(HEADER_REAR).filter(|value| !value.is_empty());
+pub(super) fn side(parts: &RequestParts) -> Result<Side, Answer> {
+    let value = (parts.header)(HEADER_REAR).filter(|value| !value.is_empty());
     match value.as_deref().map(scalar::boolean).transpose() {
         Ok(Some(true)) => Ok(Side::Rear),
         Ok(_) => Ok(Side::Main),
@@ -32,15 +32,15 @@ pub(super) fn side(head: &Head) -> Result<Side, Answer> {
     }
 }
 
-pub(super) fn consumer(head: &Head) -> Result<ConsumerId, Answer> {
+pub(super) fn consumer(parts: &RequestParts) -> Result<ConsumerId, Answer> {
     Ok(ConsumerId {
-        group: name(head, HEADER_GROUP, HEADER_GROUP_REDIS, GROUP_DEFAULT)?,
-        user: name(head, HEADER_USER, HEADER_USER_REDIS, USER_DEFAULT)?,
+        group: name(parts, HEADER_GROUP, HEADER_GROUP_REDIS, GROUP_DEFAULT)?,
+        user: name(parts, HEADER_USER, HEADER_USER_REDIS, USER_DEFAULT)?,
     })
 }
 
-fn name(head: &Head, header: &str, header_redis: &str, default: &str) -> Result<String, Answer> {
-    let sent = |header: &str| (head.header)(header).filter(|value| !value.is_empty());
+fn name(parts: &RequestParts, header: &str, header_redis: &str, default: &str) -> Result<String, Answer> {
+    let sent = |header: &str| (parts.header)(header).filter(|value| !value.is_empty());
     let Some((header, name)) =
         sent(header).map(|name| (header, name)).or_else(|| sent(header_redis).map(|name| (header_redis, name)))
     else {
