@@ -2,8 +2,8 @@
 
 use super::answer::Answer;
 use super::names::{TAG_CALLBACK, TAG_PATH};
-use super::predictor;
 use super::tags::check_tags;
+use super::url::Url;
 use crate::queue::entry::{Index, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
 use crate::queue::event::Once;
 use crate::queue::limits::BATCH_ENTRIES_MAX;
@@ -88,7 +88,7 @@ impl Stamp {
             ));
         }
         if let Some(callback) = tags.get(TAG_CALLBACK).filter(|callback| !callback.is_empty()) {
-            predictor::url(callback).map_err(|wrong| Answer::bad(format!("the callback {wrong}")))?;
+            Url::parse(callback).map_err(|wrong| Answer::bad(format!("the callback {wrong}")))?;
         }
         tags.insert(self.key.clone(), self.time.clone());
         if !self.path.is_empty() {

@@ -14,7 +14,7 @@ use super::{head, respond::respond};
 use crate::wire::{
     Address, Answer, RequestParts,
     http::{address, auth, cors},
-    url,
+    url::Url,
     v1::subprotocol,
 };
 
@@ -93,7 +93,7 @@ fn route(head: &RequestParts<'_>, url: &str, bindings: &Bindings) -> Result<Rout
     let carried = sent.is_none().then(|| header_carried(head, "Authorization")).flatten();
     auth::check(bindings.token.as_deref(), sent.as_deref().or(carried.as_deref()))?;
     if carried.is_some() {
-        cors::may_connect(&bindings.origins, header("Origin").as_deref(), url::authority(url))?;
+        cors::may_connect(&bindings.origins, header("Origin").as_deref(), Url::of_request(url).authority)?;
     }
     Ok(Route::Queue(Address::of_client(head.method, head.path)?.queue_name()))
 }

@@ -5,6 +5,7 @@ use crate::queue::limits;
 use crate::wire::answer::Answer;
 use crate::wire::json::go;
 use crate::wire::predictor::{self, Predictor};
+use crate::wire::url::Url;
 use crate::wire::{duration, scalar, urlencoded};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 
@@ -97,7 +98,7 @@ fn set(settings: &mut Settings, key: &str, text: &str) -> Result<(), String> {
             settings.worker_threads = number(text, 1, limits::WORKER_THREADS_MAX.into()).map_err(named)? as u32;
         }
         "retry_delay" => settings.retry_delay_ms = time_or_off_ms(text, limits::RETRY_DELAY_MS_MAX).map_err(named)?,
-        "callback" => settings.callback = checked(text, |text| predictor::url(text).map(|_| ())).map_err(named)?,
+        "callback" => settings.callback = checked(text, |text| Url::parse(text).map(|_| ())).map_err(named)?,
         _ => return Err(format!("{} is no setting; there are {}", scalar::shown(key), KEYS.join(", "))),
     }
     Ok(())
