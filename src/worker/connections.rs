@@ -22,7 +22,11 @@ use crate::queue::{
     store::Side,
     watcher::Remembered,
 };
-use crate::wire::{Transport, proto::frame, v1::subprotocol};
+use crate::wire::{
+    Transport,
+    proto::frame,
+    v1::{PING, PONG, subprotocol},
+};
 
 /// Where frames go.
 pub(super) enum Connection {
@@ -61,7 +65,7 @@ impl Desk {
                 let (socket, response) = accepted.map_err(|error| error.to_string())?;
                 socket.set_watcher(id);
                 // Without it a ping only costs more.
-                let _ = self.sockets.respond_to(socket::PING, socket::PONG);
+                let _ = self.sockets.respond_to(PING, PONG);
                 Ok((Connection::Session(socket, Rc::new(terms)), response))
             }
             Transport::Stream => {

@@ -19,12 +19,12 @@ use crate::queue::{
 };
 use crate::wire::{
     Answer,
-    http::batch::{Batch, Format},
+    http::batch::{BatchPut, Format},
     put::Stamp,
     refused,
     v1::{
-        client::{self, Operation},
-        server::{Answered, ServerMessage},
+        client::{self, ClientCommand},
+        server::{ServerAnswer, ServerMessage},
     },
 };
 
@@ -53,15 +53,15 @@ impl Terms {
         &self,
         watcher: WatcherId,
         ticket: Ticket,
-        operation: Operation,
+        operation: ClientCommand,
         now_ms: u64,
         random: u128,
     ) -> Result<Event, Answer> {
         let consumer = || self.watch.consumer.clone();
         Ok(match operation {
-            Operation::Put(entries, _) => {
+            ClientCommand::Put(entries, _) => {
                 let stamp = Stamp::new(self.sink, now_ms, "");
-                let batch = Batch {
+                let batch = BatchPut {
                     format: Format::Frames,
                     lane: Default::default(),
                     tags: Default::default(),
@@ -70,19 +70,19 @@ impl Terms {
                 };
                 Event::Put(ticket, batch.complete(entries, random)?)
             }
-            Operation::Commit(indexes) => Event::Commit(ticket, consumer(), indexes),
-            Operation::Reject(indexes, rejection) => Event::Reject(ticket, consumer(), indexes, rejection),
-            Operation::Window(window) => Event::Attach(ticket, watcher, Watch { window, ..self.watch.clone() }),
+            ClientCommand::Commit(indexes) => Event::Commit(ticket, consumer(), indexes),
+            ClientCommand::Reject(indexes, rejection) => Event::Reject(ticket, consumer(), indexes, rejection),
+            ClientCommand::Window(window) => Event::Attach(ticket, watcher, Watch { window, ..self.watch.clone() }),
         })
     }
 }
 
 /// The answer to a request of a session.
-pub fn answered(debt: &Debt, reply: Reply) -> Answered {
+pub fn answered(debt: &Debt, reply: Reply) -> ServerAnswer {
     match reply {
-        Reply::Put(receipts) => Answered::put(debt.id, receipts, debt.request_ids),
-        Reply::Refused(refusal) => Answered::refused(debt.id, &refused(&refusal)),
-        _ => Answered { id: debt.id, ..Answered::default() },
+        Reply::Put(receipts) => ServerAnswer::put(debt.id, receipts, debt.request_ids),
+        Reply::Refused(refusal) => ServerAnswer::refused(debt.id, &refused(&refusal)),
+        _ => ServerAnswer { id: debt.id, ..ServerAnswer::default() },
     }
 }
 
@@ -92,7 +92,7 @@ pub struct Outbox(BTreeMap<WatcherId, ServerMessage>);
 
 impl Outbox {
     /// The answer to a request. Those without an id wait for refusals only.
-    pub fn answer(&mut self, watcher: WatcherId, answered: &Answered) {
+    pub fn answer(&mut self, watcher: WatcherId, answered: &ServerAnswer) {
         if answered.id != 0 || answered.status != 0 {
             self.0.entry(watcher).or_default().answer(answered);
         }
@@ -117,9 +117,9 @@ impl Outbox {
 }
 
 /// The answer when the storage failed.
-pub fn failed(debt: &Debt, error: impl std::fmt::Display) -> Answered {
+pub fn failed(debt: &Debt, error: impl std::fmt::Display) -> ServerAnswer {
     let text = format!("the request failed and nothing of it was kept: {error}; try again");
-    Answered { id: debt.id, status: 503, text, ..Answered::default() }
+    ServerAnswer { id: debt.id, status: 503, text, ..ServerAnswer::default() }
 }
 
 /// 429: more arrives than can be stored.
@@ -145,14 +145,14 @@ impl Desk {
         let (now_ms, mut bits) = (now_ms(), None);
         for (id, operation) in requests {
             if let Err(refused) = operation.and_then(|operation| {
-                let debt = Debt { watcher, id, request_ids: matches!(operation, Operation::Put(_, true)) };
+                let debt = Debt { watcher, id, request_ids: matches!(operation, ClientCommand::Put(_, true)) };
                 let bits = match (&operation, bits) {
-                    (Operation::Put(..), None) => *bits.insert(random()?),
+                    (ClientCommand::Put(..), None) => *bits.insert(random()?),
                     _ => bits.unwrap_or_default(),
                 };
                 self.request(&terms, debt, operation, now_ms, bits)
             }) {
-                outbox.answer(watcher, &Answered::refused(id, &refused));
+                outbox.answer(watcher, &ServerAnswer::refused(id, &refused));
             }
         }
         self.send_all(outbox);
@@ -163,7 +163,7 @@ impl Desk {
         self: &Rc<Self>,
         terms: &Terms,
         debt: Debt,
-        operation: Operation,
+        operation: ClientCommand,
         now_ms: u64,
         random: u128,
     ) -> Result<(), Answer> {

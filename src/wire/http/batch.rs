@@ -42,7 +42,7 @@ impl Format {
 
 /// A batched put before its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batch {
+pub struct BatchPut {
     /// How it is written.
     pub format: Format,
     /// Priority of entries that name none.
@@ -55,7 +55,7 @@ pub struct Batch {
     pub once: bool,
 }
 
-impl Batch {
+impl BatchPut {
     /// The entries in the body, at least one. All get the same random bits: their indexes tell them apart.
     pub fn read(&self, body: Bytes, random: u128) -> Result<Vec<NewEntry>, Answer> {
         let entries = match self.format {

@@ -1,7 +1,7 @@
 //! What a request asks for, and how its reply is written.
 
 use super::address::Address;
-use super::batch::Batch;
+use super::batch::BatchPut;
 use crate::queue::entry::{Filter, Index, Lane, Tags};
 use crate::queue::event::{ConsumerId, Get, Watch};
 use crate::queue::store::Side;
@@ -35,7 +35,7 @@ pub enum Operation {
     /// Store the entries in the body.
     Batch {
         /// What is known before the body.
-        batch: Batch,
+        batch: BatchPut,
         /// How the answer is written; never raw.
         encoding: Encoding,
     },

@@ -4,7 +4,7 @@
 //! uses is refused by [`Query`], since it is a misspelling.
 
 use super::address::Address;
-use super::batch::{Batch, Format};
+use super::batch::{BatchPut, Format};
 use super::operation::{Call, Encoding, Operation, Transport};
 use super::query::Query;
 use crate::queue::entry::{Filter, Index, Lane, TAG_REQUEST_ID};
@@ -219,7 +219,7 @@ fn post(parts: &RequestParts, query: &Query, address: &Address, now_ms: u64) -> 
     if query.flag("_batch_")? {
         let format = Format::of(&content_type.unwrap_or_default())?;
         let encoding = if accepts_protobuf(parts) { Encoding::Protobuf } else { Encoding::Json };
-        return Ok(Operation::Batch { batch: Batch { format, lane, tags, stamp, once }, encoding });
+        return Ok(Operation::Batch { batch: BatchPut { format, lane, tags, stamp, once }, encoding });
     }
     // A tag the caller gives for the content type wins over the header.
     if let Some(content_type) = content_type {

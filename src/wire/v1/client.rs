@@ -17,16 +17,16 @@ pub const REQUESTS_MAX: usize = BATCH_ENTRIES_MAX;
 
 /// One request on a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct ClientRequest {
     /// Chosen by the client; comes back with the answer. With 0 only a refusal is answered.
     pub id: u64,
     /// What for.
-    pub operation: Operation,
+    pub command: ClientCommand,
 }
 
 /// What a request on a socket asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Operation {
+pub enum ClientCommand {
     /// Store entries, all or none; answered with their indexes, and if wanted their request ids.
     Put(Vec<PutEntry>, bool),
     /// Entries are done.
@@ -37,7 +37,7 @@ pub enum Operation {
     Window(u32),
 }
 
-impl Request {
+impl ClientRequest {
     /// Appends the request to a client message.
     pub fn write(&self, message: &mut Vec<u8>) {
         let mut out = Vec::new();
@@ -45,8 +45,8 @@ impl Request {
             fields::put_number(&mut out, 1, self.id);
         }
         let mut operation = Vec::new();
-        match &self.operation {
-            Operation::Put(entries, request_ids) => {
+        match &self.command {
+            ClientCommand::Put(entries, request_ids) => {
                 for entry in entries {
                     fields::put_bytes(&mut operation, 1, &entry.encode());
                 }
@@ -55,11 +55,11 @@ impl Request {
                 }
                 fields::put_bytes(&mut out, 2, &operation);
             }
-            Operation::Commit(indexes) => {
+            ClientCommand::Commit(indexes) => {
                 fields::put_bytes(&mut operation, 1, &steps(indexes));
                 fields::put_bytes(&mut out, 3, &operation);
             }
-            Operation::Reject(indexes, rejection) => {
+            ClientCommand::Reject(indexes, rejection) => {
                 fields::put_bytes(&mut operation, 1, &steps(indexes));
                 fields::put_bytes(&mut operation, 2, rejection.code.as_bytes());
                 fields::put_bytes(&mut operation, 3, rejection.reason.as_bytes());
@@ -68,20 +68,20 @@ impl Request {
                 }
                 fields::put_bytes(&mut out, 4, &operation);
             }
-            Operation::Window(window) => fields::put_number(&mut out, 5, u64::from(*window)),
+            ClientCommand::Window(window) => fields::put_number(&mut out, 5, u64::from(*window)),
         }
         fields::put_bytes(message, 1, &out);
     }
 }
 
 /// A request as it was received: its id, and what it asks for or why that makes no sense.
-pub type Received = (u64, Result<Operation, Answer>);
+pub type Received = (u64, Result<ClientCommand, Answer>);
 
 /// Reads a client message: its requests in order, each with its id, or the refusal of one that makes no sense. An error
 /// says that this is no client message at all; nothing of it may be carried out.
 pub fn requests(message: Bytes) -> Result<Vec<Received>, Malformed> {
     let mut budget =
-        Budget { bytes: message.len() <= BATCH_BYTES_MAX, entries: BATCH_ENTRIES_MAX, indexes: INDEXES_MAX };
+        MessageBudget { bytes: message.len() <= BATCH_BYTES_MAX, entries: BATCH_ENTRIES_MAX, indexes: INDEXES_MAX };
     let mut requests = Vec::new();
     let mut fields = Fields(message);
     while let Some((field, value)) = fields.next()? {
@@ -95,14 +95,14 @@ pub fn requests(message: Bytes) -> Result<Vec<Received>, Malformed> {
 }
 
 /// What the requests of one message may hold together.
-struct Budget {
+struct MessageBudget {
     /// Whether the message is short enough.
     bytes: bool,
     entries: usize,
     indexes: usize,
 }
 
-fn request_of(request: Bytes, budget: &mut Budget) -> Result<Received, Malformed> {
+fn request_of(request: Bytes, budget: &mut MessageBudget) -> Result<Received, Malformed> {
     let (mut id, mut asked) = (0, None);
     let mut fields = Fields(request);
     while let Some(field) = fields.next()? {
@@ -119,16 +119,16 @@ fn request_of(request: Bytes, budget: &mut Budget) -> Result<Received, Malformed
     }
     let operation = match asked {
         Some((2, Value::Bytes(put))) => put_of(put, budget),
-        Some((3, Value::Bytes(commit))) => settle_of(commit, budget).map(|(indexes, _)| Operation::Commit(indexes)),
+        Some((3, Value::Bytes(commit))) => settle_of(commit, budget).map(|(indexes, _)| ClientCommand::Commit(indexes)),
         Some((4, Value::Bytes(reject))) => settle_of(reject, budget)
-            .and_then(|(indexes, rejection)| Ok(Operation::Reject(indexes, rejection::checked(rejection)?))),
-        Some((5, Value::Number(window))) => Ok(Operation::Window(window.min(u32::MAX.into()) as u32)),
+            .and_then(|(indexes, rejection)| Ok(ClientCommand::Reject(indexes, rejection::checked(rejection)?))),
+        Some((5, Value::Number(window))) => Ok(ClientCommand::Window(window.min(u32::MAX.into()) as u32)),
         _ => Err(Answer::bad(format!("the request asks for nothing that {SUBPROTOCOL} knows"))),
     };
     Ok((id, operation))
 }
 
-fn put_of(put: Bytes, budget: &mut Budget) -> Result<Operation, Answer> {
+fn put_of(put: Bytes, budget: &mut MessageBudget) -> Result<ClientCommand, Answer> {
     let (mut entries, mut request_ids) = (Vec::new(), false);
     let mut fields = Fields(put);
     while let Some(field) = fields.next().map_err(|_| unreadable())? {
@@ -141,10 +141,10 @@ fn put_of(put: Bytes, budget: &mut Budget) -> Result<Operation, Answer> {
             _ => {}
         }
     }
-    Ok(Operation::Put(entries, request_ids))
+    Ok(ClientCommand::Put(entries, request_ids))
 }
 
-fn settle_of(settle: Bytes, budget: &mut Budget) -> Result<(Vec<Index>, Rejection), Answer> {
+fn settle_of(settle: Bytes, budget: &mut MessageBudget) -> Result<(Vec<Index>, Rejection), Answer> {
     let (mut indexes, mut rejection) = (Vec::new(), Rejection::default());
     let mut last = 0_u64;
     let mut add = |step: u64| {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 /// The answer to one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answered {
+pub struct ServerAnswer {
     /// The request.
     pub id: u64,
     /// 0: done. Otherwise the HTTP status that the same request would have got.
@@ -27,7 +27,7 @@ pub struct Answered {
     pub repeated: Vec<u64>,
 }
 
-impl Answered {
+impl ServerAnswer {
     /// A put that was carried out; request ids are told where they were asked for.
     pub fn put(id: u64, receipts: Vec<Receipt>, request_ids: bool) -> Self {
         let first_index = receipts.first().map(|receipt| receipt.index).unwrap_or_default();
@@ -55,7 +55,7 @@ pub struct ServerMessage(pub Vec<u8>);
 
 impl ServerMessage {
     /// Appends the answer to a request.
-    pub fn answer(&mut self, answered: &Answered) {
+    pub fn answer(&mut self, answered: &ServerAnswer) {
         let mut out = Vec::new();
         for (field, number) in [(1, answered.id), (2, answered.status.into()), (4, answered.first_index.0)] {
             if number != 0 {
@@ -85,29 +85,29 @@ impl ServerMessage {
 
 /// What a service says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum ServerEvent {
     /// A request is answered.
-    Answered(Answered),
+    Answered(ServerAnswer),
     /// An entry is pushed: an encoded `DataFrameProto`.
     Pushed(Bytes),
 }
 
 /// Reads a server message.
-pub fn said(message: Bytes) -> Result<Vec<Said>, Malformed> {
+pub fn events(message: Bytes) -> Result<Vec<ServerEvent>, Malformed> {
     let mut all = Vec::new();
     let mut fields = Fields(message);
     while let Some(field) = fields.next()? {
         match field {
-            (1, Value::Bytes(answered)) => all.push(Said::Answered(answered_of(answered)?)),
-            (2, Value::Bytes(frame)) => all.push(Said::Pushed(frame)),
+            (1, Value::Bytes(answered)) => all.push(ServerEvent::Answered(answered_of(answered)?)),
+            (2, Value::Bytes(frame)) => all.push(ServerEvent::Pushed(frame)),
             _ => {}
         }
     }
     Ok(all)
 }
 
-fn answered_of(answered: Bytes) -> Result<Answered, Malformed> {
-    let mut out = Answered::default();
+fn answered_of(answered: Bytes) -> Result<ServerAnswer, Malformed> {
+    let mut out = ServerAnswer::default();
     let mut fields = Fields(answered);
     while let Some(field) = fields.next()? {
         match field {
