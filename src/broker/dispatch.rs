@@ -12,11 +12,13 @@ use crate::queue::{
 };
 use crate::wire::{
     Answer, Call, Operation,
-    batch::{Batch, Format},
+    http::{
+        batch::{BatchPut, Format},
+        settings::Patch,
+    },
+    put::Stamp,
     rejection,
-    settings::Patch,
-    socket,
-    stamp::Stamp,
+    v1::client::ClientCommand,
 };
 use alloc::vec;
 use bytes::Bytes;
@@ -78,15 +80,15 @@ pub(super) fn session(
     ticket: Ticket,
     connection: ConnectionId,
     terms: &Terms,
-    operation: socket::Operation,
+    command: ClientCommand,
     now_ms: u64,
     random: u128,
 ) -> Result<Task, Answer> {
     let consumer = || terms.watch.consumer.clone();
-    let event = match operation {
-        socket::Operation::Put(entries, _) => {
+    let event = match command {
+        ClientCommand::Put(entries, _) => {
             let stamp = Stamp::new(terms.sink, now_ms, "");
-            let batch = Batch {
+            let batch = BatchPut {
                 format: Format::Frames,
                 lane: Default::default(),
                 tags: Default::default(),
@@ -95,9 +97,9 @@ pub(super) fn session(
             };
             Event::Put(ticket, batch.complete(entries, random)?)
         }
-        socket::Operation::Commit(indexes) => Event::Commit(ticket, consumer(), indexes),
-        socket::Operation::Reject(indexes, rejection) => Event::Reject(ticket, consumer(), indexes, rejection),
-        socket::Operation::Window(window) => Event::Attach(ticket, connection, Watch { window, ..terms.watch.clone() }),
+        ClientCommand::Commit(indexes) => Event::Commit(ticket, consumer(), indexes),
+        ClientCommand::Reject(indexes, rejection) => Event::Reject(ticket, consumer(), indexes, rejection),
+        ClientCommand::Window(window) => Event::Attach(ticket, connection, Watch { window, ..terms.watch.clone() }),
     };
     Ok(Task::Event(terms.side, event))
 }

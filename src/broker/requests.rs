@@ -12,7 +12,8 @@ use super::replies::{Asked, Pending, SessionRequest, too_fast};
 use crate::queue::{Event, event::Ticket, store::Side};
 use crate::wire::{
     Answer, Call, Operation,
-    socket::{self, Answered},
+    v1::client::{self, ClientCommand},
+    v1::server::ServerAnswer,
 };
 use bytes::Bytes;
 
@@ -123,13 +124,13 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
             let why = "a text message; this protocol has binary messages and the text ping";
             return self.hang_up(id, terms.side, 1003, why);
         };
-        let Ok(requests) = socket::requests(message) else {
+        let Ok(requests) = client::requests(message) else {
             let why = "a message that is no ClientMessage of edgequeue.v1, or has too many requests";
             return self.hang_up(id, terms.side, 1002, why);
         };
         for (number, operation) in requests {
             let asked = operation.and_then(|operation| {
-                let request_ids = matches!(operation, socket::Operation::Put(_, true));
+                let request_ids = matches!(operation, ClientCommand::Put(_, true));
                 let ticket = self.replies.ticket();
                 let task = dispatch::session(ticket, id, &terms, operation, now_ms, random)?;
                 let task = self.admit(task, Caller::Session)?;
@@ -139,7 +140,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
                 Ok(())
             });
             if let Err(refused) = asked {
-                self.connections.answer(id, &Answered::refused(number, &refused));
+                self.connections.answer(id, &ServerAnswer::refused(number, &refused));
             }
         }
     }
