@@ -11,12 +11,9 @@ use crate::queue::{
     store::Side,
 };
 use crate::wire::{
-    Answer, Call, Operation,
-    http::{
-        batch::{BatchPut, Format},
-        settings::Patch,
-    },
-    put::Stamp,
+    Answer, Call, Operation, Purpose,
+    http::settings::Patch,
+    put::{PutDefaults, Stamp},
     rejection,
     v1::client::ClientCommand,
 };
@@ -26,8 +23,9 @@ use bytes::Bytes;
 /// Largest form or settings body, in bytes.
 const FORM_BYTES_MAX: u64 = 64 * 1024;
 
-/// The longest body of an operation, in bytes; `None` for those that have none.
-pub(super) fn body_max(operation: &Operation) -> Option<u64> {
+/// The longest body of a call, in bytes; `None` for those that have none.
+pub(super) fn body_max(purpose: &Purpose) -> Option<u64> {
+    let Purpose::Operation(operation) = purpose else { return None };
     match operation {
         Operation::Put { .. } => Some(limits::PAYLOAD_BYTES_CEILING),
         Operation::Batch { .. } => Some(limits::BATCH_BYTES_MAX as u64),
@@ -49,7 +47,11 @@ pub(super) fn call(
     body: Bytes,
     random: u128,
 ) -> Result<Task, Answer> {
-    let Call { side, consumer, operation, .. } = call;
+    let Call { side, consumer, purpose, .. } = call;
+    let operation = match purpose {
+        Purpose::Operation(operation) => operation,
+        Purpose::Watch { watch, .. } => return Ok(Task::Event(side, Event::Attach(ticket, connection, watch))),
+    };
     let event = match operation {
         Operation::Put { lane, tags, once } => {
             let once = once.then_some(Once::RequestId);
@@ -62,7 +64,6 @@ pub(super) fn call(
         Operation::Status { request_id } => Event::Find(ticket, request_id),
         Operation::Cancel { request_id } => Event::Cancel(ticket, request_id),
         Operation::Search { index } => Event::Search(ticket, consumer, index),
-        Operation::Watch { watch, .. } => Event::Attach(ticket, connection, watch),
         Operation::Commit { indexes } => Event::Commit(ticket, consumer, indexes),
         Operation::Reject { indexes, delay_ms } => {
             Event::Reject(ticket, consumer, indexes, rejection::parse(&body, delay_ms)?)
@@ -88,14 +89,7 @@ pub(super) fn session(
     let event = match command {
         ClientCommand::Put(entries, _) => {
             let stamp = Stamp::new(terms.sink, now_ms, "");
-            let batch = BatchPut {
-                format: Format::Frames,
-                lane: Default::default(),
-                tags: Default::default(),
-                stamp,
-                once: false,
-            };
-            Event::Put(ticket, batch.complete(entries, random)?)
+            Event::Put(ticket, PutDefaults::of(stamp).complete(entries, random)?)
         }
         ClientCommand::Commit(indexes) => Event::Commit(ticket, consumer(), indexes),
         ClientCommand::Reject(indexes, rejection) => Event::Reject(ticket, consumer(), indexes, rejection),

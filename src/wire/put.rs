@@ -1,67 +1,21 @@
-//! What every put gets, however it came: checked tags and the time stamp of its queue.
+//! How entries become what is stored: defaults of the put, checked tags, and the time stamp of the queue. Every put goes
+//! through here, whatever it came by.
 
 use super::answer::Answer;
 use super::names::{TAG_CALLBACK, TAG_PATH};
+use super::put_entry::PutEntry;
 use super::tags::check_tags;
 use super::url::Url;
-use crate::queue::entry::{Index, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
-use crate::queue::event::Once;
-use crate::queue::limits::BATCH_ENTRIES_MAX;
+use crate::queue::entry::{Lane, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
+use crate::queue::event::{NewEntry, Once};
+use crate::queue::limits::ONCE_LOOKUPS_MAX;
 use alloc::{
     format,
     string::{String, ToString},
+    vec::Vec,
 };
-use bytes::Bytes;
 
-/// One entry as a client sends it: a frame whose index and message do not count, with a priority.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PutEntry {
-    /// Its tags.
-    pub tags: Tags,
-    /// Its body.
-    pub data: Bytes,
-    /// Its priority.
-    pub priority: Option<i64>,
-    /// Whether it is stored only if it was not before.
-    pub once: Option<Once>,
-}
-
-/// How an entry says that it is to be stored once.
-#[derive(Default)]
-pub(super) struct OnceFields {
-    pub request_id: bool,
-    pub source: Option<u64>,
-    pub settled_below: Option<u64>,
-}
-
-impl OnceFields {
-    pub fn read(self) -> Result<Option<Once>, Answer> {
-        match self {
-            Self { source: None, settled_below: Some(_), .. } => {
-                Err(Answer::bad("an entry has settledBelow without source; give both or neither"))
-            }
-            Self { source: Some(index), settled_below, .. } => {
-                Ok(Some(Once::Source { index: Index(index), settled_below: Index(settled_below.unwrap_or(0)) }))
-            }
-            Self { request_id: true, .. } => Ok(Some(Once::RequestId)),
-            Self { .. } => Ok(None),
-        }
-    }
-}
-
-/// 413: more entries than fit into one batch.
-pub fn too_many() -> Answer {
-    Answer::text(413, format!("there are more than {BATCH_ENTRIES_MAX} entries in one batch; send several batches"))
-}
-
-/// A put-once without what it is recognized by.
-pub(super) fn no_request_id() -> Answer {
-    Answer::bad(
-        "a put with _once_ is recognized by its request id, so it needs the tag requestId; give it one of your own",
-    )
-}
-
-/// The tags the service sets itself.
+/// The tags that the service sets itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamp {
     key: String,
@@ -70,14 +24,14 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// For a put into the input queue or the sink, at this time, with this sub-path (or none, when empty).
+    /// For a put into the input queue or the sink at `now_ms` (Unix milliseconds), with this sub-path, which may be empty.
     pub fn new(sink: bool, now_ms: u64, path: &str) -> Self {
         let queue = if sink { "sink" } else { "source" };
         Self { key: format!("{TAG_TIME_PREFIX}{queue}"), time: now_ms.to_string(), path: path.into() }
     }
 
-    /// Completes the tags of one entry. The sink keeps the stamp of the input queue, so that a consumer can pass on the
-    /// tags it got; the queue's own stamp and the path are always what they are.
+    /// Completes and checks the tags of one entry. The stamp of another queue stays, so that a consumer can pass on the
+    /// tags it got; the queue's own stamp and the path cannot be set by clients.
     pub fn complete(&self, mut tags: Tags) -> Result<Tags, Answer> {
         if tags.get(TAG_REQUEST_ID).is_some_and(|id| id.is_empty()) {
             tags.remove(TAG_REQUEST_ID);
@@ -97,4 +51,69 @@ impl Stamp {
         check_tags(&tags)?;
         Ok(tags)
     }
+}
+
+/// What the entries of one put have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutDefaults {
+    /// What every entry gets.
+    pub stamp: Stamp,
+    /// Priority of entries that name none.
+    pub lane: Lane,
+    /// Tags of all entries; an entry's own win.
+    pub tags: Tags,
+    /// Whether entries that do not say so themselves are stored only if their request id is not there yet.
+    pub once: bool,
+}
+
+impl PutDefaults {
+    /// Nothing in common but the stamp.
+    pub fn of(stamp: Stamp) -> Self {
+        Self { stamp, lane: Lane::default(), tags: Tags::new(), once: false }
+    }
+
+    /// Entries as they are stored, at least one. All get the same random bits: their indexes tell them apart.
+    pub fn complete(&self, entries: Vec<PutEntry>, random: u128) -> Result<Vec<NewEntry>, Answer> {
+        if entries.is_empty() {
+            return Err(Answer::bad("there is no entry in the batch; a put needs at least one"));
+        }
+        let mut lookups = 0;
+        let complete = |PutEntry { tags, data, priority, once }| {
+            let tags = match self.tags.is_empty() {
+                true => tags,
+                false => self.tags.clone().into_iter().chain(tags).collect(),
+            };
+            let tags = self.stamp.complete(tags)?;
+            let once = once.or(self.once.then_some(Once::RequestId));
+            if once == Some(Once::RequestId) {
+                lookups += 1;
+                check_lookup(lookups, &tags)?;
+            }
+            Ok(NewEntry { lane: priority.map_or(self.lane, Lane), tags, data, random, once })
+        };
+        entries.into_iter().map(complete).collect()
+    }
+}
+
+/// Whether an entry can be looked up by its request id, as the `lookups`-th one of its put.
+fn check_lookup(lookups: usize, tags: &Tags) -> Result<(), Answer> {
+    if !tags.contains_key(TAG_REQUEST_ID) {
+        return Err(no_request_id());
+    }
+    if lookups > ONCE_LOOKUPS_MAX {
+        return Err(Answer::text(
+            413,
+            format!(
+                "there are more than {ONCE_LOOKUPS_MAX} entries to put once by request id in one batch; send several"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// 400: an entry is to be put once by a request id that it does not have.
+pub(super) fn no_request_id() -> Answer {
+    Answer::bad(
+        "a put with _once_ is recognized by its request id, so it needs the tag requestId; give it one of your own",
+    )
 }

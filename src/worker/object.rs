@@ -25,12 +25,12 @@ use super::{
 };
 use crate::queue::{
     Event, Reply,
-    event::{Get, NewEntry, Once, Ticket},
+    event::{ConsumerId, Get, NewEntry, Once, Ticket},
     limits,
     store::Side,
 };
 use crate::wire::{
-    Address, Answer, Call, Operation, Progress, RequestParts, Transport, answer,
+    Address, Answer, Call, Form, Operation, Progress, Purpose, RequestParts, Transport, answer,
     http::{progress, settings::Patch},
     parse as parse_request, rejection,
 };
@@ -99,8 +99,8 @@ impl QueueObject {
             }
         })
         .and_then(|call| {
-            let Some(max) = body_max(&call.operation) else {
-                return if waits(&call.operation) { Ok(false) } else { self.ask(call, Vec::new(), caller) };
+            let Some(max) = body_max(&call.purpose) else {
+                return if waits(&call.purpose) { Ok(false) } else { self.ask(call, Vec::new(), caller) };
             };
             match body {
                 Some(body) if body.len() as u64 > max => Err(body::too_large(max)),
@@ -131,7 +131,8 @@ impl QueueObject {
 }
 
 /// The longest body of an operation, in bytes; `None` for those that have none.
-fn body_max(operation: &Operation) -> Option<u64> {
+fn body_max(purpose: &Purpose) -> Option<u64> {
+    let Purpose::Operation(operation) = purpose else { return None };
     match operation {
         Operation::Put { .. } => Some(limits::PAYLOAD_BYTES_CEILING),
         Operation::Batch { .. } => Some(limits::BATCH_BYTES_MAX as u64),
@@ -141,11 +142,12 @@ fn body_max(operation: &Operation) -> Option<u64> {
 }
 
 /// Whether a request stays open and somebody must look whether its client does.
-fn waits(operation: &Operation) -> bool {
+fn waits(purpose: &Purpose) -> bool {
+    let Purpose::Operation(operation) = purpose else { return true };
     match operation {
         Operation::Get { get, .. } => get.wait_ms > 0,
         // Other objects are asked.
-        Operation::Watch { .. } | Operation::Status { .. } | Operation::Cancel { .. } => true,
+        Operation::Status { .. } | Operation::Cancel { .. } => true,
         _ => false,
     }
 }
@@ -160,15 +162,24 @@ impl QueueObject {
 
     /// Asks the queue what a call is about.
     fn ask(&self, call: Call, body: Vec<u8>, caller: &Caller) -> std::result::Result<bool, Answer> {
-        let owed = Owed::Caller(caller.clone(), call.form());
-        self.errand(call, body.into(), owed)?;
+        let Call { side, consumer, purpose: Purpose::Operation(operation), address } = call else {
+            unreachable!("a watch waits, and is served elsewhere")
+        };
+        let owed = Owed::Caller(caller.clone(), operation.form(&address, side));
+        self.errand(side, consumer, operation, body.into(), owed)?;
         Ok(true)
     }
 
     /// A call becomes an event.
-    fn errand(&self, call: Call, body: Bytes, owed: Owed) -> std::result::Result<(), Answer> {
+    fn errand(
+        &self,
+        side: Side,
+        consumer: ConsumerId,
+        operation: Operation,
+        body: Bytes,
+        owed: Owed,
+    ) -> std::result::Result<(), Answer> {
         let desk = self.desk();
-        let Call { side, consumer, operation, .. } = call;
         let put = |entries: Vec<NewEntry>| {
             desk.inference.check_entries(&entries).map_err(Answer::bad)?;
             match desk.has_room(entries.iter().map(|entry| entry.data.len()).sum()) {
@@ -209,7 +220,6 @@ impl QueueObject {
                 desk.configure(owed, Patch::parse(&body)?);
                 return Ok(());
             }
-            Operation::Watch { .. } => return Err(failed("a watch is not asked for like this")),
         };
         desk.ask(side, owed, event);
         Ok(())
@@ -219,38 +229,40 @@ impl QueueObject {
     async fn serve(&self, request: &mut Request) -> std::result::Result<Response, Answer> {
         let call = parse(request.inner())?;
         let desk = self.desk();
-        let form = call.form();
-        match call {
-            Call { side, operation: Operation::Get { get, .. }, .. } if get.wait_ms > 0 => {
+        let Call { side, consumer, purpose, address } = call;
+        let operation = match purpose {
+            Purpose::Operation(operation) => operation,
+            Purpose::Watch { watch, transport } => {
+                let gone = (transport == Transport::Stream).then(|| Departure::of(request));
+                let terms = Terms { side, sink: address.sink, watch };
+                return match desk.watch(terms, transport, gone).await {
+                    Ok(Outcome::Watching(response)) => Ok(response),
+                    outcome => Err(answer(&Form::Done, reply(outcome)?)),
+                };
+            }
+        };
+        let form = operation.form(&address, side);
+        match operation {
+            Operation::Get { get, .. } if get.wait_ms > 0 => {
                 let reply = self.wait(side, get, Departure::of(request)).await?;
                 respond(answer(&form, reply)).map_err(failed)
             }
-            Call { side, operation: Operation::Watch { watch, transport }, address, .. } => {
-                let gone = (transport == Transport::Stream).then(|| Departure::of(request));
-                let terms = Terms { side, sink: address.sink, watch };
-                match desk.watch(terms, transport, gone).await {
-                    Ok(Outcome::Watching(response)) => Ok(response),
-                    outcome => Err(answer(&form, reply(outcome)?)),
-                }
-            }
-            Call { side: Side::Main, operation: Operation::Status { request_id }, address, .. }
-                if is_input(&address) =>
-            {
+            Operation::Status { request_id } if side == Side::Main && is_input(&address) => {
                 let progress = self.progress(&request_id, &address.service).await?;
                 respond(progress.answer(&request_id)).map_err(failed)
             }
-            Call { side: Side::Main, operation: Operation::Cancel { request_id }, address, .. }
-                if is_input(&address) =>
-            {
+            Operation::Cancel { request_id } if side == Side::Main && is_input(&address) => {
                 respond(self.cancel(&request_id).await?).map_err(failed)
             }
-            call => {
-                let body = match body_max(&call.operation) {
+            operation => {
+                let purpose = Purpose::Operation(operation);
+                let body = match body_max(&purpose) {
                     Some(max) => body::read(request, max).await?,
                     None => Vec::new(),
                 };
+                let Purpose::Operation(operation) = purpose else { unreachable!("it was made here") };
                 let (asked, outcome) = oneshot::channel();
-                self.errand(call, body.into(), Owed::Request(asked))?;
+                self.errand(side, consumer, operation, body.into(), Owed::Request(asked))?;
                 respond(answer(&form, reply(outcome.await)?)).map_err(failed)
             }
         }

@@ -19,8 +19,7 @@ use crate::queue::{
 };
 use crate::wire::{
     Answer,
-    http::batch::{BatchPut, Format},
-    put::Stamp,
+    put::{PutDefaults, Stamp},
     refused,
     v1::{
         client::{self, ClientCommand},
@@ -61,14 +60,7 @@ impl Terms {
         Ok(match operation {
             ClientCommand::Put(entries, _) => {
                 let stamp = Stamp::new(self.sink, now_ms, "");
-                let batch = BatchPut {
-                    format: Format::Frames,
-                    lane: Default::default(),
-                    tags: Default::default(),
-                    stamp,
-                    once: false,
-                };
-                Event::Put(ticket, batch.complete(entries, random)?)
+                Event::Put(ticket, PutDefaults::of(stamp).complete(entries, random)?)
             }
             ClientCommand::Commit(indexes) => Event::Commit(ticket, consumer(), indexes),
             ClientCommand::Reject(indexes, rejection) => Event::Reject(ticket, consumer(), indexes, rejection),

@@ -3,7 +3,7 @@
 use edgequeue::queue::limits;
 use edgequeue::wire::http::query::RESERVED;
 use edgequeue::wire::http::{address, auth};
-use edgequeue::wire::{Call, Encoding, Operation, RequestParts, Transport, parse};
+use edgequeue::wire::{Call, Operation, Purpose, RequestParts, Transport, parse};
 use proptest::prelude::*;
 
 const HEADERS: [&str; 9] = [
@@ -24,7 +24,15 @@ fn check(call: &Call) {
     for name in [&call.consumer.group, &call.consumer.user] {
         assert!(!name.is_empty() && name.len() <= limits::NAME_BYTES_MAX);
     }
-    match &call.operation {
+    let operation = match &call.purpose {
+        Purpose::Operation(operation) => operation,
+        Purpose::Watch { watch, transport } => {
+            let least = if *transport == Transport::Session { 0 } else { 1 };
+            assert!((least..=limits::WINDOW_MAX).contains(&watch.window));
+            return;
+        }
+    };
+    match operation {
         Operation::Put { tags, .. } => {
             assert!(tags.len() <= limits::TAGS_MAX);
             assert!(tags.keys().all(|key| !key.is_empty() && !key.starts_with('_')));
@@ -34,20 +42,15 @@ fn check(call: &Call) {
         Operation::Get { get, .. } => {
             assert!((1..=limits::GET_ENTRIES_MAX).contains(&get.count) && get.wait_ms <= limits::WAIT_MS_MAX);
         }
-        Operation::Watch { watch, transport } => {
-            let least = if *transport == Transport::Session { 0 } else { 1 };
-            assert!((least..=limits::WINDOW_MAX).contains(&watch.window));
-        }
-        Operation::Batch { batch, encoding } => {
-            assert_ne!(*encoding, Encoding::Raw);
-            assert!(batch.tags.len() <= limits::TAGS_MAX);
+        Operation::Batch { batch, .. } => {
+            assert!(batch.defaults.tags.len() <= limits::TAGS_MAX);
         }
         Operation::Commit { indexes } | Operation::Reject { indexes, .. } | Operation::Remove { indexes } => {
             assert!((1..=limits::INDEXES_MAX).contains(&indexes.len()));
         }
         _ => {}
     }
-    let _ = call.form();
+    let _ = operation.form(&call.address, call.side);
 }
 
 fn run(method: &str, path: &str, query: &str, headers: &[(&str, String)]) -> Result<(), TestCaseError> {

@@ -11,7 +11,7 @@ use edgequeue::wire::proto::fields::Malformed;
 use edgequeue::wire::v1::client::{ClientCommand, ClientRequest, requests};
 use edgequeue::wire::v1::server::{ServerAnswer, ServerEvent, ServerMessage, events};
 use edgequeue::wire::v1::subprotocol::is_offered;
-use edgequeue::wire::{Answer, Operation as Asked, Transport};
+use edgequeue::wire::{Answer, Purpose, Transport};
 use proptest::prelude::*;
 
 fn hex(text: &str) -> Vec<u8> {
@@ -120,8 +120,8 @@ fn the_protocol_is_chosen_by_name() {
         assert!(!is_offered(other), "{other}");
     }
     let watch = |lines: &str| match send(&format!("GET /?_watch_=true&_window_=0\nUpgrade: websocket\n{lines}")) {
-        Ok(call) => match call.operation {
-            Asked::Watch { watch, transport } => Ok((watch.window, transport)),
+        Ok(call) => match call.purpose {
+            Purpose::Watch { watch, transport } => Ok((watch.window, transport)),
             other => panic!("{other:?}"),
         },
         Err(answer) => Err(answer.status),

@@ -1,13 +1,13 @@
 //! Many entries in one body: lists in protobuf and JSON, and lines of text.
 
-use crate::queue::entry::{Lane, TAG_REQUEST_ID, Tags};
-use crate::queue::event::{NewEntry, Once};
-use crate::queue::limits::{BATCH_ENTRIES_MAX, ONCE_LOOKUPS_MAX};
+use crate::queue::event::NewEntry;
+use crate::queue::limits::BATCH_ENTRIES_MAX;
 use crate::wire::answer::Answer;
 use crate::wire::json;
 use crate::wire::names::{JSON, PROTOBUF};
 use crate::wire::proto;
-use crate::wire::put::{PutEntry, Stamp, no_request_id, too_many};
+use crate::wire::put::PutDefaults;
+use crate::wire::put_entry::{PutEntry, too_many};
 use crate::wire::scalar::shown;
 use alloc::{format, vec::Vec};
 use bytes::Bytes;
@@ -45,14 +45,8 @@ impl Format {
 pub struct BatchPut {
     /// How it is written.
     pub format: Format,
-    /// Priority of entries that name none.
-    pub lane: Lane,
-    /// Tags of all entries; an entry's own win.
-    pub tags: Tags,
-    /// What every entry gets.
-    pub stamp: Stamp,
-    /// Whether each is stored only if its request id is not there yet.
-    pub once: bool,
+    /// What its entries have in common.
+    pub defaults: PutDefaults,
 }
 
 impl BatchPut {
@@ -63,46 +57,8 @@ impl BatchPut {
             Format::Json => json::put_entry::entries(&body)?,
             Format::Lines => lines(&body)?,
         };
-        self.complete(entries, random)
+        self.defaults.complete(entries, random)
     }
-
-    /// Entries as they are stored.
-    pub fn complete(&self, entries: Vec<PutEntry>, random: u128) -> Result<Vec<NewEntry>, Answer> {
-        if entries.is_empty() {
-            return Err(Answer::bad("there is no entry in the batch; a put needs at least one"));
-        }
-        let mut lookups = 0;
-        let mut complete = |PutEntry { tags, data, priority, once }| {
-            let tags = match self.tags.is_empty() {
-                true => tags,
-                false => self.tags.clone().into_iter().chain(tags).collect(),
-            };
-            let tags = self.stamp.complete(tags)?;
-            let once = once.or(self.once.then_some(Once::RequestId));
-            if once == Some(Once::RequestId) {
-                lookups += 1;
-                check_lookup(lookups, &tags)?;
-            }
-            Ok(NewEntry { lane: priority.map_or(self.lane, Lane), tags, data, random, once })
-        };
-        entries.into_iter().map(&mut complete).collect()
-    }
-}
-
-/// Whether an entry can be looked for by its request id, after others of the same put.
-fn check_lookup(lookups: usize, tags: &Tags) -> Result<(), Answer> {
-    if !tags.contains_key(TAG_REQUEST_ID) {
-        return Err(no_request_id());
-    }
-    if lookups > ONCE_LOOKUPS_MAX {
-        return Err(Answer::text(
-            413,
-            format!(
-                "there are more than {ONCE_LOOKUPS_MAX} entries to put once by request id in one batch; send several"
-            ),
-        ));
-    }
-    Ok(())
 }
 
 /// Each line without its LF or CRLF; empty lines are passed over, and the last one needs no line feed.

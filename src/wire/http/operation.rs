@@ -17,7 +17,21 @@ pub struct Call {
     /// Who asks.
     pub consumer: ConsumerId,
     /// What for.
-    pub operation: Operation,
+    pub purpose: Purpose,
+}
+
+/// What a call is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// One operation, which has one reply.
+    Operation(Operation),
+    /// A subscription, which begins a connection.
+    Watch {
+        /// To what.
+        watch: Watch,
+        /// How frames are sent.
+        transport: Transport,
+    },
 }
 
 /// What a request asks for.
@@ -36,7 +50,7 @@ pub enum Operation {
     Batch {
         /// What is known before the body.
         batch: BatchPut,
-        /// How the answer is written; never raw.
+        /// How the answer is written.
         encoding: Encoding,
     },
     /// Read.
@@ -44,11 +58,11 @@ pub enum Operation {
         /// What.
         get: Get,
         /// How the answer is written.
-        encoding: Encoding,
+        encoding: EntryEncoding,
     },
     /// Tell the attributes.
     Attributes {
-        /// How the answer is written; never raw.
+        /// How the answer is written.
         encoding: Encoding,
     },
     /// Count entries.
@@ -62,13 +76,6 @@ pub enum Operation {
     Search {
         /// Which.
         index: Index,
-    },
-    /// Subscribe.
-    Watch {
-        /// To what.
-        watch: Watch,
-        /// How frames are sent.
-        transport: Transport,
     },
     /// Commit.
     Commit {
@@ -126,47 +133,68 @@ pub enum Transport {
     Stream,
 }
 
-/// How frames and attributes are written.
+/// How lists and attributes are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// The bare body of the entry.
-    Raw,
     /// JSON.
     Json,
     /// Protobuf.
     Protobuf,
 }
 
-/// How the reply to a call is written.
+/// How entries are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryEncoding {
+    /// The bare body of a single entry. Bare bodies of several could not be told apart, so those are a JSON list.
+    Raw,
+    /// A list of frames.
+    List(Encoding),
+}
+
+/// How the reply to an operation is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Replies that are written in one way only.
-    Plain,
-    /// Entries.
-    Entries(Encoding),
+    /// Index of the entry put.
+    Put,
     /// Receipts of a batch.
     Batch(Encoding),
-    /// Attributes of a queue.
+    /// Entries.
+    Entries(EntryEncoding),
+    /// Attributes of this side of a queue.
     Attributes(Encoding, Address, Side),
     /// Settings of a queue.
     Settings,
-    /// What became of the request with this id, as this queue knows it.
+    /// A number of entries.
+    Count,
+    /// Where an entry stands.
+    Position,
+    /// What became of the request with this id, as this side of a queue knows it.
     Progress(String, Address, Side),
     /// A cancellation of the request with this id.
     Cancelled(String),
+    /// That it was done.
+    Done,
 }
 
-impl Call {
-    /// How the reply is to be written.
-    pub fn form(&self) -> Form {
-        match &self.operation {
-            Operation::Batch { encoding, .. } => Form::Batch(*encoding),
-            Operation::Get { encoding, .. } => Form::Entries(*encoding),
-            Operation::Attributes { encoding } => Form::Attributes(*encoding, self.address.clone(), self.side),
-            Operation::Settings => Form::Settings,
-            Operation::Status { request_id } => Form::Progress(request_id.clone(), self.address.clone(), self.side),
-            Operation::Cancel { request_id } => Form::Cancelled(request_id.clone()),
-            _ => Form::Plain,
+impl Operation {
+    /// How the reply is to be written, for the queue that was asked.
+    pub fn form(&self, address: &Address, side: Side) -> Form {
+        match self {
+            Self::Put { .. } => Form::Put,
+            Self::Batch { encoding, .. } => Form::Batch(*encoding),
+            Self::Get { encoding, .. } => Form::Entries(*encoding),
+            Self::Attributes { encoding } => Form::Attributes(*encoding, address.clone(), side),
+            Self::Settings => Form::Settings,
+            Self::Count { .. } => Form::Count,
+            Self::Search { .. } => Form::Position,
+            Self::Status { request_id } => Form::Progress(request_id.clone(), address.clone(), side),
+            Self::Cancel { request_id } => Form::Cancelled(request_id.clone()),
+            Self::Commit { .. }
+            | Self::Reject { .. }
+            | Self::Remove { .. }
+            | Self::Truncate { .. }
+            | Self::End { .. }
+            | Self::Configure => Form::Done,
         }
     }
 }

@@ -5,14 +5,14 @@
 
 use super::address::Address;
 use super::batch::{BatchPut, Format};
-use super::operation::{Call, Encoding, Operation, Transport};
+use super::operation::{Call, Encoding, EntryEncoding, Operation, Purpose, Transport};
 use super::query::Query;
 use crate::queue::entry::{Filter, Index, Lane, TAG_REQUEST_ID};
 use crate::queue::event::{Get, Start, Watch};
 use crate::queue::limits;
 use crate::wire::answer::Answer;
 use crate::wire::names::{HEADER_PRIORITY, PROTOBUF, TAG_CALLBACK, TAG_CONTENT_TYPE};
-use crate::wire::put::{Stamp, no_request_id};
+use crate::wire::put::{PutDefaults, Stamp, no_request_id};
 use crate::wire::rejection;
 use crate::wire::request_parts::{RequestParts, consumer, side};
 use crate::wire::scalar::{self, shown};
@@ -61,19 +61,15 @@ pub fn parse(parts: &RequestParts, now_ms: u64) -> Result<Call, Answer> {
             ),
         ));
     }
-    let operation = operation(parts, &query, &address, now_ms)?;
-    Ok(Call { side: side(parts)?, consumer: consumer(parts)?, address, operation })
-}
-
-/// The operation of a request with a known method.
-fn operation(parts: &RequestParts, query: &Query, address: &Address, now_ms: u64) -> Result<Operation, Answer> {
-    check_markers(parts.method, query)?;
-    match parts.method {
-        "GET" => read(parts, query),
-        "POST" => post(parts, query, address, now_ms),
-        "PUT" => settle(query),
-        _ => remove(query),
-    }
+    check_markers(parts.method, &query)?;
+    let purpose = match parts.method {
+        "GET" if query.flag("_watch_")? => watch(parts, &query)?,
+        "GET" => Purpose::Operation(read(parts, &query)?),
+        "POST" => Purpose::Operation(post(parts, &query, &address, now_ms)?),
+        "PUT" => Purpose::Operation(settle(&query)?),
+        _ => Purpose::Operation(remove(&query)?),
+    };
+    Ok(Call { side: side(parts)?, consumer: consumer(parts)?, address, purpose })
 }
 
 /// A marker with another method is a mistake whose literal reading (a put, a get that deletes) could do harm.
@@ -95,18 +91,7 @@ fn check_markers(method: &str, query: &Query) -> Result<(), Answer> {
 }
 
 fn read(parts: &RequestParts, query: &Query) -> Result<Operation, Answer> {
-    let upgrade = (parts.header)("Upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
-    if query.flag("_watch_")? {
-        let offered = (parts.header)("Sec-WebSocket-Protocol").unwrap_or_default();
-        let transport = match upgrade {
-            true if subprotocol::is_offered(&offered) => Transport::Session,
-            true if subprotocol::is_plain_offered(&offered) => Transport::Plain,
-            true => Transport::Socket,
-            false => Transport::Stream,
-        };
-        return watch(parts, query, transport);
-    }
-    if upgrade {
+    if is_upgrade(parts) {
         return Err(Answer::bad("a WebSocket is for watching; add _watch_=true"));
     }
     let protobuf = accepts_protobuf(parts);
@@ -124,10 +109,10 @@ fn read(parts: &RequestParts, query: &Query) -> Result<Operation, Answer> {
         let index = index.ok_or_else(|| Answer::bad("a search needs _index_, the index of the entry to look for"))?;
         Ok(Operation::Search { index: Index(index) })
     } else {
-        let encoding = match query.boolean("_raw_")? {
-            Some(true) => Encoding::Raw,
-            None if !protobuf => Encoding::Raw,
-            _ => structured,
+        // A client that does not say what it wants is shown the body.
+        let encoding = match query.boolean("_raw_")?.unwrap_or(!protobuf) {
+            true => EntryEncoding::Raw,
+            false => EntryEncoding::List(structured),
         };
         Ok(Operation::Get { get: get(query)?, encoding })
     }
@@ -174,7 +159,27 @@ fn start(query: &Query) -> Result<Start, Answer> {
     }
 }
 
-fn watch(parts: &RequestParts, query: &Query, transport: Transport) -> Result<Operation, Answer> {
+/// Whether a WebSocket is to be opened.
+fn is_upgrade(parts: &RequestParts) -> bool {
+    (parts.header)("Upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+}
+
+fn transport(parts: &RequestParts) -> Transport {
+    if !is_upgrade(parts) {
+        return Transport::Stream;
+    }
+    let offered = (parts.header)("Sec-WebSocket-Protocol").unwrap_or_default();
+    if subprotocol::is_offered(&offered) {
+        Transport::Session
+    } else if subprotocol::is_plain_offered(&offered) {
+        Transport::Plain
+    } else {
+        Transport::Socket
+    }
+}
+
+fn watch(parts: &RequestParts, query: &Query) -> Result<Purpose, Answer> {
+    let transport = transport(parts);
     let auto_commit = query.flag("_auto_commit_")?;
     let window = query.unsigned("_window_")?.unwrap_or(limits::WINDOW_DEFAULT.into());
     // A session may begin without being pushed anything.
@@ -194,7 +199,7 @@ fn watch(parts: &RequestParts, query: &Query, transport: Transport) -> Result<Op
         filter: Filter(query.tags.clone()),
         local: false,
     };
-    Ok(Operation::Watch { watch, transport })
+    Ok(Purpose::Watch { watch, transport })
 }
 
 fn post(parts: &RequestParts, query: &Query, address: &Address, now_ms: u64) -> Result<Operation, Answer> {
@@ -219,7 +224,10 @@ fn post(parts: &RequestParts, query: &Query, address: &Address, now_ms: u64) -> 
     if query.flag("_batch_")? {
         let format = Format::of(&content_type.unwrap_or_default())?;
         let encoding = if accepts_protobuf(parts) { Encoding::Protobuf } else { Encoding::Json };
-        return Ok(Operation::Batch { batch: BatchPut { format, lane, tags, stamp, once }, encoding });
+        return Ok(Operation::Batch {
+            batch: BatchPut { format, defaults: PutDefaults { stamp, lane, tags, once } },
+            encoding,
+        });
     }
     // A tag the caller gives for the content type wins over the header.
     if let Some(content_type) = content_type {

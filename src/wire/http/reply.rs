@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use super::attributes;
-use super::operation::{Encoding, Form};
+use super::operation::{Encoding, EntryEncoding, Form};
 use super::progress::{self, Progress};
 use super::settings;
 use crate::queue::entry::{Frame, TAG_REQUEST_ID};
@@ -25,44 +25,36 @@ const RETRY_AFTER_S: &str = "1";
 /// Longest stored content type that is given back.
 const CONTENT_TYPE_BYTES_MAX: usize = 256;
 
-/// Writes a reply. Every pair of form and reply gives an answer; those that do not belong together are not made by
-/// [`Call::form`](super::operation::Call::form).
+/// Writes a reply in the form of its operation: see [`Operation::form`](super::operation::Operation::form).
+///
+/// The queue answers each operation with a reply of its own kind or with a refusal. Panics on any other pair.
 pub fn answer(form: &Form, reply: Reply) -> Answer {
-    match reply {
-        Reply::Put(receipts) => match form {
-            Form::Batch(Encoding::Protobuf) => Answer::new(200, PROTOBUF, frame_receipts(&receipts)),
-            Form::Batch(_) => Answer::new(200, JSON, json_receipts(&receipts)),
-            _ => put(&receipts),
-        },
-        Reply::Entries(deliveries) => match form {
-            Form::Entries(encoding) => entries(*encoding, &deliveries),
-            _ => entries(Encoding::Json, &deliveries),
-        },
-        Reply::Stats(stats) => match form {
-            Form::Attributes(encoding, address, side) => {
-                let map = attributes::attributes(&stats, address, *side);
-                match encoding {
-                    Encoding::Protobuf => Answer::new(200, PROTOBUF, frame::attributes(&map)),
-                    Encoding::Json | Encoding::Raw => Answer::new(200, JSON, json::frame::json_attributes(&map)),
-                }
-            }
-            _ => Answer::new(200, JSON, settings::to_json(&stats.settings)),
-        },
-        Reply::Count(count) => Answer::text(200, count.to_string()),
-        Reply::Position(position) => Answer::new(200, JSON, search(&position)),
-        Reply::Found(found) => match form {
-            Form::Progress(request_id, address, side) => progress(found, address, *side).answer(request_id),
-            _ => progress(found, &Address::default(), Side::Main).answer(""),
-        },
-        Reply::Cancelled(index) => {
-            let request_id = if let Form::Cancelled(request_id) = form { request_id } else { "" };
-            match index {
-                Some(index) => progress::cancelled(request_id, index),
-                None => Progress::Unknown.answer(request_id),
+    match (form, reply) {
+        (_, Reply::Refused(refusal)) => refused(&refusal),
+        (Form::Put, Reply::Put(receipts)) => put(&receipts),
+        (Form::Batch(Encoding::Protobuf), Reply::Put(receipts)) => {
+            Answer::new(200, PROTOBUF, frame_receipts(&receipts))
+        }
+        (Form::Batch(Encoding::Json), Reply::Put(receipts)) => Answer::new(200, JSON, json_receipts(&receipts)),
+        (Form::Entries(encoding), Reply::Entries(deliveries)) => entries(*encoding, &deliveries),
+        (Form::Attributes(encoding, address, side), Reply::Stats(stats)) => {
+            let map = attributes::attributes(&stats, address, *side);
+            match encoding {
+                Encoding::Protobuf => Answer::new(200, PROTOBUF, frame::attributes(&map)),
+                Encoding::Json => Answer::new(200, JSON, json::frame::json_attributes(&map)),
             }
         }
-        Reply::Attached | Reply::Done => Answer::text(200, "OK"),
-        Reply::Refused(refusal) => refused(&refusal),
+        (Form::Settings, Reply::Stats(stats)) => Answer::new(200, JSON, settings::to_json(&stats.settings)),
+        (Form::Count, Reply::Count(count)) => Answer::text(200, count.to_string()),
+        (Form::Position, Reply::Position(position)) => Answer::new(200, JSON, search(&position)),
+        (Form::Progress(request_id, address, side), Reply::Found(found)) => {
+            progress(found, address, *side).answer(request_id)
+        }
+        (Form::Cancelled(request_id), Reply::Cancelled(Some(index))) => progress::cancelled(request_id, index),
+        (Form::Cancelled(request_id), Reply::Cancelled(None)) => Progress::Unknown.answer(request_id),
+        (Form::Done, Reply::Done) => Answer::text(200, "OK"),
+        // Not printed with the panic: what formats replies is kilobytes of code.
+        _ => unreachable!("a queue answers each operation with a reply of its own kind"),
     }
 }
 
@@ -127,30 +119,26 @@ fn frame_receipts(receipts: &[Receipt]) -> Vec<u8> {
     frame::list(&receipts.iter().map(frame).collect::<Vec<Bytes>>())
 }
 
-/// The index in decimal and nothing else, because clients parse the whole body as a number. Several entries: their
-/// indexes, separated by commas, as `_indexes_` takes them.
+/// The index in decimal and nothing else, because clients parse the whole body as a number.
 fn put(receipts: &[Receipt]) -> Answer {
-    let indexes: Vec<String> = receipts.iter().map(|receipt| receipt.index.0.to_string()).collect();
-    let mut answer = Answer::text(200, indexes.join(","));
-    if let [receipt] = receipts {
-        answer.headers.push((HEADER_REQUEST_ID, header_value(&receipt.request_id)));
-        if receipt.repeated {
-            answer.headers.push((HEADER_REPEATED, "true".into()));
-        }
+    let [receipt] = receipts else { unreachable!("one entry was put, and there are {} receipts", receipts.len()) };
+    let mut answer = Answer::text(200, receipt.index.0.to_string());
+    answer.headers.push((HEADER_REQUEST_ID, header_value(&receipt.request_id)));
+    if receipt.repeated {
+        answer.headers.push((HEADER_REPEATED, "true".into()));
     }
     answer
 }
 
-fn entries(encoding: Encoding, deliveries: &[Delivery]) -> Answer {
+fn entries(encoding: EntryEncoding, deliveries: &[Delivery]) -> Answer {
     match (encoding, deliveries) {
         (_, []) => Answer { status: 204, content_type: None, headers: Vec::new(), body: Bytes::new() },
-        (Encoding::Raw, [delivery]) => raw(frame::of(delivery)),
-        (Encoding::Protobuf, _) => {
+        (EntryEncoding::Raw, [delivery]) => raw(frame::of(delivery)),
+        (EntryEncoding::List(Encoding::Protobuf), _) => {
             let frames: Vec<Bytes> = deliveries.iter().map(Delivery::frame).collect();
             Answer::new(200, PROTOBUF, frame::list(&frames))
         }
-        // Bare bodies of several entries could not be told apart.
-        (Encoding::Json | Encoding::Raw, _) => {
+        (EntryEncoding::List(Encoding::Json) | EntryEncoding::Raw, _) => {
             let frames: Vec<Frame> = deliveries.iter().map(frame::of).collect();
             Answer::new(200, JSON, json::frame::json_list(&frames))
         }

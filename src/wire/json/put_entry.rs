@@ -3,7 +3,7 @@
 use crate::queue::entry::Tags;
 use crate::queue::limits::BATCH_ENTRIES_MAX;
 use crate::wire::answer::Answer;
-use crate::wire::put::{OnceFields, PutEntry, too_many};
+use crate::wire::put_entry::{OnceFields, PutEntry, too_many};
 use crate::wire::scalar::shown;
 use crate::wire::tags::add_tag;
 use alloc::{borrow::Cow, format, string::String, vec::Vec};

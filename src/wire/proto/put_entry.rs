@@ -4,7 +4,7 @@ use super::fields::{self, Fields, Malformed, Value};
 use crate::queue::event::Once;
 use crate::queue::limits::BATCH_ENTRIES_MAX;
 use crate::wire::answer::Answer;
-use crate::wire::put::{OnceFields, PutEntry, too_many};
+use crate::wire::put_entry::{OnceFields, PutEntry, too_many};
 use crate::wire::tags::add_tag;
 use alloc::{string::String, vec::Vec};
 use bytes::Bytes;

@@ -7,7 +7,7 @@ use crate::queue::event::Rejection;
 use crate::queue::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, INDEXES_MAX};
 use crate::wire::answer::Answer;
 use crate::wire::proto::fields::{self, Fields, Malformed, Value};
-use crate::wire::put::{PutEntry, too_many};
+use crate::wire::put_entry::{PutEntry, too_many};
 use crate::wire::rejection;
 use alloc::{format, vec::Vec};
 use bytes::Bytes;
