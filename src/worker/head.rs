@@ -1,6 +1,6 @@
 //! A request's method, address and headers, as JavaScript tells them in one text: each text costs a crossing.
 
-use crate::wire::{Head, address, handshake};
+use crate::wire::{RequestParts, url::Url, v1::subprotocol};
 
 /// The head of a request: the method, the address, then `name: value` for each header, a line each.
 pub struct Told<'a> {
@@ -16,15 +16,15 @@ impl<'a> Told<'a> {
     pub fn new(text: &'a str) -> Self {
         let (method, rest) = text.split_once('\n').unwrap_or((text, ""));
         let (url, headers) = rest.split_once('\n').unwrap_or((rest, ""));
-        let (_, query) = address::path_and_query(url);
+        let query = Url::of_request(url).query;
         Self { method, url, headers, query }
     }
 
     /// Calls `read` with the head. Headers that the watch of a browser carries in its list of subprotocols are found in it.
-    pub fn read<T>(&self, read: impl FnOnce(&Head<'_>) -> T) -> T {
-        let (path, query) = address::path_and_query(self.url);
+    pub fn read<T>(&self, read: impl FnOnce(&RequestParts<'_>) -> T) -> T {
+        let Url { path, query, .. } = Url::of_request(self.url);
         let header = |name: &str| self.sent(name).or_else(|| self.carried(name));
-        read(&Head { method: self.method, path, query, header: &header })
+        read(&RequestParts { method: self.method, path, query, header: &header })
     }
 
     /// A header as it was sent.
@@ -33,9 +33,9 @@ impl<'a> Told<'a> {
         pairs.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
     }
 
-    /// A header that a watch carries as [`handshake`] describes. Other requests are not searched for it.
+    /// A header that a watch carries as [`subprotocol`] describes. Other requests are not searched for it.
     pub fn carried(&self, name: &str) -> Option<String> {
         let offered = self.query.contains("_watch_").then(|| self.sent("Sec-WebSocket-Protocol"))?;
-        handshake::carried(&offered?, name)
+        subprotocol::carried(&offered?, name)
     }
 }

@@ -4,7 +4,7 @@ use wasm_bindgen::prelude::*;
 use worker::Env;
 
 use crate::broker::{Fetch, Target, deployment::Environment};
-use crate::wire::{Answer, Transport, handshake, socket};
+use crate::wire::{Answer, Transport, v1};
 
 #[wasm_bindgen]
 extern "C" {
@@ -90,8 +90,8 @@ impl Host {
     pub fn connect(&self, id: f64, connection: f64, transport: Transport) {
         let (transport, subprotocol) = match transport {
             Transport::Socket => ("socket", None),
-            Transport::Plain => ("socket", Some(handshake::PLAIN)),
-            Transport::Session => ("session", Some(socket::SUBPROTOCOL)),
+            Transport::Plain => ("socket", Some(v1::subprotocol::PLAIN)),
+            Transport::Session => ("session", Some(v1::subprotocol::SUBPROTOCOL)),
             Transport::Stream => ("stream", None),
         };
         self.accept(id, connection, transport, subprotocol);

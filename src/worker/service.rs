@@ -11,7 +11,11 @@ use wasm_bindgen::{JsCast, prelude::*};
 use worker::Env;
 
 use super::{head::Told, host};
-use crate::wire::{Address, Answer, address, auth, cors};
+use crate::wire::{
+    Address, Answer,
+    http::{address, auth, cors},
+    url::Url,
+};
 
 /// Name of the secret that every request must carry.
 const TOKEN: &str = "EDGEQUEUE_TOKEN";
@@ -88,7 +92,7 @@ fn route(told: &Told<'_>, bindings: &Bindings) -> Result<Route, Answer> {
         let carried = sent.is_none().then(|| told.carried("Authorization")).flatten();
         auth::check(bindings.token.as_deref(), sent.as_deref().or(carried.as_deref()))?;
         if carried.is_some() {
-            cors::may_connect(&bindings.origins, told.sent("Origin").as_deref(), address::authority(told.url))?;
+            cors::may_connect(&bindings.origins, told.sent("Origin").as_deref(), Url::of_request(told.url).authority)?;
         }
         Ok(Route::Queue(Address::of_client(head.method, head.path)?.queue_name()))
     })

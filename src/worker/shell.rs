@@ -18,7 +18,7 @@ use crate::broker::{
 };
 use crate::inference::outcome::Answer as Outside;
 use crate::store::{SegmentStore, sql::SqlRows};
-use crate::wire::request;
+use crate::wire;
 
 type Store = SegmentStore<SqlRows<Sql>>;
 
@@ -54,7 +54,7 @@ impl Shell {
     /// A request: its head, and its body where that is known to be complete.
     pub fn request(&self, host: &Host, id: f64, head: &str, body: Option<Vec<u8>>) -> Wait {
         let now_ms = now_ms();
-        let call = Told::new(head).read(|head| request::parse(head, now_ms));
+        let call = Told::new(head).read(|head| wire::parse(head, now_ms));
         match call.and_then(|call| Ok((call, random()?))) {
             Ok((call, random)) => {
                 let body = body.map_or(Body::Unread, |body| Body::Whole(body.into()));

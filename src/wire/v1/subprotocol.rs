@@ -3,13 +3,15 @@
 //! Never in the address: addresses are logged by everything on the way, kept in histories and sent on as referrers.
 //!
 //! The values are base64url without padding, since the list allows few characters. None of these is ever named in an
-//! answer: a client offers one of the two protocols there are, [`SUBPROTOCOL`](super::socket::SUBPROTOCOL) or [`PLAIN`],
+//! answer: a client offers one of the two protocols there are, [`SUBPROTOCOL`] or [`PLAIN`],
 //! besides, and is told that one.
 
-use super::request::{HEADER_GROUP, HEADER_REAR, HEADER_USER};
+use crate::wire::names::{HEADER_GROUP, HEADER_REAR, HEADER_USER};
 use alloc::{format, string::String, vec::Vec};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
+/// Name of the protocol and its version, offered in `Sec-WebSocket-Protocol`.
+pub const SUBPROTOCOL: &str = "edgequeue.v1";
 /// Name of the protocol without one: one frame per message, and nothing from the client. Browsers break a connection
 /// whose answer names none of what they offered.
 pub const PLAIN: &str = "edgequeue.plain";
@@ -25,6 +27,11 @@ const REAR: &str = "edgequeue.rear";
 
 fn names(offered: &str) -> impl Iterator<Item = &str> {
     offered.split(',').map(str::trim)
+}
+
+/// Whether a list of subprotocols has ours.
+pub fn is_offered(header: &str) -> bool {
+    header.split(',').any(|name| name.trim() == SUBPROTOCOL)
 }
 
 /// Whether a list of subprotocols has [`PLAIN`].

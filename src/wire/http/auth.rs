@@ -1,6 +1,6 @@
 //! The token of a deployment.
 
-use super::status::Answer;
+use crate::wire::answer::Answer;
 use alloc::string::String;
 use subtle::{Choice, ConstantTimeEq};
 

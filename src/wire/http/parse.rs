@@ -1,32 +1,28 @@
-//! Which operation a request asks for, and its parameters.
+//! Requests: method, path, query and headers in, a [`Call`] out.
+//!
+//! A parameter that an operation does not use is ignored, since clients send some of them everywhere; one that nobody
+//! uses is refused by [`Query`], since it is a misspelling.
 
 use super::address::Address;
-use super::batch::{Batch, Format};
-use super::handshake;
+use super::batch::{BatchPut, Format};
+use super::operation::{Call, Encoding, EntryEncoding, Operation, Purpose, Transport};
 use super::query::Query;
-use super::rejection;
-use super::request::{HEADER_PRIORITY, Head, Operation, Transport, consumer};
-use super::scalar::{self, shown};
-use super::socket;
-use super::stamp::Stamp;
-use super::status::{Answer, Encoding};
 use crate::queue::entry::{Filter, Index, Lane, TAG_REQUEST_ID};
 use crate::queue::event::{Get, Start, Watch};
 use crate::queue::limits;
+use crate::wire::answer::Answer;
+use crate::wire::names::{HEADER_PRIORITY, PROTOBUF, TAG_CALLBACK, TAG_CONTENT_TYPE};
+use crate::wire::put::{PutDefaults, Stamp, no_request_id};
+use crate::wire::rejection;
+use crate::wire::request_parts::{RequestParts, consumer, side};
+use crate::wire::scalar::{self, shown};
+use crate::wire::v1::subprotocol;
 use alloc::{
     format,
     string::{String, ToString},
     vec::Vec,
 };
 
-/// Media type that asks for protobuf.
-pub const PROTOBUF: &str = "application/vnd.google.protobuf";
-/// Tag with the content type of a put.
-pub const TAG_CONTENT_TYPE: &str = "Header:Content-Type";
-/// Tag with the sub-path of a put.
-pub const TAG_PATH: &str = "Path";
-/// Tag with the URL that is told when the request has ended.
-pub const TAG_CALLBACK: &str = "callback";
 /// A get that waits at least a second is answered this much earlier than asked, so that the answer arrives before a
 /// client whose own timeout is the same gives up.
 const EARLY_MS: u64 = 100;
@@ -46,15 +42,34 @@ const MARKERS: [(&str, &str); 11] = [
     ("_trunc_", "DELETE"),
 ];
 
-/// The operation of a request with a known method.
-pub(super) fn of(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Operation, Answer> {
-    check_markers(head.method, query)?;
-    match head.method {
-        "GET" => read(head, query),
-        "POST" => post(head, query, address, now_ms),
-        "PUT" => settle(query),
-        _ => remove(query),
+/// Reads a request. `now_ms` is stamped on puts. The answer is a 4xx that says what is wrong.
+pub fn parse(parts: &RequestParts, now_ms: u64) -> Result<Call, Answer> {
+    let address = Address::parse(parts.path)?;
+    if !matches!(parts.method, "GET" | "POST" | "PUT" | "DELETE") {
+        let text =
+            format!("a queue does not know the method {}; it knows GET, POST, PUT and DELETE", shown(parts.method));
+        return Err(Answer::wrong_method("GET, POST, PUT, DELETE", text));
     }
+    let query = Query::parse(parts.query)?;
+    if parts.method != "POST" && !address.suffix.is_empty() && !query.has_reserved() {
+        return Err(Answer::text(
+            404,
+            format!(
+                "there is nothing to {} at the sub-path {}; only POST takes one",
+                parts.method,
+                shown(&address.suffix)
+            ),
+        ));
+    }
+    check_markers(parts.method, &query)?;
+    let purpose = match parts.method {
+        "GET" if query.flag("_watch_")? => watch(parts, &query)?,
+        "GET" => Purpose::Operation(read(parts, &query)?),
+        "POST" => Purpose::Operation(post(parts, &query, &address, now_ms)?),
+        "PUT" => Purpose::Operation(settle(&query)?),
+        _ => Purpose::Operation(remove(&query)?),
+    };
+    Ok(Call { side: side(parts)?, consumer: consumer(parts)?, address, purpose })
 }
 
 /// A marker with another method is a mistake whose literal reading (a put, a get that deletes) could do harm.
@@ -75,22 +90,11 @@ fn check_markers(method: &str, query: &Query) -> Result<(), Answer> {
     Ok(())
 }
 
-fn read(head: &Head, query: &Query) -> Result<Operation, Answer> {
-    let upgrade = (head.header)("Upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
-    if query.flag("_watch_")? {
-        let offered = (head.header)("Sec-WebSocket-Protocol").unwrap_or_default();
-        let transport = match upgrade {
-            true if socket::is_offered(&offered) => Transport::Session,
-            true if handshake::is_plain_offered(&offered) => Transport::Plain,
-            true => Transport::Socket,
-            false => Transport::Stream,
-        };
-        return watch(head, query, transport);
-    }
-    if upgrade {
+fn read(parts: &RequestParts, query: &Query) -> Result<Operation, Answer> {
+    if is_upgrade(parts) {
         return Err(Answer::bad("a WebSocket is for watching; add _watch_=true"));
     }
-    let protobuf = accepts_protobuf(head);
+    let protobuf = accepts_protobuf(parts);
     let structured = if protobuf { Encoding::Protobuf } else { Encoding::Json };
     if query.flag("_attrs_")? {
         Ok(Operation::Attributes { encoding: structured })
@@ -105,10 +109,10 @@ fn read(head: &Head, query: &Query) -> Result<Operation, Answer> {
         let index = index.ok_or_else(|| Answer::bad("a search needs _index_, the index of the entry to look for"))?;
         Ok(Operation::Search { index: Index(index) })
     } else {
-        let encoding = match query.boolean("_raw_")? {
-            Some(true) => Encoding::Raw,
-            None if !protobuf => Encoding::Raw,
-            _ => structured,
+        // A client that does not say what it wants is shown the body.
+        let encoding = match query.boolean("_raw_")?.unwrap_or(!protobuf) {
+            true => EntryEncoding::Raw,
+            false => EntryEncoding::List(structured),
         };
         Ok(Operation::Get { get: get(query)?, encoding })
     }
@@ -121,8 +125,8 @@ fn request_id(query: &Query, marker: &str) -> Result<String, Answer> {
 }
 
 /// Whether protobuf is asked for by name; wildcards are what plain HTTP clients send, and those want JSON.
-fn accepts_protobuf(head: &Head) -> bool {
-    let accept = (head.header)("Accept").unwrap_or_default();
+fn accepts_protobuf(parts: &RequestParts) -> bool {
+    let accept = (parts.header)("Accept").unwrap_or_default();
     let media_type = |part: &str| part.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(PROTOBUF));
     accept.split(',').any(media_type)
 }
@@ -155,7 +159,27 @@ fn start(query: &Query) -> Result<Start, Answer> {
     }
 }
 
-fn watch(head: &Head, query: &Query, transport: Transport) -> Result<Operation, Answer> {
+/// Whether a WebSocket is to be opened.
+fn is_upgrade(parts: &RequestParts) -> bool {
+    (parts.header)("Upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+}
+
+fn transport(parts: &RequestParts) -> Transport {
+    if !is_upgrade(parts) {
+        return Transport::Stream;
+    }
+    let offered = (parts.header)("Sec-WebSocket-Protocol").unwrap_or_default();
+    if subprotocol::is_offered(&offered) {
+        Transport::Session
+    } else if subprotocol::is_plain_offered(&offered) {
+        Transport::Plain
+    } else {
+        Transport::Socket
+    }
+}
+
+fn watch(parts: &RequestParts, query: &Query) -> Result<Purpose, Answer> {
+    let transport = transport(parts);
     let auto_commit = query.flag("_auto_commit_")?;
     let window = query.unsigned("_window_")?.unwrap_or(limits::WINDOW_DEFAULT.into());
     // A session may begin without being pushed anything.
@@ -167,7 +191,7 @@ fn watch(head: &Head, query: &Query, transport: Transport) -> Result<Operation, 
     }
     let window = window.clamp(least, limits::WINDOW_MAX.into()) as u32;
     let watch = Watch {
-        consumer: consumer(head)?,
+        consumer: consumer(parts)?,
         start: start(query)?,
         window,
         auto_commit,
@@ -175,14 +199,14 @@ fn watch(head: &Head, query: &Query, transport: Transport) -> Result<Operation, 
         filter: Filter(query.tags.clone()),
         local: false,
     };
-    Ok(Operation::Watch { watch, transport })
+    Ok(Purpose::Watch { watch, transport })
 }
 
-fn post(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Operation, Answer> {
+fn post(parts: &RequestParts, query: &Query, address: &Address, now_ms: u64) -> Result<Operation, Answer> {
     if query.flag("_eos_")? {
         return Ok(Operation::End { force: query.flag("_force_")? });
     }
-    let lane = match (query.signed("_priority_")?, (head.header)(HEADER_PRIORITY).filter(|value| !value.is_empty())) {
+    let lane = match (query.signed("_priority_")?, (parts.header)(HEADER_PRIORITY).filter(|value| !value.is_empty())) {
         (Some(priority), _) => priority,
         (None, Some(text)) => {
             scalar::signed(&text).map_err(|wrong| Answer::bad(format!("the header {HEADER_PRIORITY} {wrong}")))?
@@ -196,11 +220,14 @@ fn post(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Op
     // The queue of callbacks is no path of a request.
     let suffix = if address.is_callbacks() { "" } else { &address.suffix };
     let stamp = Stamp::new(address.sink, now_ms, suffix);
-    let content_type = (head.header)("Content-Type").filter(|value| !value.is_empty());
+    let content_type = (parts.header)("Content-Type").filter(|value| !value.is_empty());
     if query.flag("_batch_")? {
         let format = Format::of(&content_type.unwrap_or_default())?;
-        let encoding = if accepts_protobuf(head) { Encoding::Protobuf } else { Encoding::Json };
-        return Ok(Operation::Batch { batch: Batch { format, lane, tags, stamp, once }, encoding });
+        let encoding = if accepts_protobuf(parts) { Encoding::Protobuf } else { Encoding::Json };
+        return Ok(Operation::Batch {
+            batch: BatchPut { format, defaults: PutDefaults { stamp, lane, tags, once } },
+            encoding,
+        });
     }
     // A tag the caller gives for the content type wins over the header.
     if let Some(content_type) = content_type {
@@ -211,13 +238,6 @@ fn post(head: &Head, query: &Query, address: &Address, now_ms: u64) -> Result<Op
         return Err(no_request_id());
     }
     Ok(Operation::Put { lane, tags, once })
-}
-
-/// A put-once without what it is recognized by.
-pub(super) fn no_request_id() -> Answer {
-    Answer::bad(
-        "a put with _once_ is recognized by its request id, so it needs the tag requestId; give it one of your own",
-    )
 }
 
 fn settle(query: &Query) -> Result<Operation, Answer> {

@@ -1,17 +1,14 @@
 //! Attributes: the state of a queue as a map of strings.
 
 use super::address::Address;
-use super::duration;
-use super::request::{HEADER_GROUP, HEADER_PRIORITY, HEADER_USER};
 use super::settings;
 use crate::queue::entry::Tags;
 use crate::queue::limits::QUEUE_BYTES_MAX;
 use crate::queue::stats::{ConsumerStats, ConsumerStatus, GroupStats, Stats};
 use crate::queue::store::Side;
+use crate::wire::duration;
+use crate::wire::names::{BACKEND, HEADER_GROUP, HEADER_PRIORITY, HEADER_USER};
 use alloc::{collections::BTreeMap, format, string::String, string::ToString, vec::Vec};
-
-/// Value of `meta.backend`.
-pub const BACKEND: &str = "edgequeue";
 
 /// All attributes of one side of a queue, by key.
 pub fn attributes(stats: &Stats, address: &Address, side: Side) -> BTreeMap<String, String> {

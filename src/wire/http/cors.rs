@@ -6,9 +6,11 @@
 //! send a token, and [`may_connect`] refuses the sockets that browsers would not. Who is no browser sends what origin it
 //! likes, or none, and is not kept out by any of this.
 
-use super::request::{HEADER_GROUP, HEADER_GROUP_REDIS, HEADER_PRIORITY, HEADER_REAR, HEADER_USER, HEADER_USER_REDIS};
-use super::scalar::shown;
-use super::status::{Answer, HEADER_REQUEST_ID};
+use crate::wire::answer::Answer;
+use crate::wire::names::{
+    HEADER_GROUP, HEADER_GROUP_REDIS, HEADER_PRIORITY, HEADER_REAR, HEADER_REQUEST_ID, HEADER_USER, HEADER_USER_REDIS,
+};
+use crate::wire::scalar::shown;
 use alloc::{borrow::ToOwned, format, string::String, vec, vec::Vec};
 use bytes::Bytes;
 

@@ -3,10 +3,11 @@
 //! A service that is three places (input queue, its rear twin, sink) is asked one after the other: [`Progress::of_input`],
 //! [`Progress::of_rear`], [`Progress::of_sink`], until one of them knows the request.
 
-use super::json;
-use super::status::{Answer, JSON};
 use crate::queue::entry::{Index, TAG_LAST_CODE, TAG_LAST_REASON, Tags};
 use crate::queue::stats::{Standing, Whereabouts};
+use crate::wire::answer::Answer;
+use crate::wire::json::go;
+use crate::wire::names::JSON;
 use alloc::{format, string::String, string::ToString};
 
 /// What became of a request.
@@ -242,7 +243,7 @@ impl Object {
     fn text_if(&mut self, key: &str, text: &str) {
         if !text.is_empty() {
             self.0.push_str(&format!(",\"{key}\":"));
-            json::string(&mut self.0, text);
+            go::string(&mut self.0, text);
         }
     }
 

@@ -1,10 +1,11 @@
 //! Addresses: which queue a path means.
 
-use super::query::{self, RESERVED};
-use super::request::Head;
-use super::scalar::shown;
-use super::status::Answer;
+use super::query::RESERVED;
 use crate::queue::limits::NAME_BYTES_MAX;
+use crate::wire::answer::Answer;
+use crate::wire::request_parts::RequestParts;
+use crate::wire::scalar::shown;
+use crate::wire::urlencoded;
 use alloc::{format, string::String};
 
 /// What comes before the name of a service.
@@ -88,7 +89,7 @@ fn split(text: &str) -> (&str, &str) {
 }
 
 fn service_name(encoded: &str) -> Result<String, Answer> {
-    let name = query::decode(encoded, false).map_err(|wrong| Answer::bad(format!("the service name {wrong}")))?;
+    let name = urlencoded::decode(encoded, false).map_err(|wrong| Answer::bad(format!("the service name {wrong}")))?;
     let plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.');
     if !name.starts_with(|character: char| character.is_ascii_alphanumeric()) || !name.chars().all(plain) {
         return Err(Answer::bad(format!(
@@ -105,34 +106,17 @@ fn service_name(encoded: &str) -> Result<String, Answer> {
     Ok(name)
 }
 
-/// Host of an absolute URL, and its port if it is not the usual one.
-pub fn authority(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', '?', '#']).next().unwrap_or_default()
-}
-
-/// Path and query of an absolute URL that a platform has already taken apart and put together again. Not a URL parser:
-/// the tables of international names in one would more than double the size of the service.
-pub fn path_and_query(url: &str) -> (&str, &str) {
-    let host = url.find("://").map_or(0, |at| at + 3);
-    let rest = url.get(host..).unwrap_or_default();
-    let target = rest.find(['/', '?', '#']).and_then(|at| rest.get(at..)).unwrap_or_default();
-    let target = target.split('#').next().unwrap_or_default();
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    (if path.is_empty() { "/" } else { path }, query)
-}
-
 /// Whether a request is for the API. Everything under `/api/` is. On the bare paths `/` and `/sink` these are:
 /// any `POST`, `PUT` or `DELETE`, any request with an `Authorization` header (even an empty one, which some clients
 /// send), and any request with a reserved parameter (`_attrs_`, `_watch_`, ...). All else is for the web page.
-pub fn is_api(head: &Head) -> bool {
+pub fn is_api(parts: &RequestParts) -> bool {
     let reserved = |piece: &str| {
         let name = piece.split_once('=').map_or(piece, |(name, _)| name);
-        query::decode(name, true).is_ok_and(|name| RESERVED.contains(&name.as_str()))
+        urlencoded::decode(name, true).is_ok_and(|name| RESERVED.contains(&name.as_str()))
     };
-    head.path.starts_with("/api/")
-        || bare(head.path).is_some()
-            && (matches!(head.method, "POST" | "PUT" | "DELETE")
-                || (head.header)("Authorization").is_some()
-                || head.query.split('&').any(reserved))
+    parts.path.starts_with("/api/")
+        || bare(parts.path).is_some()
+            && (matches!(parts.method, "POST" | "PUT" | "DELETE")
+                || (parts.header)("Authorization").is_some()
+                || parts.query.split('&').any(reserved))
 }

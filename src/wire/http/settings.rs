@@ -1,13 +1,12 @@
 //! Settings of a queue: the run-time call and the deployment's defaults. One table for both.
 
-use super::duration;
-use super::json;
-use super::predictor::{self, Predictor};
-use super::query;
-use super::scalar;
-use super::status::Answer;
 use crate::queue::config::{DeadPolicy, PathPolicy, Settings};
 use crate::queue::limits;
+use crate::wire::answer::Answer;
+use crate::wire::json::go;
+use crate::wire::predictor::{self, Predictor};
+use crate::wire::url::Url;
+use crate::wire::{duration, scalar, urlencoded};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 
 /// Every setting a client or a deployment can name.
@@ -46,7 +45,7 @@ impl Patch {
         let text = core::str::from_utf8(body)
             .map_err(|_| wrong("the settings are not UTF-8; send a JSON object or a form".into()))?
             .trim();
-        let pairs = if text.starts_with('{') { json_pairs(text) } else { query::pairs(text) }.map_err(wrong)?;
+        let pairs = if text.starts_with('{') { json_pairs(text) } else { urlencoded::pairs(text) }.map_err(wrong)?;
         if pairs.is_empty() {
             return Err(Answer::bad(format!("the body names no setting; there are {}", KEYS.join(", "))));
         }
@@ -99,7 +98,7 @@ fn set(settings: &mut Settings, key: &str, text: &str) -> Result<(), String> {
             settings.worker_threads = number(text, 1, limits::WORKER_THREADS_MAX.into()).map_err(named)? as u32;
         }
         "retry_delay" => settings.retry_delay_ms = time_or_off_ms(text, limits::RETRY_DELAY_MS_MAX).map_err(named)?,
-        "callback" => settings.callback = checked(text, |text| predictor::url(text).map(|_| ())).map_err(named)?,
+        "callback" => settings.callback = checked(text, |text| Url::parse(text).map(|_| ())).map_err(named)?,
         _ => return Err(format!("{} is no setting; there are {}", scalar::shown(key), KEYS.join(", "))),
     }
     Ok(())
@@ -217,14 +216,14 @@ pub fn to_json(settings: &Settings) -> String {
         if position > 0 {
             out.push(',');
         }
-        json::string(&mut out, key);
+        go::string(&mut out, key);
         out.push(':');
         // Numbers and booleans stand bare, texts and durations in quotes.
         let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
         if is_number || value == "true" || value == "false" {
             out.push_str(value);
         } else {
-            json::string(&mut out, value);
+            go::string(&mut out, value);
         }
     }
     out.push_str("}\n");

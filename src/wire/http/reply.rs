@@ -1,134 +1,60 @@
-//! Answers: replies and refusals as status, headers and bytes.
+//! Replies and refusals as answers.
 
 use super::address::Address;
-use super::operation::{PROTOBUF, TAG_CONTENT_TYPE};
+use super::attributes;
+use super::operation::{Encoding, EntryEncoding, Form};
 use super::progress::{self, Progress};
-use super::{attributes, frame, json, settings};
+use super::settings;
 use crate::queue::entry::{Frame, TAG_REQUEST_ID};
 use crate::queue::refusal::Refusal;
 use crate::queue::stats::{Position, Whereabouts};
 use crate::queue::step::{Delivery, Receipt, Reply};
 use crate::queue::store::Side;
+use crate::wire::answer::Answer;
+use crate::wire::json::{self, go};
+use crate::wire::names::{
+    BINARY, HEADER_REPEATED, HEADER_REQUEST_ID, JSON, PROTOBUF, REPEATED, TAG_CONTENT_TYPE, TEXT,
+};
+use crate::wire::proto::frame;
 use alloc::{borrow::Cow, format, string::String, string::ToString, vec, vec::Vec};
 use bytes::Bytes;
 use prost::Message;
 
-const TEXT: &str = "text/plain; charset=utf-8";
-pub(super) const JSON: &str = "application/json";
-const BINARY: &str = "application/octet-stream";
-/// Header with the request id of a put entry, and of an entry got raw.
-pub const HEADER_REQUEST_ID: &str = "X-Eas-Queueservice-Request-Id";
-/// Header of the answer to a put of one entry that stored nothing because an earlier put had done so.
-pub const HEADER_REPEATED: &str = "X-Eas-Queueservice-Repeated";
-/// Message of the receipt of an entry that was not stored because an earlier put had done so.
-pub const REPEATED: &str = "repeated";
 /// When to try again after a 429, in seconds: what consumers free, they free within moments.
 const RETRY_AFTER_S: &str = "1";
 /// Longest stored content type that is given back.
 const CONTENT_TYPE_BYTES_MAX: usize = 256;
 
-/// An answer ready to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// `Content-Type`, when there is a body.
-    pub content_type: Option<Cow<'static, str>>,
-    /// Further headers; values are printable ASCII.
-    pub headers: Vec<(&'static str, String)>,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl Answer {
-    /// A plain text, without a line feed.
-    pub fn text(status: u16, text: impl Into<String>) -> Self {
-        Self::new(status, TEXT, text.into())
-    }
-
-    /// 400: something in the request is wrong.
-    pub fn bad(text: impl Into<String>) -> Self {
-        Self::text(400, text)
-    }
-
-    /// 405, with the methods that would be right.
-    pub fn wrong_method(allow: &str, text: impl Into<String>) -> Self {
-        Self { headers: vec![("Allow", allow.into())], ..Self::text(405, text) }
-    }
-
-    pub(super) fn new(status: u16, content_type: impl Into<Cow<'static, str>>, body: impl Into<Bytes>) -> Self {
-        Self { status, content_type: Some(content_type.into()), headers: Vec::new(), body: body.into() }
-    }
-}
-
-/// How frames and attributes are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// The bare body of the entry.
-    Raw,
-    /// JSON.
-    Json,
-    /// Protobuf.
-    Protobuf,
-}
-
-/// How the reply to a call is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// Replies that are written in one way only.
-    Plain,
-    /// Entries.
-    Entries(Encoding),
-    /// Receipts of a batch.
-    Batch(Encoding),
-    /// Attributes of a queue.
-    Attributes(Encoding, Address, Side),
-    /// Settings of a queue.
-    Settings,
-    /// What became of the request with this id, as this queue knows it.
-    Progress(String, Address, Side),
-    /// A cancellation of the request with this id.
-    Cancelled(String),
-}
-
-/// Writes a reply. Every pair of form and reply gives an answer; those that do not belong together are not made by
-/// [`Call::form`](super::Call::form).
+/// Writes a reply in the form of its operation: see [`Operation::form`](super::operation::Operation::form).
+///
+/// The queue answers each operation with a reply of its own kind or with a refusal. Panics on any other pair.
 pub fn answer(form: &Form, reply: Reply) -> Answer {
-    match reply {
-        Reply::Put(receipts) => match form {
-            Form::Batch(Encoding::Protobuf) => Answer::new(200, PROTOBUF, frame_receipts(&receipts)),
-            Form::Batch(_) => Answer::new(200, JSON, json_receipts(&receipts)),
-            _ => put(&receipts),
-        },
-        Reply::Entries(deliveries) => match form {
-            Form::Entries(encoding) => entries(*encoding, &deliveries),
-            _ => entries(Encoding::Json, &deliveries),
-        },
-        Reply::Stats(stats) => match form {
-            Form::Attributes(encoding, address, side) => {
-                let map = attributes::attributes(&stats, address, *side);
-                match encoding {
-                    Encoding::Protobuf => Answer::new(200, PROTOBUF, frame::attributes(&map)),
-                    Encoding::Json | Encoding::Raw => Answer::new(200, JSON, frame::json_attributes(&map)),
-                }
-            }
-            _ => Answer::new(200, JSON, settings::to_json(&stats.settings)),
-        },
-        Reply::Count(count) => Answer::text(200, count.to_string()),
-        Reply::Position(position) => Answer::new(200, JSON, search(&position)),
-        Reply::Found(found) => match form {
-            Form::Progress(request_id, address, side) => progress(found, address, *side).answer(request_id),
-            _ => progress(found, &Address::default(), Side::Main).answer(""),
-        },
-        Reply::Cancelled(index) => {
-            let request_id = if let Form::Cancelled(request_id) = form { request_id } else { "" };
-            match index {
-                Some(index) => progress::cancelled(request_id, index),
-                None => Progress::Unknown.answer(request_id),
+    match (form, reply) {
+        (_, Reply::Refused(refusal)) => refused(&refusal),
+        (Form::Put, Reply::Put(receipts)) => put(&receipts),
+        (Form::Batch(Encoding::Protobuf), Reply::Put(receipts)) => {
+            Answer::new(200, PROTOBUF, frame_receipts(&receipts))
+        }
+        (Form::Batch(Encoding::Json), Reply::Put(receipts)) => Answer::new(200, JSON, json_receipts(&receipts)),
+        (Form::Entries(encoding), Reply::Entries(deliveries)) => entries(*encoding, &deliveries),
+        (Form::Attributes(encoding, address, side), Reply::Stats(stats)) => {
+            let map = attributes::attributes(&stats, address, *side);
+            match encoding {
+                Encoding::Protobuf => Answer::new(200, PROTOBUF, frame::attributes(&map)),
+                Encoding::Json => Answer::new(200, JSON, json::frame::json_attributes(&map)),
             }
         }
-        Reply::Attached | Reply::Done => Answer::text(200, "OK"),
-        Reply::Refused(refusal) => refused(&refusal),
+        (Form::Settings, Reply::Stats(stats)) => Answer::new(200, JSON, settings::to_json(&stats.settings)),
+        (Form::Count, Reply::Count(count)) => Answer::text(200, count.to_string()),
+        (Form::Position, Reply::Position(position)) => Answer::new(200, JSON, search(&position)),
+        (Form::Progress(request_id, address, side), Reply::Found(found)) => {
+            progress(found, address, *side).answer(request_id)
+        }
+        (Form::Cancelled(request_id), Reply::Cancelled(Some(index))) => progress::cancelled(request_id, index),
+        (Form::Cancelled(request_id), Reply::Cancelled(None)) => Progress::Unknown.answer(request_id),
+        (Form::Done, Reply::Done) => Answer::text(200, "OK"),
+        // Not printed with the panic: what formats replies is kilobytes of code.
+        _ => unreachable!("a queue answers each operation with a reply of its own kind"),
     }
 }
 
@@ -168,7 +94,7 @@ fn json_receipts(receipts: &[Receipt]) -> String {
     out.push_str("],\"requestIds\":[");
     for (position, receipt) in receipts.iter().enumerate() {
         out.push_str(if position > 0 { "," } else { "" });
-        json::string(&mut out, &receipt.request_id);
+        go::string(&mut out, &receipt.request_id);
     }
     out.push(']');
     let mut repeated =
@@ -193,32 +119,28 @@ fn frame_receipts(receipts: &[Receipt]) -> Vec<u8> {
     frame::list(&receipts.iter().map(frame).collect::<Vec<Bytes>>())
 }
 
-/// The index in decimal and nothing else, because clients parse the whole body as a number. Several entries: their
-/// indexes, separated by commas, as `_indexes_` takes them.
+/// The index in decimal and nothing else, because clients parse the whole body as a number.
 fn put(receipts: &[Receipt]) -> Answer {
-    let indexes: Vec<String> = receipts.iter().map(|receipt| receipt.index.0.to_string()).collect();
-    let mut answer = Answer::text(200, indexes.join(","));
-    if let [receipt] = receipts {
-        answer.headers.push((HEADER_REQUEST_ID, header_value(&receipt.request_id)));
-        if receipt.repeated {
-            answer.headers.push((HEADER_REPEATED, "true".into()));
-        }
+    let [receipt] = receipts else { unreachable!("one entry was put, and there are {} receipts", receipts.len()) };
+    let mut answer = Answer::text(200, receipt.index.0.to_string());
+    answer.headers.push((HEADER_REQUEST_ID, header_value(&receipt.request_id)));
+    if receipt.repeated {
+        answer.headers.push((HEADER_REPEATED, "true".into()));
     }
     answer
 }
 
-fn entries(encoding: Encoding, deliveries: &[Delivery]) -> Answer {
+fn entries(encoding: EntryEncoding, deliveries: &[Delivery]) -> Answer {
     match (encoding, deliveries) {
         (_, []) => Answer { status: 204, content_type: None, headers: Vec::new(), body: Bytes::new() },
-        (Encoding::Raw, [delivery]) => raw(frame::of(delivery)),
-        (Encoding::Protobuf, _) => {
+        (EntryEncoding::Raw, [delivery]) => raw(frame::of(delivery)),
+        (EntryEncoding::List(Encoding::Protobuf), _) => {
             let frames: Vec<Bytes> = deliveries.iter().map(Delivery::frame).collect();
             Answer::new(200, PROTOBUF, frame::list(&frames))
         }
-        // Bare bodies of several entries could not be told apart.
-        (Encoding::Json | Encoding::Raw, _) => {
+        (EntryEncoding::List(Encoding::Json) | EntryEncoding::Raw, _) => {
             let frames: Vec<Frame> = deliveries.iter().map(frame::of).collect();
-            Answer::new(200, JSON, frame::json_list(&frames))
+            Answer::new(200, JSON, json::frame::json_list(&frames))
         }
     }
 }
@@ -267,7 +189,7 @@ fn header_value(text: &str) -> String {
 /// Where an entry stands, spaced as the vendor's documentation prints it.
 fn search(position: &Position) -> String {
     let mut out = String::from("{\"ConsumerId\": ");
-    json::string(&mut out, &format!("{}.{}", position.consumer.group, position.consumer.user));
+    go::string(&mut out, &format!("{}.{}", position.consumer.group, position.consumer.user));
     out.push_str(&format!(", \"IsPending\": {}, \"WaitCount\": {}}}", position.pending, position.ahead));
     out
 }
