@@ -1,11 +1,11 @@
 //! Connections coming, coming back and going.
 
+use super::effect::{CloseReason, Effect, Reply};
 use super::entry::Index;
 use super::event::{ConsumerId, Event, Start, Ticket, Watch, WatcherId};
 use super::group::{Consumer, Group, Holder, Open};
 use super::refusal::{Refusal, StoreError};
 use super::settle::GiveBack;
-use super::step::{CloseReason, Effect, Reply};
 use super::store::Store;
 use super::stream::{Stream, Turn};
 use super::watcher::{Lease, Remembered, Watcher};

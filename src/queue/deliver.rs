@@ -1,11 +1,11 @@
 //! Filling free windows: what goes to whom, in which order.
 
+use super::effect::{Delivery, Effect};
 use super::entry::{Entry, Index, Lane};
 use super::event::WatcherId;
 use super::group::{Group, Holder, Open};
 use super::limits;
 use super::refusal::StoreError;
-use super::step::{Delivery, Effect};
 use super::store::Store;
 use super::stream::{Stream, Turn};
 use super::watcher::Watcher;

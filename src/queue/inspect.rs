@@ -1,12 +1,12 @@
 //! What people and programs are told about a queue.
 
+use super::effect::Reply;
 use super::entry::{Entry, Index, Lane};
 use super::event::{ConsumerId, Ticket};
 use super::group::{Consumer, Group};
 use super::limits;
 use super::refusal::{Refusal, StoreError};
 use super::stats::{ConsumerStats, ConsumerStatus, GroupStats, Position, Stats};
-use super::step::Reply;
 use super::store::Store;
 use super::stream::{Stream, Turn};
 use alloc::{boxed::Box, vec::Vec};

@@ -1,5 +1,6 @@
 //! One request, by its request id: where it stands, and away with it.
 
+use super::effect::Reply;
 use super::entry::{Entry, Filter, Index, TAG_REQUEST_ID, Tags};
 use super::event::Ticket;
 use super::group::Group;
@@ -7,7 +8,6 @@ use super::inspect::ahead_of;
 use super::read::made_here;
 use super::refusal::StoreError;
 use super::stats::{Standing, Whereabouts};
-use super::step::Reply;
 use super::store::Store;
 use super::stream::{Stream, Turn};
 use alloc::{string::ToString, vec::Vec};

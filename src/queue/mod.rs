@@ -1,6 +1,6 @@
 //! The queue machine: pure, `no_std`, time is an argument, no I/O, no clock, no randomness.
 //!
-//! Read first this file, then [`event`] (what goes in), then [`step`] (what comes out). A turn runs
+//! Read first this file, then [`event`] (what goes in), then [`effect`] (what comes out). A turn runs
 //!
 //! 1. `accept`: what happened is taken in, entries are appended or removed;
 //! 2. `settle_down`: what is due or became possible is done: timers, waiting gets, deliveries;
@@ -14,12 +14,12 @@
 //! the number of entries that wait.
 
 pub mod config;
+pub mod effect;
 pub mod entry;
 pub mod event;
 pub mod limits;
 pub mod refusal;
 pub mod stats;
-pub mod step;
 pub mod store;
 pub mod watcher;
 
@@ -40,16 +40,16 @@ mod stream;
 mod timer;
 mod waiter;
 
+pub use effect::{Effect, Reply};
 pub use event::Event;
-pub use step::{Effect, Reply};
 
 use alloc::vec::Vec;
 use config::Settings;
+use effect::{Record, Write};
 use entry::Index;
 use event::WatcherId;
 use prost::Message;
 use refusal::StoreError;
-use step::{Record, Write};
 use store::{Side, Store, Stores};
 use stream::{Stream, Turn};
 use watcher::Remembered;

@@ -1,11 +1,11 @@
 //! Puts that must not be stored twice.
 
+use super::effect::{Receipt, Reply};
 use super::entry::{Index, TAG_REQUEST_ID};
 use super::event::{NewEntry, Once, Ticket};
 use super::limits::ONCE_MAX;
 use super::lookup::find_request;
 use super::refusal::StoreError;
-use super::step::{Receipt, Reply};
 use super::store::Store;
 use super::stream::{Stream, Turn};
 use alloc::{string::String, vec::Vec};

@@ -1,9 +1,9 @@
 //! Putting entries: capacity, numbering, storing.
 
+use super::effect::{Receipt, Reply, Write};
 use super::entry::{self, Entry, Index, Lane, Mark, TAG_REQUEST_ID, marks};
 use super::event::{NewEntry, Ticket};
 use super::refusal::{Refusal, StoreError};
-use super::step::{Receipt, Reply, Write};
 use super::store::Store;
 use super::stream::{DeadLetter, Stream, Turn};
 use super::{limits, request_id};

@@ -1,9 +1,9 @@
 //! Gets, waiting or not, and counting: plain reads that ignore groups.
 
+use super::effect::{Delivery, Reply};
 use super::entry::{Entry, Filter, Index, Lane, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
 use super::event::{Get, Start, Ticket};
 use super::refusal::{Refusal, StoreError};
-use super::step::{Delivery, Reply};
 use super::store::Store;
 use super::stream::{Stream, Turn};
 use super::{limits, request_id};

@@ -10,7 +10,7 @@ use alloc::{boxed::Box, format, string::String, vec::Vec};
 use bytes::Bytes;
 use prost::Message;
 
-/// [`Record::Groups`](super::step::Record::Groups).
+/// [`Record::Groups`](super::effect::Record::Groups).
 #[derive(Clone, PartialEq, Message)]
 struct GroupsRecord {
     #[prost(bool, tag = "1")]
@@ -88,7 +88,7 @@ struct TroubleRecord {
     not_before_ms: u64,
 }
 
-/// [`Record::Consumers`](super::step::Record::Consumers).
+/// [`Record::Consumers`](super::effect::Record::Consumers).
 #[derive(Clone, PartialEq, Message)]
 struct ConsumersRecord {
     #[prost(message, repeated, tag = "1")]

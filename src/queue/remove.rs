@@ -1,9 +1,9 @@
 //! Removing entries for everybody, and the end of the stream.
 
+use super::effect::{CloseReason, Reply, Write};
 use super::entry::Index;
 use super::event::Ticket;
 use super::refusal::StoreError;
-use super::step::{CloseReason, Reply, Write};
 use super::store::Store;
 use super::stream::{Stream, Turn};
 use alloc::{string::String, vec::Vec};

@@ -1,12 +1,12 @@
 //! What ends a delivery: commit, rejection, or the entry coming back because its holder is gone.
 
 use super::config::DeadPolicy;
+use super::effect::{Reply, Write};
 use super::entry::Index;
 use super::event::{CODE_SHUTDOWN, ConsumerId, Rejection, Ticket, WatcherId};
 use super::group::{Open, Trouble};
 use super::limits;
 use super::refusal::{Refusal, StoreError};
-use super::step::{Reply, Write};
 use super::store::Store;
 use super::stream::{DeadLetter, Stream, Turn};
 

@@ -1,12 +1,12 @@
 //! One side of a queue (the queue itself or its rear twin): its state, and the order of the phases of a turn.
 
 use super::config::Settings;
+use super::effect::{Effect, Record, Reply, Write};
 use super::entry::{Index, Lane, Tags};
 use super::event::{Event, Ticket, WatcherId};
 use super::group::{Group, Open};
 use super::once::Outcomes;
 use super::refusal::{Refusal, StoreError};
-use super::step::{Effect, Record, Reply, Write};
 use super::store::Store;
 use super::waiter::Waiters;
 use super::watcher::Watcher;

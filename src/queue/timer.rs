@@ -2,13 +2,13 @@
 //! earliest of its kind and looked after when it comes, not with every entry.
 
 use super::config::Settings;
+use super::effect::{CloseReason, Effect, Write};
 use super::entry::{Index, Lane};
 use super::event::{ConsumerId, WatcherId};
 use super::group::Group;
 use super::limits;
 use super::refusal::StoreError;
 use super::settle::GiveBack;
-use super::step::{CloseReason, Effect, Write};
 use super::store::Store;
 use super::stream::{Stream, Turn};
 use alloc::{collections::BTreeMap, string::String, vec::Vec};

@@ -3,9 +3,9 @@
 use super::json;
 use super::scalar::shown;
 use super::status::Answer;
+use crate::queue::effect::Delivery;
 use crate::queue::entry::{Frame, Tags};
 use crate::queue::limits::BATCH_ENTRIES_MAX;
-use crate::queue::step::Delivery;
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;

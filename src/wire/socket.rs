@@ -10,10 +10,10 @@ pub use super::fields::Malformed;
 use super::fields::{self, Fields, Value};
 use super::rejection;
 use super::status::Answer;
+use crate::queue::effect::Receipt;
 use crate::queue::entry::Index;
 use crate::queue::event::Rejection;
 use crate::queue::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, INDEXES_MAX};
-use crate::queue::step::Receipt;
 use alloc::{format, string::String, vec::Vec};
 use bytes::Bytes;
 

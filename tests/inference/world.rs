@@ -357,7 +357,7 @@ impl World {
             (Asked::Outcome(name, life, put), reply) => {
                 let outcome = match reply {
                     Reply::Put(receipts) => {
-                        let place = |receipt: edgequeue::queue::step::Receipt| Place {
+                        let place = |receipt: edgequeue::queue::effect::Receipt| Place {
                             index: receipt.index,
                             repeated: receipt.repeated,
                         };

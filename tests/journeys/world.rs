@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use edgequeue::queue::config::Settings;
+use edgequeue::queue::effect::{CloseReason, Delivery, Receipt};
 use edgequeue::queue::entry::{Filter, Frame, Index, Lane, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
 use edgequeue::queue::event::{ConsumerId, Event, Get, NewEntry, Once, Start, Ticket, Watch, WatcherId};
 use edgequeue::queue::stats::{ConsumerStats, GroupStats, Standing, Stats, Whereabouts};
-use edgequeue::queue::step::{CloseReason, Delivery, Receipt};
 use edgequeue::queue::store::Side;
 use edgequeue::queue::watcher::Remembered;
 use edgequeue::queue::{Effect, Queue, Reply, request_id};

@@ -2,9 +2,9 @@
 
 use crate::{NOW_MS, refusal, send, tags};
 use bytes::Bytes;
+use edgequeue::queue::effect::{Receipt, Reply};
 use edgequeue::queue::entry::{Index, Lane};
 use edgequeue::queue::event::{NewEntry, Once};
-use edgequeue::queue::step::{Receipt, Reply};
 use edgequeue::wire::batch::{Batch, PutEntry};
 use edgequeue::wire::{Answer, Encoding, Form, Operation, answer, frame};
 use proptest::prelude::*;

@@ -1,10 +1,10 @@
 //! What became of a request: the calls, and their answers in bytes.
 
 use super::{refusal, send, tags};
+use edgequeue::queue::effect::Reply;
 use edgequeue::queue::entry::{Index, Lane};
 use edgequeue::queue::event::ConsumerId;
 use edgequeue::queue::stats::{Standing, Whereabouts};
-use edgequeue::queue::step::Reply;
 use edgequeue::queue::store::Side;
 use edgequeue::wire::{Answer, Operation, Progress, answer};
 use proptest::prelude::*;

@@ -2,10 +2,10 @@
 
 use crate::{send, tags};
 use bytes::Bytes;
+use edgequeue::queue::effect::Receipt;
 use edgequeue::queue::entry::Index;
 use edgequeue::queue::event::{Once, Rejection};
 use edgequeue::queue::limits;
-use edgequeue::queue::step::Receipt;
 use edgequeue::wire::batch::PutEntry;
 use edgequeue::wire::socket::{
     Answered, Malformed, Operation, Request, Said, ServerMessage, is_offered, requests, said,

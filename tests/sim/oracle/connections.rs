@@ -2,11 +2,11 @@
 
 use super::model::{Connection, Consumer, Group, Leased, Return, SideModel, Span, Sure};
 use super::{Oracle, Turn, Verdict, demand};
+use edgequeue::queue::effect::{CloseReason, Reply};
 use edgequeue::queue::entry::Index;
 use edgequeue::queue::event::{ConsumerId, Start, Ticket, Watch, WatcherId};
 use edgequeue::queue::limits;
 use edgequeue::queue::refusal::Refusal;
-use edgequeue::queue::step::{CloseReason, Reply};
 use edgequeue::queue::store::Side;
 use edgequeue::queue::watcher::{Lease, Remembered};
 use std::mem::discriminant;

@@ -2,9 +2,9 @@
 
 use super::model::{Group, Leased, Return, SideModel, Span, Sure};
 use super::{Oracle, Verdict, demand};
+use edgequeue::queue::effect::{CloseReason, Delivery};
 use edgequeue::queue::event::WatcherId;
 use edgequeue::queue::limits;
-use edgequeue::queue::step::{CloseReason, Delivery};
 use edgequeue::queue::store::Side;
 
 impl Group {

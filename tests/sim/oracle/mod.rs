@@ -16,9 +16,9 @@ pub use check::Attachment;
 pub use model::SideModel;
 
 use edgequeue::queue::config::Settings;
+use edgequeue::queue::effect::{CloseReason, Effect, Reply};
 use edgequeue::queue::entry::{Entry, Index, Tags};
 use edgequeue::queue::event::{ConsumerId, Event, Ticket, WatcherId};
-use edgequeue::queue::step::{CloseReason, Effect, Reply};
 use edgequeue::queue::store::{Side, Totals};
 use std::collections::{BTreeMap, BTreeSet};
 

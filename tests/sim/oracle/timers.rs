@@ -2,9 +2,9 @@
 
 use super::model::Return;
 use super::{Choice, Oracle, Turn, Verdict, demand};
+use edgequeue::queue::effect::CloseReason;
 use edgequeue::queue::event::{ConsumerId, WatcherId};
 use edgequeue::queue::limits;
-use edgequeue::queue::step::CloseReason;
 use edgequeue::queue::store::Side;
 use std::cmp::Reverse;
 
