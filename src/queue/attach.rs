@@ -131,12 +131,12 @@ impl Stream {
                 open.holder = holder;
                 // What it remembers may be older than that it gave the entry back.
                 group.returned.remove(&(Reverse(lease.lane), lease.index));
-                if let Some(trouble) = &open.trouble {
-                    group.delayed.remove(&(trouble.not_before_ms, lease.index));
+                if let Some(history) = &open.history {
+                    group.delayed.remove(&(history.not_before_ms, lease.index));
                 }
             } else if group.is_fresh(lease.lane, lease.index) && turn.store.find(lease.index)?.is_some() {
                 group.fresh_in(lease.lane).remove(lease.index.0, lease.index.0 + 1);
-                group.open.insert(lease.index, Open { lane: lease.lane, holder, trouble: None });
+                group.open.insert(lease.index, Open { lane: lease.lane, holder, history: None });
             } else {
                 continue;
             }

@@ -168,10 +168,10 @@ impl Stream {
     ) {
         let Some(watcher) = self.watchers.get_mut(&id) else { return };
         let (index, bytes) = (entry.index, entry.frame.len() as u32);
-        let open = group.open.entry(index).or_insert(Open { lane: entry.lane, holder: None, trouble: None });
+        let open = group.open.entry(index).or_insert(Open { lane: entry.lane, holder: None, history: None });
         open.holder = Some(Holder { watcher: id, since_ms: turn.now_ms, bytes });
-        let (gained, attempts) = match &open.trouble {
-            Some(trouble) => (trouble.tags(), trouble.attempts),
+        let (gained, attempts) = match &open.history {
+            Some(history) => (history.tags(), history.attempts),
             None => Default::default(),
         };
         self.wheel += 1;
@@ -259,10 +259,10 @@ fn seat_for(
 ) -> Option<WatcherId> {
     let wants = |id: &WatcherId| watchers.get(id).is_some_and(|watcher| watcher.from <= index.0);
     let able = seats.iter().copied().filter(wants);
-    let Some(trouble) = open.and_then(|open| open.trouble.as_deref()) else { return roomiest(watchers, able) };
-    let held_last = |id: &WatcherId| watchers.get(id).is_some_and(|watcher| watcher.consumer.user == trouble.user);
+    let Some(history) = open.and_then(|open| open.history.as_deref()) else { return roomiest(watchers, able) };
+    let held_last = |id: &WatcherId| watchers.get(id).is_some_and(|watcher| watcher.consumer.user == history.user);
     let last = able.clone().find(held_last);
-    if trouble.reserved_until_ms > now_ms || last.is_some() && !trouble.avoid {
+    if history.reserved_until_ms > now_ms || last.is_some() && !history.avoid {
         return last;
     }
     roomiest(watchers, able.filter(|id| !held_last(id))).or(last)

@@ -41,7 +41,7 @@ pub(super) struct Open {
     /// The connection it is out at; nobody when it was given back.
     pub holder: Option<Holder>,
     /// What went wrong with it, if anything did.
-    pub trouble: Option<Box<Trouble>>,
+    pub history: Option<Box<FailureHistory>>,
 }
 
 /// Who holds an open entry.
@@ -54,7 +54,7 @@ pub(super) struct Holder {
 
 /// History of an entry that was given back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Trouble {
+pub(super) struct FailureHistory {
     /// Deliveries that count and did not end in a commit.
     pub attempts: u32,
     /// Code of the last rejection, or empty.
@@ -71,7 +71,7 @@ pub(super) struct Trouble {
     pub not_before_ms: u64,
 }
 
-impl Trouble {
+impl FailureHistory {
     /// The tags an entry gains from it.
     pub fn tags(&self) -> Tags {
         [(TAG_LAST_CODE, &self.code), (TAG_LAST_REASON, &self.reason)]
@@ -124,7 +124,7 @@ impl Group {
     pub fn has_left_entries(&self, user: &str) -> bool {
         let returned = self.returned.iter().map(|(_, index)| index);
         returned.chain(self.delayed.iter().map(|(_, index)| index)).any(|index| {
-            self.open.get(index).and_then(|open| open.trouble.as_ref()).is_some_and(|trouble| trouble.user == user)
+            self.open.get(index).and_then(|open| open.history.as_ref()).is_some_and(|history| history.user == user)
         })
     }
 
@@ -154,9 +154,9 @@ impl Group {
     /// An open entry that nobody holds does not wait any more.
     pub fn wait_no_more(&mut self, index: Index, open: &Open) {
         if !self.returned.remove(&(Reverse(open.lane), index))
-            && let Some(trouble) = &open.trouble
+            && let Some(history) = &open.history
         {
-            self.delayed.remove(&(trouble.not_before_ms, index));
+            self.delayed.remove(&(history.not_before_ms, index));
         }
     }
 }

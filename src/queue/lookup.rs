@@ -60,20 +60,20 @@ impl Stream {
 
     fn standing<S: Store>(&self, turn: &mut Turn<'_, S>, group: &Group, entry: &Entry) -> Result<Standing, StoreError> {
         let open = group.open.get(&entry.index);
-        let trouble = open.and_then(|open| open.trouble.as_deref());
-        let attempts = trouble.map_or(0, |trouble| trouble.attempts);
+        let history = open.and_then(|open| open.history.as_deref());
+        let attempts = history.map_or(0, |history| history.attempts);
         let holder = open.and_then(|open| open.holder);
         if let Some((holder, watcher)) = holder.and_then(|holder| Some((holder, self.watchers.get(&holder.watcher)?))) {
             let (consumer, attempt) = (watcher.consumer.clone(), attempts.saturating_add(1));
             return Ok(Standing::Running { consumer, attempt, since_ms: holder.since_ms });
         }
-        let not_before_ms = trouble.map_or(0, |trouble| trouble.not_before_ms);
+        let not_before_ms = history.map_or(0, |history| history.not_before_ms);
         Ok(Standing::Queued {
             ahead: ahead_of(turn.store, Some(group), entry)?,
             attempts,
             not_before_ms: if not_before_ms > turn.now_ms { not_before_ms } else { 0 },
-            code: trouble.map(|trouble| trouble.code.clone()).unwrap_or_default(),
-            reason: trouble.map(|trouble| trouble.reason.clone()).unwrap_or_default(),
+            code: history.map(|history| history.code.clone()).unwrap_or_default(),
+            reason: history.map(|history| history.reason.clone()).unwrap_or_default(),
         })
     }
 }

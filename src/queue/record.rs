@@ -1,7 +1,7 @@
 //! The queue's own records as bytes: what must outlive the memory beside the entries.
 
 use super::entry::{Filter, Index, Lane, Tags};
-use super::group::{Consumer, Group, Open, Trouble};
+use super::group::{Consumer, FailureHistory, Group, Open};
 use super::once::Outcomes;
 use super::ranges::Ranges;
 use super::refusal::StoreError;
@@ -51,8 +51,8 @@ struct GroupRecord {
     #[prost(sint64, repeated, tag = "7")]
     lanes: Vec<i64>,
     #[prost(message, repeated, tag = "8")]
-    troubles: Vec<TroubleRecord>,
-    /// Users named by the troubles.
+    histories: Vec<FailureRecord>,
+    /// Users named by the histories.
     #[prost(string, repeated, tag = "9")]
     users: Vec<String>,
 }
@@ -67,7 +67,7 @@ struct LaneRecord {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct TroubleRecord {
+struct FailureRecord {
     /// Place of the entry in `open`.
     #[prost(uint32, tag = "1")]
     place: u32,
@@ -143,8 +143,8 @@ fn save_group(name: &str, group: &Group) -> GroupRecord {
         record.open.push(index.0 - before);
         record.lanes.push(open.lane.0);
         before = index.0;
-        if let Some(trouble) = &open.trouble {
-            record.troubles.push(save_trouble(place as u32, trouble, &mut record.users));
+        if let Some(history) = &open.history {
+            record.histories.push(save_history(place as u32, history, &mut record.users));
         }
     }
     if record.lanes.iter().all(|lane| *lane == 0) {
@@ -153,20 +153,20 @@ fn save_group(name: &str, group: &Group) -> GroupRecord {
     record
 }
 
-fn save_trouble(place: u32, trouble: &Trouble, users: &mut Vec<String>) -> TroubleRecord {
-    let user = users.iter().position(|user| *user == trouble.user).unwrap_or_else(|| {
-        users.push(trouble.user.clone());
+fn save_history(place: u32, history: &FailureHistory, users: &mut Vec<String>) -> FailureRecord {
+    let user = users.iter().position(|user| *user == history.user).unwrap_or_else(|| {
+        users.push(history.user.clone());
         users.len() - 1
     });
-    TroubleRecord {
+    FailureRecord {
         place,
-        attempts: trouble.attempts,
-        code: trouble.code.clone(),
-        reason: trouble.reason.clone(),
+        attempts: history.attempts,
+        code: history.code.clone(),
+        reason: history.reason.clone(),
         user: user as u32,
-        avoid: trouble.avoid,
-        reserved_until_ms: trouble.reserved_until_ms,
-        not_before_ms: trouble.not_before_ms,
+        avoid: history.avoid,
+        reserved_until_ms: history.reserved_until_ms,
+        not_before_ms: history.not_before_ms,
     }
 }
 
@@ -191,25 +191,25 @@ fn load_group(record: GroupRecord) -> Group {
         });
         group.fresh.insert(Lane(lane), Ranges::from_pairs(pairs));
     }
-    let mut troubles = record.troubles.into_iter().peekable();
+    let mut histories = record.histories.into_iter().peekable();
     let mut index = Index(0);
     for (place, step) in record.open.into_iter().enumerate() {
         index = Index(index.0.saturating_add(step));
         let lane = Lane(record.lanes.get(place).copied().unwrap_or(0));
-        let trouble = troubles.next_if(|trouble| trouble.place as usize == place).map(|trouble| {
-            Box::new(Trouble {
-                attempts: trouble.attempts,
-                code: trouble.code,
-                reason: trouble.reason,
-                user: record.users.get(trouble.user as usize).cloned().unwrap_or_default(),
-                avoid: trouble.avoid,
-                reserved_until_ms: trouble.reserved_until_ms,
-                not_before_ms: trouble.not_before_ms,
+        let history = histories.next_if(|history| history.place as usize == place).map(|history| {
+            Box::new(FailureHistory {
+                attempts: history.attempts,
+                code: history.code,
+                reason: history.reason,
+                user: record.users.get(history.user as usize).cloned().unwrap_or_default(),
+                avoid: history.avoid,
+                reserved_until_ms: history.reserved_until_ms,
+                not_before_ms: history.not_before_ms,
             })
         });
-        let not_before_ms = trouble.as_deref().map_or(0, |trouble: &Trouble| trouble.not_before_ms);
+        let not_before_ms = history.as_deref().map_or(0, |history: &FailureHistory| history.not_before_ms);
         group.wait_again(index, lane, not_before_ms);
-        group.open.insert(index, Open { lane, holder: None, trouble });
+        group.open.insert(index, Open { lane, holder: None, history });
     }
     group
 }
@@ -257,8 +257,8 @@ mod tests {
         let mut stream = Stream::default();
         load_groups(&mut stream, &Bytes::from_static(&EARLIER)).expect("it can be read");
         let group = &stream.groups["eas"];
-        let trouble = group.open[&Index(3)].trouble.as_deref().expect("it failed");
-        assert_eq!((trouble.attempts, trouble.user.as_str(), trouble.not_before_ms), (2, "w1", 0));
+        let history = group.open[&Index(3)].history.as_deref().expect("it failed");
+        assert_eq!((history.attempts, history.user.as_str(), history.not_before_ms), (2, "w1", 0));
         assert!(group.delayed.is_empty() && group.returned.len() == 1);
         assert_eq!((stream.done, stream.failed, stream.outcomes.below()), (0, 0, 0));
         assert_eq!(save_groups(&stream), EARLIER[..]);

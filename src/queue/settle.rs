@@ -4,7 +4,7 @@ use super::config::DeadPolicy;
 use super::effect::{Reply, Write};
 use super::entry::Index;
 use super::event::{CODE_SHUTDOWN, ConsumerId, Rejection, Ticket, WatcherId};
-use super::group::{Open, Trouble};
+use super::group::{FailureHistory, Open};
 use super::limits;
 use super::refusal::{Refusal, StoreError};
 use super::store::Store;
@@ -159,9 +159,9 @@ impl Stream {
 
     /// Without its reason when too many bytes of reasons are kept already.
     fn shortened(&self, mut rejection: Rejection) -> Rejection {
-        let troubles =
-            self.groups.values().flat_map(|group| group.open.values()).filter_map(|open| open.trouble.as_ref());
-        let kept: usize = troubles.map(|trouble| trouble.reason.len()).sum();
+        let histories =
+            self.groups.values().flat_map(|group| group.open.values()).filter_map(|open| open.history.as_ref());
+        let kept: usize = histories.map(|history| history.reason.len()).sum();
         if kept + rejection.reason.len() > limits::REASONS_BYTES_MAX {
             rejection.reason.clear();
         }
@@ -184,22 +184,22 @@ impl Stream {
             watcher.drop_lease(index, holder.bytes);
             self.changed.watchers.insert(id);
         }
-        let trouble = open.trouble.get_or_insert_default();
-        trouble.attempts += u32::from(back.counts);
-        trouble.user.clone_from(&consumer.user);
-        trouble.avoid = back.avoid;
-        trouble.reserved_until_ms = back.reserved_until_ms;
-        trouble.not_before_ms = back.not_before_ms;
+        let history = open.history.get_or_insert_default();
+        history.attempts += u32::from(back.counts);
+        history.user.clone_from(&consumer.user);
+        history.avoid = back.avoid;
+        history.reserved_until_ms = back.reserved_until_ms;
+        history.not_before_ms = back.not_before_ms;
         if let Some(Rejection { code, reason, .. }) = back.rejection {
-            trouble.code.clone_from(code);
-            trouble.reason.clone_from(reason);
+            history.code.clone_from(code);
+            history.reason.clone_from(reason);
         }
         self.timers.entry_reserved(turn.now_ms, back.reserved_until_ms);
         self.changed.groups = true;
         let max = turn.settings.max_delivery;
-        if max != 0 && trouble.attempts >= max {
-            let trouble = core::mem::take(trouble.as_mut());
-            return self.give_up(turn, &consumer.group, index, &trouble);
+        if max != 0 && history.attempts >= max {
+            let history = core::mem::take(history.as_mut());
+            return self.give_up(turn, &consumer.group, index, &history);
         }
         self.timers.entry_delayed(back.not_before_ms);
         let lane = open.lane;
@@ -213,7 +213,7 @@ impl Stream {
         turn: &mut Turn<'_, S>,
         group_name: &str,
         index: Index,
-        trouble: &Trouble,
+        history: &FailureHistory,
     ) -> Result<(), StoreError> {
         if let Some(group) = self.groups.get_mut(group_name) {
             group.open.remove(&index);
@@ -222,7 +222,7 @@ impl Stream {
         let entry = turn.store.find(index)?;
         if let Some(entry) = entry.filter(|_| turn.settings.dead_message_policy == DeadPolicy::Rear as i32) {
             let mut tags = entry.tags();
-            tags.extend(trouble.tags());
+            tags.extend(history.tags());
             self.dead.push(DeadLetter { lane: entry.lane, tags, data: entry.data() });
         }
         self.leave_if_done(turn, group_name, index)

@@ -99,9 +99,9 @@ impl Stream {
             self.close_silent(turn)?;
         }
         if due(&mut self.timers.reserved_ms, now_ms) {
-            let troubles =
-                self.groups.values().flat_map(|group| group.open.values()).filter_map(|open| open.trouble.as_ref());
-            let reserved = troubles.map(|trouble| trouble.reserved_until_ms);
+            let histories =
+                self.groups.values().flat_map(|group| group.open.values()).filter_map(|open| open.history.as_ref());
+            let reserved = histories.map(|history| history.reserved_until_ms);
             self.timers.reserved_ms = reserved.filter(|until_ms| *until_ms > now_ms).min();
         }
         self.end_delays(now_ms);
