@@ -5,7 +5,7 @@ use super::entry::Index;
 use super::event::{ConsumerId, Event, Start, Ticket, Watch, WatcherId};
 use super::group::{Consumer, Group, Holder, Open};
 use super::refusal::{Refusal, StoreError};
-use super::settle::GiveBack;
+use super::settle::Requeue;
 use super::store::Store;
 use super::stream::{Stream, Turn};
 use super::watcher::{Lease, Remembered, Watcher};
@@ -192,9 +192,9 @@ impl Stream {
         let Some(watcher) = self.watchers.get(&id) else { return Ok(()) };
         let (consumer, leases) = (watcher.consumer.clone(), watcher.leases.clone());
         let counts = !watcher.local;
-        let back = GiveBack { counts, rejection: None, avoid: false, reserved_until_ms, not_before_ms: 0 };
+        let back = Requeue { counts, rejection: None, avoid: false, reserved_until_ms, not_before_ms: 0 };
         for index in leases {
-            self.give_back(turn, &consumer, id, index, back)?;
+            self.requeue(turn, &consumer, id, index, back)?;
         }
         self.watchers.remove(&id);
         let seat = self.groups.get_mut(&consumer.group).and_then(|group| group.consumers.get_mut(&consumer.user));

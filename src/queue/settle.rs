@@ -12,7 +12,7 @@ use super::stream::{DeadLetter, Stream, Turn};
 
 /// How an entry comes back to its group.
 #[derive(Clone, Copy)]
-pub(super) struct GiveBack<'a> {
+pub(super) struct Requeue<'a> {
     /// Whether the delivery counts as an attempt.
     pub counts: bool,
     /// Code and reason, when the consumer refused it.
@@ -143,10 +143,10 @@ impl Stream {
         // A consumer that leaves says nothing about the entry.
         let told = Some(&rejection).filter(|_| !shutdown);
         let not_before_ms = if rejection.delay_ms > 0 { turn.now_ms.saturating_add(rejection.delay_ms) } else { 0 };
-        let back = GiveBack { counts: !shutdown, rejection: told, avoid: true, reserved_until_ms: 0, not_before_ms };
+        let back = Requeue { counts: !shutdown, rejection: told, avoid: true, reserved_until_ms: 0, not_before_ms };
         if let Some(id) = self.watcher_of(&consumer) {
             for &index in indexes {
-                self.give_back(turn, &consumer, id, index, back)?;
+                self.requeue(turn, &consumer, id, index, back)?;
             }
             if shutdown && let Some(watcher) = self.watchers.get_mut(&id) {
                 watcher.stopped = true;
@@ -169,13 +169,13 @@ impl Stream {
     }
 
     /// An entry comes back from the connection that holds it: it goes out again, or is dead after too many attempts.
-    pub(super) fn give_back<S: Store>(
+    pub(super) fn requeue<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
         consumer: &ConsumerId,
         id: WatcherId,
         index: Index,
-        back: GiveBack<'_>,
+        back: Requeue<'_>,
     ) -> Result<(), StoreError> {
         let Some(group) = self.groups.get_mut(&consumer.group) else { return Ok(()) };
         let Some(open) = group.open.get_mut(&index) else { return Ok(()) };

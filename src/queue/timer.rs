@@ -8,7 +8,7 @@ use super::event::{ConsumerId, WatcherId};
 use super::group::Group;
 use super::limits;
 use super::refusal::StoreError;
-use super::settle::GiveBack;
+use super::settle::Requeue;
 use super::store::Store;
 use super::stream::{Stream, Turn};
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
@@ -168,10 +168,10 @@ impl Stream {
                 }
             }
         }
-        let back = GiveBack { counts: true, rejection: None, avoid: true, reserved_until_ms: 0, not_before_ms: 0 };
+        let back = Requeue { counts: true, rejection: None, avoid: true, reserved_until_ms: 0, not_before_ms: 0 };
         for (consumer, id, index) in late {
             turn.effects.push(Effect::Revoke(id, index));
-            self.give_back(turn, &consumer, id, index, back)?;
+            self.requeue(turn, &consumer, id, index, back)?;
         }
         Ok(())
     }

@@ -157,7 +157,7 @@ impl Oracle {
         let out: Vec<u64> = leaving.out(&user).map(|(index, _)| index).collect();
         for index in out {
             let back = Return { user: user.clone(), avoid: false, reserved_until_ms, not_before_ms: 0 };
-            self.give_back(side, &group, index, !local, back);
+            self.requeue(side, &group, index, !local, back);
         }
     }
 }

@@ -252,7 +252,7 @@ impl Oracle {
             }
             let not_before_ms = if rejection.delay_ms == 0 { 0 } else { turn.now.saturating_add(rejection.delay_ms) };
             let back = Return { user: consumer.user.clone(), avoid: true, reserved_until_ms: 0, not_before_ms };
-            self.give_back(turn.side, &consumer.group, *index, !shutdown, back);
+            self.requeue(turn.side, &consumer.group, *index, !shutdown, back);
         }
         self.live(turn, consumer);
         let group = self.side_mut(turn.side).groups.get_mut(&consumer.group);

@@ -157,7 +157,7 @@ impl Oracle {
                 let holder = model.groups[name].holder(index);
                 model.revoked.extend(holder.map(|holder| (holder, index)));
                 let back = Return { user, avoid: true, reserved_until_ms: 0, not_before_ms: 0 };
-                self.give_back(side, name, index, true, back);
+                self.requeue(side, name, index, true, back);
             }
         }
     }
