@@ -209,7 +209,7 @@ impl Stream {
 
     /// After opening: consumers that were connected and did not come back are gone from now on. One inside the process
     /// that attaches first of all was never away.
-    pub(super) fn miss<S: Store>(&mut self, turn: &Turn<'_, S>, event: &Event) {
+    pub(super) fn mark_absent<S: Store>(&mut self, turn: &Turn<'_, S>, event: &Event) {
         if !core::mem::take(&mut self.opened) {
             return;
         }

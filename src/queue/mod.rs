@@ -172,7 +172,7 @@ impl Queue {
             if resuming {
                 return stream.accept(&mut turn, event);
             }
-            stream.miss(&turn, &event);
+            stream.mark_absent(&turn, &event);
             stream.expire(&mut turn)?;
             stream.accept(&mut turn, event)?;
             stream.settle_down(&mut turn)?;
@@ -184,7 +184,7 @@ impl Queue {
         }
         let store = &mut stores.side(Side::Rear);
         let mut turn = Turn { now_ms, settings: &self.rear_settings, store, effects, other_bytes: 0 };
-        self.rear.bury(&mut turn, dead)?;
+        self.rear.dead_letter(&mut turn, dead)?;
         self.rear.settle_down(&mut turn)?;
         self.rear.close_turn(&mut turn)
     }

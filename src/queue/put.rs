@@ -38,7 +38,7 @@ impl Stream {
     }
 
     /// Takes over what failed too often on the other side. Never refused: what it takes was just freed there.
-    pub(super) fn bury<S: Store>(
+    pub(super) fn dead_letter<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
         letters: Vec<DeadLetter>,

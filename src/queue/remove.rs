@@ -69,7 +69,7 @@ impl Stream {
         let open = self.groups.get_mut(group_name).and_then(|group| group.open.remove(&index));
         if let Some(open) = open {
             turn.revoke(index, &open);
-            self.vacate(group_name, index, &open);
+            self.free_slot(group_name, index, &open);
             self.changed.groups = true;
         }
     }

@@ -74,7 +74,7 @@ impl Stream {
                 if open.holder.is_some_and(|holder| Some(holder.watcher) != by) {
                     turn.revoke(index, &open);
                 }
-                self.vacate(group_name, index, &open);
+                self.free_slot(group_name, index, &open);
             }
             None => {
                 let Some(entry) = turn.store.find(index)? else { return Ok(()) };
@@ -109,7 +109,7 @@ impl Stream {
     }
 
     /// Clears the traces of an entry that is no longer open: the holder's slot, the queue of returned ones.
-    pub(super) fn vacate(&mut self, group_name: &str, index: Index, open: &Open) {
+    pub(super) fn free_slot(&mut self, group_name: &str, index: Index, open: &Open) {
         match open.holder {
             Some(holder) => {
                 if let Some(watcher) = self.watchers.get_mut(&holder.watcher) {

@@ -232,7 +232,7 @@ impl Oracle {
             self.lapse(*side, turn)?;
         }
         let buried = !self.turn.dying.is_empty();
-        self.bury(turn)?;
+        self.dead_letter(turn)?;
         self.resolve_swept(turn, false);
         self.answer_waiters(turn)?;
         self.check_waiters(turn)?;
@@ -279,7 +279,7 @@ impl Oracle {
     }
 
     /// Appends the dead letters of this turn to the rear. Their order is the machine's choice.
-    fn bury(&mut self, turn: &Turn) -> Verdict {
+    fn dead_letter(&mut self, turn: &Turn) -> Verdict {
         let mut dying = std::mem::take(&mut self.turn.dying);
         if !dying.is_empty() && turn.side == Side::Main {
             self.lapse(Side::Rear, turn)?;
