@@ -101,10 +101,10 @@ fn who_was_heard_of_is_not_silent() {
     world.put(1);
     assert_eq!(world.window(1, 1), [1]);
     world.now_ms = 2_500;
-    assert!(pushed(&world.turn(Event::Alive(vec![(WatcherId(1), 2_000), (WatcherId(9), 2_000)]))).is_empty());
+    assert!(pushed(&world.turn(Event::Heartbeats(vec![(WatcherId(1), 2_000), (WatcherId(9), 2_000)]))).is_empty());
     assert!(world.queue.attachment(WatcherId(1)).is_some());
     assert_eq!(world.queue.wake().alarm_ms, Some(3_000));
     world.now_ms = 3_000;
-    let effects = world.turn(Event::Alive(vec![]));
+    let effects = world.turn(Event::Heartbeats(vec![]));
     assert!(matches!(effects[..], [.., Effect::Close(WatcherId(1), _)]), "{effects:?}");
 }

@@ -58,7 +58,7 @@ impl Stream {
         // Who says that it leaves and then asks for more has changed its mind.
         watcher.stopped &= window == 0;
         self.changed.watchers.insert(id);
-        self.heard_of(now_ms, &[(id, now_ms)]);
+        self.heartbeats(now_ms, &[(id, now_ms)]);
         true
     }
 
@@ -105,7 +105,7 @@ impl Stream {
         id: WatcherId,
         remembered: Remembered,
     ) -> Result<(), StoreError> {
-        let Remembered { watch, leases, sign_ms, stopped } = remembered;
+        let Remembered { watch, leases, heartbeat_ms, stopped } = remembered;
         // Two connections of one consumer can only mean that the end of the older one was not seen.
         if let Some(old) = self.watcher_of(&watch.consumer) {
             let (stale, fresh) = if old < id { (old, id) } else { (id, old) };
@@ -117,7 +117,7 @@ impl Stream {
         }
         let Start::At(from) = watch.start else { return Ok(()) };
         let group_name = watch.consumer.group.clone();
-        self.seat(turn, id, watch, from.0, from.0, sign_ms);
+        self.seat(turn, id, watch, from.0, from.0, heartbeat_ms);
         if let Some(watcher) = self.watchers.get_mut(&id) {
             watcher.stopped = stopped;
         }
@@ -142,20 +142,28 @@ impl Stream {
             }
             if let Some(watcher) = self.watchers.get_mut(&id) {
                 watcher.take(lease.index, lease.bytes);
-                self.timers.entry_leased(lease.since_ms, sign_ms, turn.settings);
+                self.timers.entry_leased(lease.since_ms, heartbeat_ms, turn.settings);
             }
         }
         Ok(())
     }
 
     /// Makes a connection a watcher, and its consumer and group known.
-    fn seat<S: Store>(&mut self, turn: &Turn<'_, S>, id: WatcherId, watch: Watch, start: u64, from: u64, sign_ms: u64) {
+    fn seat<S: Store>(
+        &mut self,
+        turn: &Turn<'_, S>,
+        id: WatcherId,
+        watch: Watch,
+        start: u64,
+        from: u64,
+        heartbeat_ms: u64,
+    ) {
         let Watch { consumer, window, auto_commit, index_only, filter, local, .. } = watch;
         let group = self.groups.entry(consumer.group.clone()).or_insert_with(|| {
             self.changed.groups = true;
             Group::starting_at(start, filter)
         });
-        let seat = Consumer { last_ms: sign_ms, watcher: Some(id), auto_commit };
+        let seat = Consumer { last_ms: heartbeat_ms, watcher: Some(id), auto_commit };
         let before = group.consumers.insert(consumer.user.clone(), seat);
         self.changed.consumers |= before.is_none_or(|before| {
             let stored_as_gone = before.watcher.is_none() && before.last_ms != record::CONNECTED_MS;
@@ -175,7 +183,7 @@ impl Stream {
                 leases: Vec::new(),
                 leased_bytes: 0,
                 served: 0,
-                sign_ms,
+                heartbeat_ms,
             },
         );
         self.timers.consumer_gone(turn.now_ms);
@@ -235,24 +243,24 @@ impl Stream {
     }
 
     /// A consumer did something.
-    pub(super) fn sign_of_life(&mut self, now_ms: u64, consumer: &ConsumerId) {
+    pub(super) fn heartbeat(&mut self, now_ms: u64, consumer: &ConsumerId) {
         let group = self.groups.get_mut(&consumer.group);
         let Some(seat) = group.and_then(|group| group.consumers.get_mut(&consumer.user)) else { return };
         seat.last_ms = now_ms;
         if let Some(watcher) = seat.watcher.and_then(|id| self.watchers.get_mut(&id)) {
-            watcher.sign_ms = now_ms;
+            watcher.heartbeat_ms = now_ms;
             self.changed.watchers.extend(seat.watcher);
         }
     }
 
-    /// Connections gave signs of life.
-    pub(super) fn heard_of(&mut self, now_ms: u64, signs: &[(WatcherId, u64)]) {
-        for (id, at_ms) in signs {
+    /// Connections sent heartbeats.
+    pub(super) fn heartbeats(&mut self, now_ms: u64, heartbeats: &[(WatcherId, u64)]) {
+        for (id, at_ms) in heartbeats {
             let Some(watcher) = self.watchers.get_mut(id) else { continue };
-            watcher.sign_ms = watcher.sign_ms.max((*at_ms).min(now_ms));
+            watcher.heartbeat_ms = watcher.heartbeat_ms.max((*at_ms).min(now_ms));
             let group = self.groups.get_mut(&watcher.consumer.group);
             if let Some(seat) = group.and_then(|group| group.consumers.get_mut(&watcher.consumer.user)) {
-                seat.last_ms = seat.last_ms.max(watcher.sign_ms);
+                seat.last_ms = seat.last_ms.max(watcher.heartbeat_ms);
             }
         }
     }
@@ -275,7 +283,12 @@ impl Stream {
             filter: group.filter.clone(),
             local: watcher.local,
         };
-        Some(Remembered { watch, leases: leases.collect(), sign_ms: watcher.sign_ms, stopped: watcher.stopped })
+        Some(Remembered {
+            watch,
+            leases: leases.collect(),
+            heartbeat_ms: watcher.heartbeat_ms,
+            stopped: watcher.stopped,
+        })
     }
 
     /// Forgets the consumer that is gone longest and left nothing; false when there is none.

@@ -177,7 +177,7 @@ impl Stream {
         self.wheel += 1;
         watcher.served = self.wheel;
         watcher.take(index, bytes);
-        self.timers.entry_leased(turn.now_ms, watcher.sign_ms, turn.settings);
+        self.timers.entry_leased(turn.now_ms, watcher.heartbeat_ms, turn.settings);
         if watcher.auto_commit {
             committed.push((String::from(name), id, index));
         } else {

@@ -126,6 +126,6 @@ pub enum CloseReason {
     TakenOver,
     /// The stream was ended and everything was delivered.
     Ended,
-    /// It held entries and gave no sign of life for too long.
+    /// It held entries and sent no heartbeat for too long.
     Silent,
 }

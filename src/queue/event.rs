@@ -118,7 +118,7 @@ pub enum Event {
     /// A connection is gone. No answer; unknown watchers are ignored.
     Detach(WatcherId),
     /// Connections, on either side, were heard of at these times, Unix milliseconds. No answer.
-    Alive(Vec<(WatcherId, u64)>),
+    Heartbeats(Vec<(WatcherId, u64)>),
     /// Entries are done. Answer: [`Reply::Done`](super::Reply::Done), also for unknown indexes.
     Commit(Ticket, ConsumerId, Vec<Index>),
     /// Entries are refused by their consumer. `code` and `reason` may be empty. Answer: [`Reply::Done`](super::Reply::Done).
@@ -177,7 +177,7 @@ impl Event {
             | Self::Search(ticket, ..)
             | Self::Find(ticket, ..)
             | Self::Cancel(ticket, ..) => Some(*ticket),
-            Self::Abandon(_) | Self::Resume(..) | Self::Detach(_) | Self::Alive(_) | Self::Tick => None,
+            Self::Abandon(_) | Self::Resume(..) | Self::Detach(_) | Self::Heartbeats(_) | Self::Tick => None,
         }
     }
 }

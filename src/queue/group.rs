@@ -85,7 +85,7 @@ impl FailureHistory {
 /// A consumer that is or was connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Consumer {
-    /// Its last sign of life, Unix milliseconds.
+    /// Its last heartbeat, Unix milliseconds.
     pub last_ms: u64,
     /// Its connection, if it has one.
     pub watcher: Option<WatcherId>,

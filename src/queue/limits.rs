@@ -71,7 +71,7 @@ pub const SCAN_ENTRIES_MAX: usize = 200_000;
 pub const LEAVING_MS: u64 = 60_000;
 /// A consumer without connection and without pending entries is forgotten after this long.
 pub const FORGET_MS: u64 = 600_000;
-/// A connected consumer that holds entries and gave no sign of life for this long is disconnected by default: 15 minutes.
+/// A connected consumer that holds entries and sent no heartbeat for this long is disconnected by default: 15 minutes.
 pub const SILENCE_MS_DEFAULT: u64 = 900_000;
 /// After a silent consumer was disconnected its entries wait this long for it to come back before others get them.
 pub const SILENCE_GRACE_MS: u64 = 5_000;

@@ -92,7 +92,7 @@ impl Queue {
     }
 
     /// One turn: what happened, at what time. Effects are appended to `effects`, of which nothing may be seen
-    /// before the store is durable; several turns may share one flush. `Tick`, `Alive` and `Configure` concern both sides, whatever `side`
+    /// before the store is durable; several turns may share one flush. `Tick`, `Heartbeats` and `Configure` concern both sides, whatever `side`
     /// says.
     /// After an error drop the queue and the store and open both again.
     pub fn turn(
@@ -104,7 +104,7 @@ impl Queue {
         effects: &mut Vec<Effect>,
     ) -> Result<(), StoreError> {
         match event {
-            Event::Tick | Event::Alive(_) => {
+            Event::Tick | Event::Heartbeats(_) => {
                 self.run(now_ms, Side::Main, event.clone(), stores, effects)?;
                 self.run(now_ms, Side::Rear, event, stores, effects)
             }

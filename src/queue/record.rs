@@ -214,7 +214,7 @@ fn load_group(record: GroupRecord) -> Group {
     group
 }
 
-/// Stored as the last sign of life of a consumer that was connected: when it went, nobody saw.
+/// Stored as the last heartbeat of a consumer that was connected: when it went, nobody saw.
 pub(super) const CONNECTED_MS: u64 = 0;
 
 /// The consumers of a stream as bytes.

@@ -34,7 +34,7 @@ impl Stream {
         consumer: ConsumerId,
         indexes: &[Index],
     ) -> Result<(), StoreError> {
-        self.sign_of_life(turn.now_ms, &consumer);
+        self.heartbeat(turn.now_ms, &consumer);
         let Some(group) = self.groups.get(&consumer.group) else {
             turn.reply(ticket, Reply::Done);
             return Ok(());
@@ -137,7 +137,7 @@ impl Stream {
         indexes: &[Index],
         rejection: Rejection,
     ) -> Result<(), StoreError> {
-        self.sign_of_life(turn.now_ms, &consumer);
+        self.heartbeat(turn.now_ms, &consumer);
         let shutdown = rejection.code == CODE_SHUTDOWN;
         let rejection = self.shortened(rejection);
         // A consumer that leaves says nothing about the entry.

@@ -49,7 +49,7 @@ pub struct ConsumerStats {
     pub pending: u64,
     /// How it is.
     pub status: ConsumerStatus,
-    /// Time since its last sign of life, in milliseconds.
+    /// Time since its last heartbeat, in milliseconds.
     pub idle_ms: u64,
     /// Its window; 0 with auto commit or without a connection.
     pub window: u32,

@@ -122,8 +122,8 @@ impl Stream {
             Event::Attach(ticket, id, watch) => self.attach(turn, ticket, id, watch),
             Event::Resume(id, remembered) => self.resume(turn, id, remembered),
             Event::Detach(id) => self.release(turn, id, 0),
-            Event::Alive(signs) => {
-                self.heard_of(turn.now_ms, &signs);
+            Event::Heartbeats(heartbeats) => {
+                self.heartbeats(turn.now_ms, &heartbeats);
                 Ok(())
             }
             Event::Commit(ticket, consumer, indexes) => self.commit(turn, ticket, consumer, &indexes),

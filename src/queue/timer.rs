@@ -57,12 +57,12 @@ impl Timers {
         }
     }
 
-    pub fn entry_leased(&mut self, now_ms: u64, sign_ms: u64, settings: &Settings) {
+    pub fn entry_leased(&mut self, now_ms: u64, heartbeat_ms: u64, settings: &Settings) {
         if settings.max_idle_ms > 0 {
             earlier(&mut self.idle_ms, now_ms.saturating_add(settings.max_idle_ms));
         }
         if settings.max_silence_ms > 0 {
-            earlier(&mut self.silence_ms, sign_ms.max(now_ms).saturating_add(settings.max_silence_ms));
+            earlier(&mut self.silence_ms, heartbeat_ms.max(now_ms).saturating_add(settings.max_silence_ms));
         }
     }
 
@@ -188,7 +188,7 @@ impl Stream {
             let leases = self.groups.get(&watcher.consumer.group).map(|group| &group.open);
             let pushed =
                 watcher.leases.iter().filter_map(|index| leases?.get(index)?.holder).map(|holder| holder.since_ms);
-            let due_ms = pushed.min().unwrap_or(0).max(watcher.sign_ms).saturating_add(max_silence_ms);
+            let due_ms = pushed.min().unwrap_or(0).max(watcher.heartbeat_ms).saturating_add(max_silence_ms);
             if due_ms > turn.now_ms {
                 earlier(&mut self.timers.silence_ms, due_ms);
             } else {

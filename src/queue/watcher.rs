@@ -25,8 +25,8 @@ pub struct Remembered {
     pub watch: Watch,
     /// What is out at it.
     pub leases: Vec<Lease>,
-    /// Its last sign of life, Unix milliseconds.
-    pub sign_ms: u64,
+    /// Its last heartbeat, Unix milliseconds.
+    pub heartbeat_ms: u64,
     /// It is about to leave and is to be pushed nothing more.
     pub stopped: bool,
 }
@@ -50,8 +50,8 @@ pub(super) struct Watcher {
     pub leased_bytes: usize,
     /// Turn of the wheel at which it was last given something; the longest unserved goes first.
     pub served: u64,
-    /// Its last sign of life, Unix milliseconds.
-    pub sign_ms: u64,
+    /// Its last heartbeat, Unix milliseconds.
+    pub heartbeat_ms: u64,
 }
 
 impl Watcher {

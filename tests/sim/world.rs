@@ -179,9 +179,9 @@ impl<D: Disk> World<D> {
                 socket.watch.window = *window;
                 (who.side, Event::Attach(ticket, id, socket.watch.clone()))
             }
-            Op::Alive { who, ago_ms } => {
+            Op::Heartbeat { who, ago_ms } => {
                 let at_ms = self.clock.saturating_sub(*ago_ms);
-                (who.side, Event::Alive(vec![(self.open_socket(*who)?.0, at_ms)]))
+                (who.side, Event::Heartbeats(vec![(self.open_socket(*who)?.0, at_ms)]))
             }
             Op::Die { who, noticed } => {
                 let (id, socket) = self.open_socket(*who)?;

@@ -148,7 +148,7 @@ impl Oracle {
             let Some((name, user)) = model.watcher(watcher) else { continue };
             let group = &model.groups[name];
             let (kept_side, remembered) = kept.ok_or_else(|| format!("{name}/{user} remembers nothing"))?;
-            let Remembered { watch, leases, sign_ms, stopped } = remembered;
+            let Remembered { watch, leases, heartbeat_ms, stopped } = remembered;
             demand!(
                 *kept_side == side && watch.consumer.group == name && watch.consumer.user == user,
                 "remembered as {watch:?}"
@@ -159,8 +159,11 @@ impl Oracle {
             demand!(*stopped == connection.stopped, "{name}/{user} remembers that it was stopped: {stopped}");
             // Signs of life between events are not worth remembering each time.
             let life = consumer.life_ms;
-            let signs = if fresh { life.earliest..=life.latest } else { 0..=life.latest };
-            demand!(signs.contains(sign_ms), "{name}/{user} remembers a sign of life at {sign_ms}, not {life:?}");
+            let heartbeats = if fresh { life.earliest..=life.latest } else { 0..=life.latest };
+            demand!(
+                heartbeats.contains(heartbeat_ms),
+                "{name}/{user} remembers a heartbeat at {heartbeat_ms}, not {life:?}"
+            );
             let kept: BTreeMap<u64, &Lease> = leases.iter().map(|lease| (lease.index.0, lease)).collect();
             for (index, lease) in group.out(user) {
                 let seen = kept.get(&index).ok_or_else(|| format!("{name}/{user} does not remember #{index}"))?;
@@ -224,8 +227,8 @@ impl Oracle {
         let may_be_silent = |consumer: &Consumer| consumer.connection.as_ref().is_some_and(|one| !one.watch.local);
         for (user, consumer) in group.consumers.iter().filter(|(_, consumer)| may_be_silent(consumer)) {
             let oldest = group.out(user).map(|(_, lease)| lease.since_ms).min().filter(|_| silence != 0);
-            let due =
-                oldest.map(|oldest| oldest.max(consumer.life_ms.latest).max(consumer.signs_ms).saturating_add(silence));
+            let due = oldest
+                .map(|oldest| oldest.max(consumer.life_ms.latest).max(consumer.heartbeats_ms).saturating_add(silence));
             demand_by(&format!("the silence of {user}"), alarm, due)?;
         }
         let waiting = group.returns.iter().filter(|(index, _)| !group.leases.contains_key(index));

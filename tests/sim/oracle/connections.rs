@@ -66,12 +66,12 @@ impl Oracle {
         let Some(connection) = connections.find(|connection| connection.id == id) else { return false };
         connection.watch.window = window;
         connection.stopped &= window == 0;
-        self.heard_of(id, turn.now, turn.now);
+        self.heartbeat(id, turn.now, turn.now);
         true
     }
 
-    /// A connection gave a sign of life.
-    pub fn heard_of(&mut self, id: WatcherId, at_ms: u64, now: u64) {
+    /// A connection sent a heartbeat.
+    pub fn heartbeat(&mut self, id: WatcherId, at_ms: u64, now: u64) {
         for side in [Side::Main, Side::Rear] {
             for consumer in self.side_mut(side).groups.values_mut().flat_map(|group| group.consumers.values_mut()) {
                 if consumer.connection.as_ref().is_some_and(|connection| connection.id == id) {
@@ -116,7 +116,7 @@ impl Oracle {
     /// A connection is what it remembers. That may be older than what is stored: leases of entries that are settled, gone
     /// or out elsewhere are no longer leases.
     pub fn on_resume(&mut self, turn: &Turn, id: WatcherId, remembered: &Remembered) -> Verdict {
-        let Remembered { watch, leases, sign_ms, stopped } = remembered;
+        let Remembered { watch, leases, heartbeat_ms, stopped } = remembered;
         let Start::At(Index(skip_below)) = watch.start else { return Err("resumed without a place".into()) };
         let SideModel { groups, entries, .. } = self.side_mut(turn.side);
         let ConsumerId { group, user } = &watch.consumer;
@@ -127,8 +127,8 @@ impl Oracle {
         });
         let consumer = group.consumers.entry(user.clone()).or_insert_with(|| Consumer::new(turn.now));
         demand!(consumer.connection.is_none(), "{user} was resumed twice");
-        consumer.life_ms = Span::at(*sign_ms);
-        consumer.signs_ms = turn.now.max(*sign_ms);
+        consumer.life_ms = Span::at(*heartbeat_ms);
+        consumer.heartbeats_ms = turn.now.max(*heartbeat_ms);
         consumer.connection = Some(Connection { id, watch: watch.clone(), skip_below, stopped: *stopped });
         for Lease { index: Index(index), since_ms, bytes, .. } in leases {
             let needed = entries.get(index).is_some_and(|held| group.matches(held)) && !group.done(*index);

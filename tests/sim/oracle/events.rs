@@ -37,8 +37,8 @@ impl Oracle {
             }
             Event::Attach(ticket, watcher, watch) => self.on_attach(turn, *ticket, *watcher, watch),
             Event::Resume(watcher, remembered) => self.on_resume(turn, *watcher, remembered),
-            Event::Alive(signs) => {
-                signs.iter().for_each(|(id, at_ms)| self.heard_of(*id, *at_ms, turn.now));
+            Event::Heartbeats(heartbeats) => {
+                heartbeats.iter().for_each(|(id, at_ms)| self.heartbeat(*id, *at_ms, turn.now));
                 Ok(())
             }
             Event::Detach(watcher) => {
@@ -262,7 +262,7 @@ impl Oracle {
         }
     }
 
-    /// A consumer gave a sign of life.
+    /// A consumer sent a heartbeat.
     fn live(&mut self, turn: &Turn, consumer: &ConsumerId) {
         let group = self.side_mut(turn.side).groups.get_mut(&consumer.group);
         if let Some(consumer) = group.and_then(|group| group.consumers.get_mut(&consumer.user)) {

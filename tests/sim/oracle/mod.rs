@@ -117,7 +117,7 @@ impl Turn<'_> {
     pub fn sides(&self) -> &'static [Side] {
         match (self.event, self.side) {
             (Event::Resume(..), _) => &[],
-            (Event::Tick | Event::Configure(..) | Event::Alive(_), _) => &[Side::Main, Side::Rear],
+            (Event::Tick | Event::Configure(..) | Event::Heartbeats(_), _) => &[Side::Main, Side::Rear],
             (_, Side::Main) => &[Side::Main],
             (_, Side::Rear) => &[Side::Rear],
         }
