@@ -3,7 +3,7 @@
 use super::effect::{CloseReason, Effect, Reply};
 use super::entry::Index;
 use super::event::{ConsumerId, Event, Start, Ticket, Watch, WatcherId};
-use super::group::{Consumer, Group, Holder, Open};
+use super::group::{Consumer, Group, Holder, Unacked};
 use super::refusal::{Refusal, StoreError};
 use super::settle::Requeue;
 use super::store::Store;
@@ -65,9 +65,9 @@ impl Stream {
     /// Whether anything is left for a watch. After the end nobody else shall connect, be closed and connect again.
     fn has_work_for<S: Store>(&mut self, turn: &mut Turn<'_, S>, watch: &Watch) -> Result<bool, StoreError> {
         match (self.groups.get_mut(&watch.consumer.group), watch.start) {
-            (Some(group), _) => Ok(!group.open.is_empty() || group.has_fresh(turn.store)?),
+            (Some(group), _) => Ok(!group.unacked.is_empty() || group.has_undelivered(turn.store)?),
             (None, Start::Newest) => Ok(false),
-            (None, Start::At(start)) => Group::starting_at(start.0, watch.filter.clone()).has_fresh(turn.store),
+            (None, Start::At(start)) => Group::starting_at(start.0, watch.filter.clone()).has_undelivered(turn.store),
         }
     }
 
@@ -108,9 +108,9 @@ impl Stream {
         let Remembered { watch, leases, heartbeat_ms, stopped } = remembered;
         // Two connections of one consumer can only mean that the end of the older one was not seen.
         if let Some(old) = self.watcher_of(&watch.consumer) {
-            let (stale, fresh) = if old < id { (old, id) } else { (id, old) };
+            let (stale, live) = if old < id { (old, id) } else { (id, old) };
             turn.effects.push(Effect::Close(stale, CloseReason::TakenOver));
-            if fresh == old {
+            if live == old {
                 return Ok(());
             }
             self.release(turn, old, 0)?;
@@ -124,19 +124,19 @@ impl Stream {
         for lease in leases {
             let Some(group) = self.groups.get_mut(&group_name) else { continue };
             let holder = Some(Holder { watcher: id, since_ms: lease.since_ms, bytes: lease.bytes });
-            if let Some(open) = group.open.get_mut(&lease.index) {
-                if open.holder.is_some() {
+            if let Some(unacked) = group.unacked.get_mut(&lease.index) {
+                if unacked.holder.is_some() {
                     continue;
                 }
-                open.holder = holder;
-                // What it remembers may be older than that it gave the entry back.
-                group.returned.remove(&(Reverse(lease.lane), lease.index));
-                if let Some(history) = &open.history {
+                unacked.holder = holder;
+                // What it remembers may be older than that it requeued the entry.
+                group.requeued.remove(&(Reverse(lease.lane), lease.index));
+                if let Some(history) = &unacked.history {
                     group.delayed.remove(&(history.not_before_ms, lease.index));
                 }
-            } else if group.is_fresh(lease.lane, lease.index) && turn.store.find(lease.index)?.is_some() {
-                group.fresh_in(lease.lane).remove(lease.index.0, lease.index.0 + 1);
-                group.open.insert(lease.index, Open { lane: lease.lane, holder, history: None });
+            } else if group.is_undelivered(lease.lane, lease.index) && turn.store.find(lease.index)?.is_some() {
+                group.undelivered_in(lease.lane).remove(lease.index.0, lease.index.0 + 1);
+                group.unacked.insert(lease.index, Unacked { lane: lease.lane, holder, history: None });
             } else {
                 continue;
             }
@@ -270,9 +270,9 @@ impl Stream {
         let watcher = self.watchers.get(&id)?;
         let group = self.groups.get(&watcher.consumer.group)?;
         let leases = watcher.leases.iter().filter_map(|index| {
-            let open = group.open.get(index)?;
-            let holder = open.holder?;
-            Some(Lease { index: *index, lane: open.lane, since_ms: holder.since_ms, bytes: holder.bytes })
+            let unacked = group.unacked.get(index)?;
+            let holder = unacked.holder?;
+            Some(Lease { index: *index, lane: unacked.lane, since_ms: holder.since_ms, bytes: holder.bytes })
         });
         let watch = Watch {
             consumer: watcher.consumer.clone(),

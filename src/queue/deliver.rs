@@ -3,7 +3,7 @@
 use super::effect::{Delivery, Effect};
 use super::entry::{Entry, Index, Lane};
 use super::event::WatcherId;
-use super::group::{Group, Holder, Open};
+use super::group::{Group, Holder, Unacked};
 use super::limits;
 use super::refusal::StoreError;
 use super::store::Store;
@@ -16,8 +16,8 @@ use core::cmp::Reverse;
 struct Budget {
     entries: usize,
     bytes: usize,
-    /// Entries that may still become open, see [`limits::OPEN_MAX`].
-    open: usize,
+    /// Entries that may still become unacked, see [`limits::UNACKED_MAX`].
+    unacked: usize,
     /// Entries that may still be looked at for their tags.
     looks: usize,
 }
@@ -29,17 +29,17 @@ impl Budget {
 }
 
 impl Stream {
-    /// Gives every group what its consumers have room for: highest lane first, inside a lane what was given back, then
-    /// what is fresh, each in index order.
+    /// Gives every group what its consumers have room for: highest lane first, inside a lane what was requeued, then
+    /// what is undelivered, each in index order.
     pub(super) fn deliver<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
         if self.watchers.is_empty() {
             return Ok(());
         }
-        let open: usize = self.groups.values().map(|group| group.open.len()).sum();
+        let unacked: usize = self.groups.values().map(|group| group.unacked.len()).sum();
         let mut budget = Budget {
             entries: limits::TURN_PUSH_ENTRIES_MAX,
             bytes: limits::TURN_PUSH_BYTES_MAX,
-            open: limits::OPEN_MAX.saturating_sub(open),
+            unacked: limits::UNACKED_MAX.saturating_sub(unacked),
             looks: limits::TURN_LOOKS_MAX,
         };
         // The groups are taken out so that one can be worked on beside the watchers.
@@ -79,8 +79,8 @@ impl Stream {
             return Ok(());
         }
         for (lane, _) in turn.store.lanes() {
-            self.deliver_returned(turn, name, group, lane, &mut seats, budget, committed)?;
-            self.deliver_fresh(turn, name, group, lane, &mut seats, budget, committed)?;
+            self.deliver_requeued(turn, name, group, lane, &mut seats, budget, committed)?;
+            self.deliver_undelivered(turn, name, group, lane, &mut seats, budget, committed)?;
             if seats.is_empty() || budget.is_spent() {
                 break;
             }
@@ -90,7 +90,7 @@ impl Stream {
 
     /// Gives out again what came back.
     #[allow(clippy::too_many_arguments)]
-    fn deliver_returned<S: Store>(
+    fn deliver_requeued<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
         name: &str,
@@ -102,18 +102,18 @@ impl Stream {
     ) -> Result<(), StoreError> {
         let mut after = (Reverse(lane), Index(0));
         while !seats.is_empty() && !budget.is_spent() {
-            let Some(&place) = group.returned.range(after..).next().filter(|(Reverse(of), _)| *of == lane) else {
+            let Some(&place) = group.requeued.range(after..).next().filter(|(Reverse(of), _)| *of == lane) else {
                 break;
             };
             after = (place.0, place.1.next());
-            let Some(id) = seat_for(&self.watchers, seats, group.open.get(&place.1), place.1, turn.now_ms) else {
+            let Some(id) = seat_for(&self.watchers, seats, group.unacked.get(&place.1), place.1, turn.now_ms) else {
                 continue;
             };
-            group.returned.remove(&place);
+            group.requeued.remove(&place);
             match turn.store.find(place.1)? {
                 Some(entry) => self.push(turn, name, group, id, entry, seats, budget, committed),
                 None => {
-                    group.open.remove(&place.1);
+                    group.unacked.remove(&place.1);
                 }
             }
         }
@@ -122,7 +122,7 @@ impl Stream {
 
     /// Gives out what was never given.
     #[allow(clippy::too_many_arguments)]
-    fn deliver_fresh<S: Store>(
+    fn deliver_undelivered<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
         name: &str,
@@ -134,17 +134,17 @@ impl Stream {
     ) -> Result<(), StoreError> {
         // A consumer that wants new entries only may find none where another still does.
         let mut reach = u64::MAX;
-        while !budget.is_spent() && budget.open > 0 {
+        while !budget.is_spent() && budget.unacked > 0 {
             let reaching = seats.iter().copied().filter(|id| self.watchers.get(id).is_some_and(|w| w.from < reach));
             let Some(id) = roomiest(&self.watchers, reaching) else { break };
             let from = self.watchers.get(&id).map_or(0, |watcher| watcher.from);
-            let fresh = group.next_fresh(turn.store, lane, from, budget.looks)?;
-            match fresh {
+            let undelivered = group.next_undelivered(turn.store, lane, from, budget.looks)?;
+            match undelivered {
                 Some((entry, looked_at)) => {
                     budget.looks = budget.looks.saturating_sub(looked_at);
                     let Some(entry) = entry else { break };
-                    group.fresh_in(lane).remove(entry.index.0, entry.index.0 + 1);
-                    budget.open -= 1;
+                    group.undelivered_in(lane).remove(entry.index.0, entry.index.0 + 1);
+                    budget.unacked -= 1;
                     self.push(turn, name, group, id, entry, seats, budget, committed);
                 }
                 None => reach = from,
@@ -168,9 +168,9 @@ impl Stream {
     ) {
         let Some(watcher) = self.watchers.get_mut(&id) else { return };
         let (index, bytes) = (entry.index, entry.frame.len() as u32);
-        let open = group.open.entry(index).or_insert(Open { lane: entry.lane, holder: None, history: None });
-        open.holder = Some(Holder { watcher: id, since_ms: turn.now_ms, bytes });
-        let (gained, attempts) = match &open.history {
+        let unacked = group.unacked.entry(index).or_insert(Unacked { lane: entry.lane, holder: None, history: None });
+        unacked.holder = Some(Holder { watcher: id, since_ms: turn.now_ms, bytes });
+        let (gained, attempts) = match &unacked.history {
             Some(history) => (history.tags(), history.attempts),
             None => Default::default(),
         };
@@ -195,9 +195,9 @@ impl Stream {
 
 impl Group {
     /// Whether something waits that it was never given. Looks at everything it has not passed over yet.
-    pub(super) fn has_fresh<S: Store>(&mut self, store: &mut S) -> Result<bool, StoreError> {
+    pub(super) fn has_undelivered<S: Store>(&mut self, store: &mut S) -> Result<bool, StoreError> {
         for (lane, _) in store.lanes() {
-            if self.next_fresh(store, lane, 0, usize::MAX)?.is_some() {
+            if self.next_undelivered(store, lane, 0, usize::MAX)?.is_some() {
                 return Ok(true);
             }
         }
@@ -207,7 +207,7 @@ impl Group {
     /// The first entry of a lane at `from` or after that the group was never given and wants, with the number of entries
     /// that were looked at. `Some((None, n))` when `looks` ran out, `None` when there is no such entry.
     /// What the group does not want is passed over for good.
-    pub(super) fn next_fresh<S: Store>(
+    pub(super) fn next_undelivered<S: Store>(
         &mut self,
         store: &mut S,
         lane: Lane,
@@ -216,17 +216,17 @@ impl Group {
     ) -> Result<Option<(Option<Entry>, usize)>, StoreError> {
         let mut at = from;
         let mut looked_at = 0;
-        while let Some((start, end)) = self.fresh_in(lane).first_from(at) {
+        while let Some((start, end)) = self.undelivered_in(lane).first_from(at) {
             let Some(entry) = store.next(lane, Index(start))? else { return Ok(None) };
             if entry.index.0 >= end {
                 // Nothing lives in this range any more and nothing will.
-                self.fresh_in(lane).remove(start, end);
+                self.undelivered_in(lane).remove(start, end);
                 at = end;
                 continue;
             }
             if self.filter.matches(&entry) {
                 // What lies before it is gone.
-                self.fresh_in(lane).remove(start, entry.index.0);
+                self.undelivered_in(lane).remove(start, entry.index.0);
                 return Ok(Some((Some(entry), looked_at)));
             }
             if looked_at >= looks {
@@ -234,7 +234,7 @@ impl Group {
             }
             looked_at += 1;
             at = entry.index.0 + 1;
-            self.fresh_in(lane).remove(start, at);
+            self.undelivered_in(lane).remove(start, at);
         }
         Ok(None)
     }
@@ -253,13 +253,13 @@ fn roomiest(watchers: &BTreeMap<WatcherId, Watcher>, seats: impl Iterator<Item =
 fn seat_for(
     watchers: &BTreeMap<WatcherId, Watcher>,
     seats: &[WatcherId],
-    open: Option<&Open>,
+    unacked: Option<&Unacked>,
     index: Index,
     now_ms: u64,
 ) -> Option<WatcherId> {
     let wants = |id: &WatcherId| watchers.get(id).is_some_and(|watcher| watcher.from <= index.0);
     let able = seats.iter().copied().filter(wants);
-    let Some(history) = open.and_then(|open| open.history.as_deref()) else { return roomiest(watchers, able) };
+    let Some(history) = unacked.and_then(|unacked| unacked.history.as_deref()) else { return roomiest(watchers, able) };
     let held_last = |id: &WatcherId| watchers.get(id).is_some_and(|watcher| watcher.consumer.user == history.user);
     let last = able.clone().find(held_last);
     if history.reserved_until_ms > now_ms || last.is_some() && !history.avoid {

@@ -1,6 +1,6 @@
 //! A consumer group: its own copy of the stream, as a position and what is out.
 //!
-//! An entry is, for one group, either *fresh* (never given to it), *open* (out at a consumer, or given back and waiting
+//! An entry is, for one group, either *undelivered* (never given to it), *unacked* (out at a consumer, or requeued and waiting
 //! to go out again) or settled (everything else). Memory is therefore what is in flight, whatever the backlog.
 
 use super::entry::{Entry, Filter, Index, Lane, TAG_LAST_CODE, TAG_LAST_REASON, Tags};
@@ -18,15 +18,15 @@ use core::cmp::Reverse;
 pub(super) struct Group {
     /// What it takes; the same for all its consumers.
     pub filter: Filter,
-    /// Where it began: lanes it has not met yet are fresh from here.
+    /// Where it began: lanes it has not met yet are undelivered from here.
     pub start: u64,
-    /// Per lane, what it was never given. A lane that is missing is fresh from `start`.
-    pub fresh: BTreeMap<Lane, Ranges>,
-    /// What is out or was given back.
-    pub open: BTreeMap<Index, Open>,
-    /// The open entries that nobody holds, in delivery order, without the delayed ones.
-    pub returned: BTreeSet<(Reverse<Lane>, Index)>,
-    /// The open entries that nobody may have yet, by when that ends in Unix milliseconds.
+    /// Per lane, what it was never given. A lane that is missing is undelivered from `start`.
+    pub undelivered: BTreeMap<Lane, Ranges>,
+    /// What is out or was requeued.
+    pub unacked: BTreeMap<Index, Unacked>,
+    /// The unacked entries that nobody holds, in delivery order, without the delayed ones.
+    pub requeued: BTreeSet<(Reverse<Lane>, Index)>,
+    /// The unacked entries that nobody may have yet, by when that ends in Unix milliseconds.
     pub delayed: BTreeSet<(u64, Index)>,
     /// Entries committed since it exists.
     pub delivered: u64,
@@ -36,15 +36,15 @@ pub(super) struct Group {
 
 /// An entry that was given out and is not settled.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct Unacked {
     pub lane: Lane,
-    /// The connection it is out at; nobody when it was given back.
+    /// The connection it is out at; nobody when it was requeued.
     pub holder: Option<Holder>,
     /// What went wrong with it, if anything did.
     pub history: Option<Box<FailureHistory>>,
 }
 
-/// Who holds an open entry.
+/// Who holds an unacked entry.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Holder {
     pub watcher: WatcherId,
@@ -52,7 +52,7 @@ pub(super) struct Holder {
     pub bytes: u32,
 }
 
-/// History of an entry that was given back.
+/// History of an entry that was requeued.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FailureHistory {
     /// Deliveries that count and did not end in a commit.
@@ -100,19 +100,20 @@ impl Group {
     }
 
     /// What was never given to it in a lane.
-    pub fn fresh_in(&mut self, lane: Lane) -> &mut Ranges {
+    pub fn undelivered_in(&mut self, lane: Lane) -> &mut Ranges {
         let start = self.start;
-        self.fresh.entry(lane).or_insert_with(|| Ranges::starting_at(start))
+        self.undelivered.entry(lane).or_insert_with(|| Ranges::starting_at(start))
     }
 
     /// Whether an entry was never given to it, matching or not.
-    pub fn is_fresh(&self, lane: Lane, index: Index) -> bool {
-        self.fresh.get(&lane).map_or(index.0 >= self.start, |fresh| fresh.contains(index.0))
+    pub fn is_undelivered(&self, lane: Lane, index: Index) -> bool {
+        self.undelivered.get(&lane).map_or(index.0 >= self.start, |undelivered| undelivered.contains(index.0))
     }
 
     /// Whether the entry must stay for this group's sake.
     pub fn needs(&self, entry: &Entry) -> bool {
-        self.open.contains_key(&entry.index) || self.is_fresh(entry.lane, entry.index) && self.filter.matches(entry)
+        self.unacked.contains_key(&entry.index)
+            || self.is_undelivered(entry.lane, entry.index) && self.filter.matches(entry)
     }
 
     /// Whether it was given the entry and is done with it.
@@ -122,16 +123,19 @@ impl Group {
 
     /// Whether a consumer that went away left entries that nobody holds now.
     pub fn has_left_entries(&self, user: &str) -> bool {
-        let returned = self.returned.iter().map(|(_, index)| index);
-        returned.chain(self.delayed.iter().map(|(_, index)| index)).any(|index| {
-            self.open.get(index).and_then(|open| open.history.as_ref()).is_some_and(|history| history.user == user)
+        let requeued = self.requeued.iter().map(|(_, index)| index);
+        requeued.chain(self.delayed.iter().map(|(_, index)| index)).any(|index| {
+            self.unacked
+                .get(index)
+                .and_then(|unacked| unacked.history.as_ref())
+                .is_some_and(|history| history.user == user)
         })
     }
 
-    /// An open entry that nobody holds waits to go out again.
+    /// An unacked entry that nobody holds waits to go out again.
     pub fn wait_again(&mut self, index: Index, lane: Lane, not_before_ms: u64) {
         match not_before_ms {
-            0 => self.returned.insert((Reverse(lane), index)),
+            0 => self.requeued.insert((Reverse(lane), index)),
             _ => self.delayed.insert((not_before_ms, index)),
         };
     }
@@ -145,16 +149,16 @@ impl Group {
     pub fn end_delays(&mut self, now_ms: u64) {
         while let Some((_, index)) = self.delayed.first().copied().filter(|(until_ms, _)| *until_ms <= now_ms) {
             self.delayed.pop_first();
-            if let Some(open) = self.open.get(&index) {
-                self.returned.insert((Reverse(open.lane), index));
+            if let Some(unacked) = self.unacked.get(&index) {
+                self.requeued.insert((Reverse(unacked.lane), index));
             }
         }
     }
 
-    /// An open entry that nobody holds does not wait any more.
-    pub fn wait_no_more(&mut self, index: Index, open: &Open) {
-        if !self.returned.remove(&(Reverse(open.lane), index))
-            && let Some(history) = &open.history
+    /// An unacked entry that nobody holds does not wait any more.
+    pub fn wait_no_more(&mut self, index: Index, unacked: &Unacked) {
+        if !self.requeued.remove(&(Reverse(unacked.lane), index))
+            && let Some(history) = &unacked.history
         {
             self.delayed.remove(&(history.not_before_ms, index));
         }

@@ -47,8 +47,8 @@ pub const WINDOW_MAX: u32 = 1_000;
 pub const WINDOW_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Consumer groups of one queue.
 pub const GROUPS_MAX: usize = 64;
-/// Entries out at consumers or given back by them, in all groups of one side: they are written with every commit.
-pub const OPEN_MAX: usize = 20_000;
+/// Entries out at consumers or requeued by them, in all groups of one side: they are written with every commit.
+pub const UNACKED_MAX: usize = 20_000;
 /// Pieces into which commits out of order may cut what a group has not been given yet.
 pub const GROUP_RANGES_MAX: usize = 1_024;
 /// Tags of a group's filter together, in bytes: they are written with every commit.

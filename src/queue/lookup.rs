@@ -59,10 +59,10 @@ impl Stream {
     }
 
     fn standing<S: Store>(&self, turn: &mut Turn<'_, S>, group: &Group, entry: &Entry) -> Result<Standing, StoreError> {
-        let open = group.open.get(&entry.index);
-        let history = open.and_then(|open| open.history.as_deref());
+        let unacked = group.unacked.get(&entry.index);
+        let history = unacked.and_then(|unacked| unacked.history.as_deref());
         let attempts = history.map_or(0, |history| history.attempts);
-        let holder = open.and_then(|open| open.holder);
+        let holder = unacked.and_then(|unacked| unacked.holder);
         if let Some((holder, watcher)) = holder.and_then(|holder| Some((holder, self.watchers.get(&holder.watcher)?))) {
             let (consumer, attempt) = (watcher.consumer.clone(), attempts.saturating_add(1));
             return Ok(Standing::Running { consumer, attempt, since_ms: holder.since_ms });

@@ -1,7 +1,7 @@
 //! The queue's own records as bytes: what must outlive the memory beside the entries.
 
 use super::entry::{Filter, Index, Lane, Tags};
-use super::group::{Consumer, FailureHistory, Group, Open};
+use super::group::{Consumer, FailureHistory, Group, Unacked};
 use super::once::Outcomes;
 use super::ranges::Ranges;
 use super::refusal::StoreError;
@@ -43,10 +43,10 @@ struct GroupRecord {
     #[prost(uint64, tag = "4")]
     delivered: u64,
     #[prost(message, repeated, tag = "5")]
-    fresh: Vec<LaneRecord>,
-    /// Open entries, each as the distance from the one before.
+    undelivered: Vec<LaneRecord>,
+    /// Unacked entries, each as the distance from the one before.
     #[prost(uint64, repeated, tag = "6")]
-    open: Vec<u64>,
+    unacked: Vec<u64>,
     /// Their lanes; left out when all are 0.
     #[prost(sint64, repeated, tag = "7")]
     lanes: Vec<i64>,
@@ -68,7 +68,7 @@ struct LaneRecord {
 
 #[derive(Clone, PartialEq, Message)]
 struct FailureRecord {
-    /// Place of the entry in `open`.
+    /// Place of the entry in `unacked`.
     #[prost(uint32, tag = "1")]
     place: u32,
     #[prost(uint32, tag = "2")]
@@ -123,7 +123,7 @@ pub(super) fn save_groups(stream: &Stream) -> Bytes {
 }
 
 fn save_group(name: &str, group: &Group) -> GroupRecord {
-    let fresh = group.fresh.iter().map(|(lane, ranges)| LaneRecord {
+    let undelivered = group.undelivered.iter().map(|(lane, ranges)| LaneRecord {
         lane: lane.0,
         ranges: ranges
             .pairs()
@@ -135,15 +135,15 @@ fn save_group(name: &str, group: &Group) -> GroupRecord {
         filter: group.filter.0.clone(),
         start: group.start,
         delivered: group.delivered,
-        fresh: fresh.collect(),
+        undelivered: undelivered.collect(),
         ..GroupRecord::default()
     };
     let mut before = 0;
-    for (place, (index, open)) in group.open.iter().enumerate() {
-        record.open.push(index.0 - before);
-        record.lanes.push(open.lane.0);
+    for (place, (index, unacked)) in group.unacked.iter().enumerate() {
+        record.unacked.push(index.0 - before);
+        record.lanes.push(unacked.lane.0);
         before = index.0;
-        if let Some(history) = &open.history {
+        if let Some(history) = &unacked.history {
             record.histories.push(save_history(place as u32, history, &mut record.users));
         }
     }
@@ -170,7 +170,7 @@ fn save_history(place: u32, history: &FailureHistory, users: &mut Vec<String>) -
     }
 }
 
-/// Puts stored groups into a stream. All open entries count as given back.
+/// Puts stored groups into a stream. All unacked entries count as requeued.
 pub(super) fn load_groups(stream: &mut Stream, bytes: &Bytes) -> Result<(), StoreError> {
     let record = GroupsRecord::decode(bytes.clone()).map_err(|error| StoreError(format!("groups record: {error}")))?;
     stream.ended = record.ended;
@@ -184,16 +184,16 @@ pub(super) fn load_groups(stream: &mut Stream, bytes: &Bytes) -> Result<(), Stor
 fn load_group(record: GroupRecord) -> Group {
     let mut group = Group::starting_at(record.start, Filter(record.filter));
     group.delivered = record.delivered;
-    for LaneRecord { lane, ranges } in record.fresh {
+    for LaneRecord { lane, ranges } in record.undelivered {
         let pairs = ranges.chunks_exact(2).filter_map(|pair| {
             let (start, length) = (*pair.first()?, *pair.get(1)?);
             Some((start, if length == 0 { u64::MAX } else { start.saturating_add(length) }))
         });
-        group.fresh.insert(Lane(lane), Ranges::from_pairs(pairs));
+        group.undelivered.insert(Lane(lane), Ranges::from_pairs(pairs));
     }
     let mut histories = record.histories.into_iter().peekable();
     let mut index = Index(0);
-    for (place, step) in record.open.into_iter().enumerate() {
+    for (place, step) in record.unacked.into_iter().enumerate() {
         index = Index(index.0.saturating_add(step));
         let lane = Lane(record.lanes.get(place).copied().unwrap_or(0));
         let history = histories.next_if(|history| history.place as usize == place).map(|history| {
@@ -209,7 +209,7 @@ fn load_group(record: GroupRecord) -> Group {
         });
         let not_before_ms = history.as_deref().map_or(0, |history: &FailureHistory| history.not_before_ms);
         group.wait_again(index, lane, not_before_ms);
-        group.open.insert(index, Open { lane, holder: None, history });
+        group.unacked.insert(index, Unacked { lane, holder: None, history });
     }
     group
 }
@@ -247,7 +247,7 @@ pub(super) fn load_consumers(stream: &mut Stream, bytes: &Bytes) -> Result<(), S
 mod tests {
     use super::*;
 
-    /// A group `eas` with two commits, entry 3 given back after two attempts with the code `E`, and fresh from 5 on, as it
+    /// A group `eas` with two commits, entry 3 requeued after two attempts with the code `E`, and undelivered from 5 on, as it
     /// was written before there were delays, outcomes and counters.
     const EARLIER: [u8; 31] =
         *b"\x1a\x1d\x0a\x03eas\x20\x02\x2a\x04\x12\x02\x05\x00\x32\x01\x03\x42\x07\x10\x02\x1a\x01E\x30\x01\x4a\x02w1";
@@ -257,9 +257,9 @@ mod tests {
         let mut stream = Stream::default();
         load_groups(&mut stream, &Bytes::from_static(&EARLIER)).expect("it can be read");
         let group = &stream.groups["eas"];
-        let history = group.open[&Index(3)].history.as_deref().expect("it failed");
+        let history = group.unacked[&Index(3)].history.as_deref().expect("it failed");
         assert_eq!((history.attempts, history.user.as_str(), history.not_before_ms), (2, "w1", 0));
-        assert!(group.delayed.is_empty() && group.returned.len() == 1);
+        assert!(group.delayed.is_empty() && group.requeued.len() == 1);
         assert_eq!((stream.done, stream.failed, stream.outcomes.below()), (0, 0, 0));
         assert_eq!(save_groups(&stream), EARLIER[..]);
     }

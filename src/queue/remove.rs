@@ -25,17 +25,17 @@ impl Stream {
         Ok(())
     }
 
-    /// Removes a live entry from the store and from every group it is open in.
+    /// Removes a live entry from the store and from every group it is unacked in.
     pub(super) fn remove_everywhere<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
         index: Index,
     ) -> Result<(), StoreError> {
         let holding = |stream: &Self| {
-            stream.groups.iter().find(|(_, group)| group.open.contains_key(&index)).map(|(name, _)| name.clone())
+            stream.groups.iter().find(|(_, group)| group.unacked.contains_key(&index)).map(|(name, _)| name.clone())
         };
         while let Some(name) = holding(self) {
-            self.forget_open(turn, &name, index);
+            self.forget_unacked(turn, &name, index);
         }
         turn.store.apply(Write::Remove(index))
     }
@@ -53,23 +53,23 @@ impl Stream {
     }
 
     fn remove_below<S: Store>(&mut self, turn: &mut Turn<'_, S>, below: Index) -> Result<(), StoreError> {
-        let open: Vec<(String, Index)> = self
+        let unacked: Vec<(String, Index)> = self
             .groups
             .iter()
-            .flat_map(|(name, group)| group.open.range(..below).map(|(index, _)| (name.clone(), *index)))
+            .flat_map(|(name, group)| group.unacked.range(..below).map(|(index, _)| (name.clone(), *index)))
             .collect();
-        for (name, index) in open {
-            self.forget_open(turn, &name, index);
+        for (name, index) in unacked {
+            self.forget_unacked(turn, &name, index);
         }
         turn.store.apply(Write::RemoveBelow(below))
     }
 
-    /// An entry is gone that was open in a group.
-    fn forget_open<S: Store>(&mut self, turn: &mut Turn<'_, S>, group_name: &str, index: Index) {
-        let open = self.groups.get_mut(group_name).and_then(|group| group.open.remove(&index));
-        if let Some(open) = open {
-            turn.revoke(index, &open);
-            self.free_slot(group_name, index, &open);
+    /// An entry is gone that was unacked in a group.
+    fn forget_unacked<S: Store>(&mut self, turn: &mut Turn<'_, S>, group_name: &str, index: Index) {
+        let unacked = self.groups.get_mut(group_name).and_then(|group| group.unacked.remove(&index));
+        if let Some(unacked) = unacked {
+            turn.revoke(index, &unacked);
+            self.free_slot(group_name, index, &unacked);
             self.changed.groups = true;
         }
     }
@@ -96,10 +96,10 @@ impl Stream {
     pub(super) fn close_finished<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
         let mut finished = Vec::new();
         for group in self.groups.values_mut() {
-            if group.consumers.values().all(|consumer| consumer.watcher.is_none()) || !group.open.is_empty() {
+            if group.consumers.values().all(|consumer| consumer.watcher.is_none()) || !group.unacked.is_empty() {
                 continue;
             }
-            if !group.has_fresh(turn.store)? {
+            if !group.has_undelivered(turn.store)? {
                 finished.extend(group.consumers.values().filter_map(|consumer| consumer.watcher));
             }
         }

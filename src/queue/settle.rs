@@ -4,7 +4,7 @@ use super::config::DeadPolicy;
 use super::effect::{Reply, Write};
 use super::entry::Index;
 use super::event::{CODE_SHUTDOWN, ConsumerId, Rejection, Ticket, WatcherId};
-use super::group::{FailureHistory, Open};
+use super::group::{FailureHistory, Unacked};
 use super::limits;
 use super::refusal::{Refusal, StoreError};
 use super::store::Store;
@@ -39,7 +39,7 @@ impl Stream {
             turn.reply(ticket, Reply::Done);
             return Ok(());
         };
-        let pieces: usize = group.fresh.values().map(|ranges| ranges.len()).sum();
+        let pieces: usize = group.undelivered.values().map(|ranges| ranges.len()).sum();
         if pieces > limits::GROUP_RANGES_MAX + limits::LANES_MAX {
             turn.refuse(
                 ticket,
@@ -69,19 +69,19 @@ impl Stream {
         by: Option<WatcherId>,
     ) -> Result<(), StoreError> {
         let Some(group) = self.groups.get_mut(group_name) else { return Ok(()) };
-        match group.open.remove(&index) {
-            Some(open) => {
-                if open.holder.is_some_and(|holder| Some(holder.watcher) != by) {
-                    turn.revoke(index, &open);
+        match group.unacked.remove(&index) {
+            Some(unacked) => {
+                if unacked.holder.is_some_and(|holder| Some(holder.watcher) != by) {
+                    turn.revoke(index, &unacked);
                 }
-                self.free_slot(group_name, index, &open);
+                self.free_slot(group_name, index, &unacked);
             }
             None => {
                 let Some(entry) = turn.store.find(index)? else { return Ok(()) };
                 if !group.needs(&entry) {
                     return Ok(());
                 }
-                group.fresh_in(entry.lane).remove(index.0, index.0 + 1);
+                group.undelivered_in(entry.lane).remove(index.0, index.0 + 1);
             }
         }
         if let Some(group) = self.groups.get_mut(group_name) {
@@ -108,9 +108,9 @@ impl Stream {
         turn.store.apply(Write::Remove(index))
     }
 
-    /// Clears the traces of an entry that is no longer open: the holder's slot, the queue of returned ones.
-    pub(super) fn free_slot(&mut self, group_name: &str, index: Index, open: &Open) {
-        match open.holder {
+    /// Clears the traces of an entry that is no longer unacked: the holder's slot, the queue of requeued ones.
+    pub(super) fn free_slot(&mut self, group_name: &str, index: Index, unacked: &Unacked) {
+        match unacked.holder {
             Some(holder) => {
                 if let Some(watcher) = self.watchers.get_mut(&holder.watcher) {
                     watcher.drop_lease(index, holder.bytes);
@@ -122,7 +122,7 @@ impl Stream {
             }
             None => {
                 if let Some(group) = self.groups.get_mut(group_name) {
-                    group.wait_no_more(index, open);
+                    group.wait_no_more(index, unacked);
                 }
             }
         }
@@ -159,8 +159,11 @@ impl Stream {
 
     /// Without its reason when too many bytes of reasons are kept already.
     fn shortened(&self, mut rejection: Rejection) -> Rejection {
-        let histories =
-            self.groups.values().flat_map(|group| group.open.values()).filter_map(|open| open.history.as_ref());
+        let histories = self
+            .groups
+            .values()
+            .flat_map(|group| group.unacked.values())
+            .filter_map(|unacked| unacked.history.as_ref());
         let kept: usize = histories.map(|history| history.reason.len()).sum();
         if kept + rejection.reason.len() > limits::REASONS_BYTES_MAX {
             rejection.reason.clear();
@@ -178,13 +181,13 @@ impl Stream {
         back: Requeue<'_>,
     ) -> Result<(), StoreError> {
         let Some(group) = self.groups.get_mut(&consumer.group) else { return Ok(()) };
-        let Some(open) = group.open.get_mut(&index) else { return Ok(()) };
-        let Some(holder) = open.holder.take_if(|holder| holder.watcher == id) else { return Ok(()) };
+        let Some(unacked) = group.unacked.get_mut(&index) else { return Ok(()) };
+        let Some(holder) = unacked.holder.take_if(|holder| holder.watcher == id) else { return Ok(()) };
         if let Some(watcher) = self.watchers.get_mut(&id) {
             watcher.drop_lease(index, holder.bytes);
             self.changed.watchers.insert(id);
         }
-        let history = open.history.get_or_insert_default();
+        let history = unacked.history.get_or_insert_default();
         history.attempts += u32::from(back.counts);
         history.user.clone_from(&consumer.user);
         history.avoid = back.avoid;
@@ -202,7 +205,7 @@ impl Stream {
             return self.give_up(turn, &consumer.group, index, &history);
         }
         self.timers.entry_delayed(back.not_before_ms);
-        let lane = open.lane;
+        let lane = unacked.lane;
         group.wait_again(index, lane, back.not_before_ms);
         Ok(())
     }
@@ -216,7 +219,7 @@ impl Stream {
         history: &FailureHistory,
     ) -> Result<(), StoreError> {
         if let Some(group) = self.groups.get_mut(group_name) {
-            group.open.remove(&index);
+            group.unacked.remove(&index);
         }
         self.failed += 1;
         let entry = turn.store.find(index)?;

@@ -4,7 +4,7 @@ use super::config::Settings;
 use super::effect::{Effect, Record, Reply, Write};
 use super::entry::{Index, Lane, Tags};
 use super::event::{Event, Ticket, WatcherId};
-use super::group::{Group, Open};
+use super::group::{Group, Unacked};
 use super::once::Outcomes;
 use super::refusal::{Refusal, StoreError};
 use super::store::Store;
@@ -83,8 +83,8 @@ impl<S: Store> Turn<'_, S> {
     }
 
     /// An entry is taken from whoever holds it.
-    pub fn revoke(&mut self, index: Index, open: &Open) {
-        if let Some(holder) = open.holder {
+    pub fn revoke(&mut self, index: Index, unacked: &Unacked) {
+        if let Some(holder) = unacked.holder {
             self.effects.push(Effect::Revoke(holder.watcher, index));
         }
     }
@@ -95,7 +95,7 @@ impl<S: Store> Turn<'_, S> {
 }
 
 impl Stream {
-    /// What is stored of one side. Entries that were out are given back: their holders come again with `Resume`, before
+    /// What is stored of one side. Entries that were out are requeued: their holders come again with `Resume`, before
     /// any other event, or not at all.
     pub fn open(settings: &Settings, store: &mut impl Store) -> Result<Self, StoreError> {
         let mut stream = Self::default();
@@ -160,7 +160,7 @@ impl Stream {
         if changed.groups {
             let lanes = turn.store.lanes();
             for group in self.groups.values_mut() {
-                group.fresh.retain(|lane, _| lanes.iter().any(|(live, _)| live == lane));
+                group.undelivered.retain(|lane, _| lanes.iter().any(|(live, _)| live == lane));
             }
             turn.store.apply(Write::Save(Record::Groups, record::save_groups(self)))?;
         }

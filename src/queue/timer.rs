@@ -42,7 +42,7 @@ impl Timers {
 
     /// Everything is looked at in the next turn: after opening, and when settings change.
     pub fn reset(&mut self, groups: &BTreeMap<String, Group>, settings: &Settings) {
-        let held = groups.values().any(|group| !group.open.is_empty());
+        let held = groups.values().any(|group| !group.unacked.is_empty());
         self.expire_ms = (settings.retention_ms > 0).then_some(0);
         self.idle_ms = (settings.max_idle_ms > 0 && held).then_some(0);
         self.silence_ms = (settings.max_silence_ms > 0 && held).then_some(0);
@@ -99,8 +99,11 @@ impl Stream {
             self.close_silent(turn)?;
         }
         if due(&mut self.timers.reserved_ms, now_ms) {
-            let histories =
-                self.groups.values().flat_map(|group| group.open.values()).filter_map(|open| open.history.as_ref());
+            let histories = self
+                .groups
+                .values()
+                .flat_map(|group| group.unacked.values())
+                .filter_map(|unacked| unacked.history.as_ref());
             let reserved = histories.map(|history| history.reserved_until_ms);
             self.timers.reserved_ms = reserved.filter(|until_ms| *until_ms > now_ms).min();
         }
@@ -155,8 +158,8 @@ impl Stream {
         }
         let mut late: Vec<(ConsumerId, WatcherId, Index)> = Vec::new();
         for group in self.groups.values() {
-            for (index, open) in &group.open {
-                let Some(holder) = open.holder else { continue };
+            for (index, unacked) in &group.unacked {
+                let Some(holder) = unacked.holder else { continue };
                 let Some(watcher) = self.watchers.get(&holder.watcher).filter(|watcher| !watcher.local) else {
                     continue;
                 };
@@ -185,7 +188,7 @@ impl Stream {
         }
         let mut silent = Vec::new();
         for (id, watcher) in self.watchers.iter().filter(|(_, watcher)| !watcher.local && !watcher.leases.is_empty()) {
-            let leases = self.groups.get(&watcher.consumer.group).map(|group| &group.open);
+            let leases = self.groups.get(&watcher.consumer.group).map(|group| &group.unacked);
             let pushed =
                 watcher.leases.iter().filter_map(|index| leases?.get(index)?.holder).map(|holder| holder.since_ms);
             let due_ms = pushed.min().unwrap_or(0).max(watcher.heartbeat_ms).saturating_add(max_silence_ms);
