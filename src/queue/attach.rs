@@ -46,7 +46,7 @@ impl Stream {
             self.release(turn, old, 0)?;
             turn.effects.push(Effect::Close(old, CloseReason::TakenOver));
         }
-        self.seat(turn, id, watch, start, from, turn.now_ms);
+        self.register(turn, id, watch, start, from, turn.now_ms);
         turn.reply(ticket, Reply::Attached);
         Ok(())
     }
@@ -117,7 +117,7 @@ impl Stream {
         }
         let Start::At(from) = watch.start else { return Ok(()) };
         let group_name = watch.consumer.group.clone();
-        self.seat(turn, id, watch, from.0, from.0, heartbeat_ms);
+        self.register(turn, id, watch, from.0, from.0, heartbeat_ms);
         if let Some(watcher) = self.watchers.get_mut(&id) {
             watcher.stopped = stopped;
         }
@@ -149,7 +149,7 @@ impl Stream {
     }
 
     /// Makes a connection a watcher, and its consumer and group known.
-    fn seat<S: Store>(
+    fn register<S: Store>(
         &mut self,
         turn: &Turn<'_, S>,
         id: WatcherId,
@@ -163,8 +163,8 @@ impl Stream {
             self.changed.groups = true;
             Group::starting_at(start, filter)
         });
-        let seat = Consumer { last_ms: heartbeat_ms, watcher: Some(id), auto_commit };
-        let before = group.consumers.insert(consumer.user.clone(), seat);
+        let known = Consumer { last_ms: heartbeat_ms, watcher: Some(id), auto_commit };
+        let before = group.consumers.insert(consumer.user.clone(), known);
         self.changed.consumers |= before.is_none_or(|before| {
             let stored_as_gone = before.watcher.is_none() && before.last_ms != record::CONNECTED_MS;
             before.auto_commit != auto_commit || stored_as_gone
@@ -182,7 +182,7 @@ impl Stream {
                 stopped: false,
                 leases: Vec::new(),
                 leased_bytes: 0,
-                served: 0,
+                last_served: 0,
                 heartbeat_ms,
             },
         );
@@ -205,10 +205,10 @@ impl Stream {
             self.requeue(turn, &consumer, id, index, back)?;
         }
         self.watchers.remove(&id);
-        let seat = self.groups.get_mut(&consumer.group).and_then(|group| group.consumers.get_mut(&consumer.user));
-        if let Some(seat) = seat.filter(|seat| seat.watcher == Some(id)) {
-            seat.watcher = None;
-            seat.last_ms = turn.now_ms;
+        let known = self.groups.get_mut(&consumer.group).and_then(|group| group.consumers.get_mut(&consumer.user));
+        if let Some(known) = known.filter(|known| known.watcher == Some(id)) {
+            known.watcher = None;
+            known.last_ms = turn.now_ms;
             self.changed.consumers = true;
             self.timers.consumer_gone(turn.now_ms);
         }
@@ -226,13 +226,13 @@ impl Stream {
             && watch.window > 0
             && let Some(group) = self.groups.get(&watch.consumer.group)
             && group.filter == watch.filter
-            && group.consumers.get(&watch.consumer.user).is_some_and(|seat| seat.last_ms == record::CONNECTED_MS)
+            && group.consumers.get(&watch.consumer.user).is_some_and(|known| known.last_ms == record::CONNECTED_MS)
         {
-            self.seat(turn, *id, watch.clone(), 0, 0, turn.now_ms);
+            self.register(turn, *id, watch.clone(), 0, 0, turn.now_ms);
         }
-        let seats = self.groups.values_mut().flat_map(|group| group.consumers.values_mut());
-        for seat in seats.filter(|seat| seat.watcher.is_none() && seat.last_ms == record::CONNECTED_MS) {
-            seat.last_ms = turn.now_ms;
+        let consumers = self.groups.values_mut().flat_map(|group| group.consumers.values_mut());
+        for known in consumers.filter(|known| known.watcher.is_none() && known.last_ms == record::CONNECTED_MS) {
+            known.last_ms = turn.now_ms;
             self.changed.consumers = true;
         }
     }
@@ -245,11 +245,11 @@ impl Stream {
     /// A consumer did something.
     pub(super) fn heartbeat(&mut self, now_ms: u64, consumer: &ConsumerId) {
         let group = self.groups.get_mut(&consumer.group);
-        let Some(seat) = group.and_then(|group| group.consumers.get_mut(&consumer.user)) else { return };
-        seat.last_ms = now_ms;
-        if let Some(watcher) = seat.watcher.and_then(|id| self.watchers.get_mut(&id)) {
+        let Some(known) = group.and_then(|group| group.consumers.get_mut(&consumer.user)) else { return };
+        known.last_ms = now_ms;
+        if let Some(watcher) = known.watcher.and_then(|id| self.watchers.get_mut(&id)) {
             watcher.heartbeat_ms = now_ms;
-            self.changed.watchers.extend(seat.watcher);
+            self.changed.watchers.extend(known.watcher);
         }
     }
 
@@ -259,8 +259,8 @@ impl Stream {
             let Some(watcher) = self.watchers.get_mut(id) else { continue };
             watcher.heartbeat_ms = watcher.heartbeat_ms.max((*at_ms).min(now_ms));
             let group = self.groups.get_mut(&watcher.consumer.group);
-            if let Some(seat) = group.and_then(|group| group.consumers.get_mut(&watcher.consumer.user)) {
-                seat.last_ms = seat.last_ms.max(watcher.heartbeat_ms);
+            if let Some(known) = group.and_then(|group| group.consumers.get_mut(&watcher.consumer.user)) {
+                known.last_ms = known.last_ms.max(watcher.heartbeat_ms);
             }
         }
     }

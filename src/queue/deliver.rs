@@ -69,19 +69,19 @@ impl Stream {
         budget: &mut Budget,
         committed: &mut Vec<(String, WatcherId, Index)>,
     ) -> Result<(), StoreError> {
-        let mut seats: Vec<WatcherId> = group
+        let mut candidates: Vec<WatcherId> = group
             .consumers
             .values()
             .filter_map(|consumer| consumer.watcher)
             .filter(|id| self.watchers.get(id).is_some_and(Watcher::has_room))
             .collect();
-        if seats.is_empty() {
+        if candidates.is_empty() {
             return Ok(());
         }
         for (lane, _) in turn.store.lanes() {
-            self.deliver_requeued(turn, name, group, lane, &mut seats, budget, committed)?;
-            self.deliver_undelivered(turn, name, group, lane, &mut seats, budget, committed)?;
-            if seats.is_empty() || budget.is_spent() {
+            self.deliver_requeued(turn, name, group, lane, &mut candidates, budget, committed)?;
+            self.deliver_undelivered(turn, name, group, lane, &mut candidates, budget, committed)?;
+            if candidates.is_empty() || budget.is_spent() {
                 break;
             }
         }
@@ -96,22 +96,23 @@ impl Stream {
         name: &str,
         group: &mut Group,
         lane: Lane,
-        seats: &mut Vec<WatcherId>,
+        candidates: &mut Vec<WatcherId>,
         budget: &mut Budget,
         committed: &mut Vec<(String, WatcherId, Index)>,
     ) -> Result<(), StoreError> {
         let mut after = (Reverse(lane), Index(0));
-        while !seats.is_empty() && !budget.is_spent() {
+        while !candidates.is_empty() && !budget.is_spent() {
             let Some(&place) = group.requeued.range(after..).next().filter(|(Reverse(of), _)| *of == lane) else {
                 break;
             };
             after = (place.0, place.1.next());
-            let Some(id) = seat_for(&self.watchers, seats, group.unacked.get(&place.1), place.1, turn.now_ms) else {
+            let Some(id) = recipient(&self.watchers, candidates, group.unacked.get(&place.1), place.1, turn.now_ms)
+            else {
                 continue;
             };
             group.requeued.remove(&place);
             match turn.store.find(place.1)? {
-                Some(entry) => self.push(turn, name, group, id, entry, seats, budget, committed),
+                Some(entry) => self.push(turn, name, group, id, entry, candidates, budget, committed),
                 None => {
                     group.unacked.remove(&place.1);
                 }
@@ -128,14 +129,15 @@ impl Stream {
         name: &str,
         group: &mut Group,
         lane: Lane,
-        seats: &mut Vec<WatcherId>,
+        candidates: &mut Vec<WatcherId>,
         budget: &mut Budget,
         committed: &mut Vec<(String, WatcherId, Index)>,
     ) -> Result<(), StoreError> {
         // A consumer that wants new entries only may find none where another still does.
         let mut reach = u64::MAX;
         while !budget.is_spent() && budget.unacked > 0 {
-            let reaching = seats.iter().copied().filter(|id| self.watchers.get(id).is_some_and(|w| w.from < reach));
+            let reaching =
+                candidates.iter().copied().filter(|id| self.watchers.get(id).is_some_and(|w| w.from < reach));
             let Some(id) = roomiest(&self.watchers, reaching) else { break };
             let from = self.watchers.get(&id).map_or(0, |watcher| watcher.from);
             let undelivered = group.next_undelivered(turn.store, lane, from, budget.looks)?;
@@ -145,7 +147,7 @@ impl Stream {
                     let Some(entry) = entry else { break };
                     group.undelivered_in(lane).remove(entry.index.0, entry.index.0 + 1);
                     budget.unacked -= 1;
-                    self.push(turn, name, group, id, entry, seats, budget, committed);
+                    self.push(turn, name, group, id, entry, candidates, budget, committed);
                 }
                 None => reach = from,
             }
@@ -162,7 +164,7 @@ impl Stream {
         group: &mut Group,
         id: WatcherId,
         entry: Entry,
-        seats: &mut Vec<WatcherId>,
+        candidates: &mut Vec<WatcherId>,
         budget: &mut Budget,
         committed: &mut Vec<(String, WatcherId, Index)>,
     ) {
@@ -174,8 +176,8 @@ impl Stream {
             Some(history) => (history.tags(), history.attempts),
             None => Default::default(),
         };
-        self.wheel += 1;
-        watcher.served = self.wheel;
+        self.rotation += 1;
+        watcher.last_served = self.rotation;
         watcher.take(index, bytes);
         self.timers.entry_leased(turn.now_ms, watcher.heartbeat_ms, turn.settings);
         if watcher.auto_commit {
@@ -184,7 +186,7 @@ impl Stream {
             self.changed.watchers.insert(id);
         }
         if !watcher.has_room() {
-            seats.retain(|seat| *seat != id);
+            candidates.retain(|candidate| *candidate != id);
         }
         budget.entries -= 1;
         budget.bytes = budget.bytes.saturating_sub(entry.frame.len());
@@ -241,24 +243,24 @@ impl Group {
 }
 
 /// The seat with most free places; among equals the one that was served longest ago.
-fn roomiest(watchers: &BTreeMap<WatcherId, Watcher>, seats: impl Iterator<Item = WatcherId>) -> Option<WatcherId> {
-    seats
-        .filter_map(|id| watchers.get(&id).map(|watcher| (watcher.slots(), Reverse(watcher.served), id)))
+fn roomiest(watchers: &BTreeMap<WatcherId, Watcher>, candidates: impl Iterator<Item = WatcherId>) -> Option<WatcherId> {
+    candidates
+        .filter_map(|id| watchers.get(&id).map(|watcher| (watcher.slots(), Reverse(watcher.last_served), id)))
         .max()
         .map(|(_, _, id)| id)
 }
 
 /// The seat for an entry that came back: the consumer that held it last, so that one that reconnects finds its entries;
 /// but another one, if it has room, when that consumer refused it. While it is reserved nobody else may have it.
-fn seat_for(
+fn recipient(
     watchers: &BTreeMap<WatcherId, Watcher>,
-    seats: &[WatcherId],
+    candidates: &[WatcherId],
     unacked: Option<&Unacked>,
     index: Index,
     now_ms: u64,
 ) -> Option<WatcherId> {
     let wants = |id: &WatcherId| watchers.get(id).is_some_and(|watcher| watcher.from <= index.0);
-    let able = seats.iter().copied().filter(wants);
+    let able = candidates.iter().copied().filter(wants);
     let Some(history) = unacked.and_then(|unacked| unacked.history.as_deref()) else { return roomiest(watchers, able) };
     let held_last = |id: &WatcherId| watchers.get(id).is_some_and(|watcher| watcher.consumer.user == history.user);
     let last = able.clone().find(held_last);

@@ -236,8 +236,8 @@ pub(super) fn load_consumers(stream: &mut Stream, bytes: &Bytes) -> Result<(), S
         ConsumersRecord::decode(bytes.clone()).map_err(|error| StoreError(format!("consumers record: {error}")))?;
     for consumer in record.consumers {
         if let Some(group) = stream.groups.get_mut(&consumer.group) {
-            let seat = Consumer { last_ms: consumer.last_ms, watcher: None, auto_commit: consumer.auto_commit };
-            group.consumers.insert(consumer.user, seat);
+            let gone = Consumer { last_ms: consumer.last_ms, watcher: None, auto_commit: consumer.auto_commit };
+            group.consumers.insert(consumer.user, gone);
         }
     }
     Ok(())

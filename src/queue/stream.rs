@@ -40,7 +40,7 @@ pub(super) struct Stream {
     /// Just opened: connections that did not come back by the first turn are gone.
     pub opened: bool,
     /// Counts deliveries, for fairness.
-    pub wheel: u64,
+    pub rotation: u64,
     /// Outcomes that were put once.
     pub outcomes: Outcomes,
     /// Commits since the queue exists.

@@ -48,8 +48,8 @@ pub(super) struct Watcher {
     pub leases: Vec<Index>,
     /// Bytes of what is out at it.
     pub leased_bytes: usize,
-    /// Turn of the wheel at which it was last given something; the longest unserved goes first.
-    pub served: u64,
+    /// Turn of the rotation at which it was last given something; the longest unserved goes first.
+    pub last_served: u64,
     /// Its last heartbeat, Unix milliseconds.
     pub heartbeat_ms: u64,
 }
