@@ -35,7 +35,7 @@ impl World {
 
     fn put(&mut self, count: usize) -> Vec<u64> {
         let entry =
-            NewEntry { lane: Default::default(), tags: Default::default(), data: "x".into(), random: 0, once: None };
+            NewEntry { lane: Default::default(), tags: Default::default(), data: "x".into(), random: 0, dedup: None };
         pushed(&self.turn(Event::Put(Ticket(0), vec![entry; count])))
     }
 

@@ -44,17 +44,17 @@ pub struct NewEntry {
     /// Random bits for the request id.
     pub random: u128,
     /// Whether it is stored only if it was not before, and how that is told.
-    pub once: Option<Once>,
+    pub dedup: Option<Dedup>,
 }
 
 /// How the repetition of a put is recognized. A repeated put stores nothing and is answered like the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Once {
+pub enum Dedup {
     /// An entry with the same request id is in the queue. Once that is consumed, nothing is known of it any more.
     RequestId,
     /// The entry is what came of entry `index` of another queue, always the same one, and such a thing was put before: also
     /// when it was consumed meanwhile. Of entries below `settled_below` nothing will be put again; what is put all the
-    /// same counts as repeated. The queue remembers [`ONCE_MAX`](super::limits::ONCE_MAX) of them.
+    /// same counts as repeated. The queue remembers [`DEDUP_LOG_MAX`](super::limits::DEDUP_LOG_MAX) of them.
     Source {
         /// Index in the other queue.
         index: Index,

@@ -80,9 +80,9 @@ pub const DELAY_MS_MAX: u64 = 3_600_000;
 /// Entries of another queue of which a queue remembers that their outcome was put, beyond those said to be settled: four
 /// times the widest window. What may be put again is at most what was out when its consumer failed. They are written with
 /// every put of an outcome.
-pub const ONCE_MAX: usize = 4_096;
+pub const DEDUP_LOG_MAX: usize = 4_096;
 /// Entries of one put that are put once by their request ids: each is looked for in the whole queue.
-pub const ONCE_LOOKUPS_MAX: usize = 100;
+pub const DEDUP_LOOKUPS_MAX: usize = 100;
 /// Inferences one queue has running at most: the widest window.
 pub const WORKER_THREADS_MAX: u32 = WINDOW_MAX;
 /// Longest setting of the time until a failed inference is tried again: 5 minutes.

@@ -24,11 +24,11 @@ pub mod store;
 pub mod watcher;
 
 mod attach;
+mod dedup;
 mod deliver;
 mod group;
 mod inspect;
 mod lookup;
-mod once;
 mod put;
 mod ranges;
 mod read;
@@ -133,7 +133,7 @@ impl Queue {
     }
 
     /// The first index of which a group may still be given something, again or for the first time: everything below is
-    /// settled. [`Once::Source`](event::Once::Source) is told this, once it is durable.
+    /// settled. [`Dedup::Source`](event::Dedup::Source) is told this, once it is durable.
     pub fn settled_below(&self, side: Side, group: &str, stores: &mut impl Stores) -> Index {
         let stream = if side == Side::Main { &self.main } else { &self.rear };
         stream.settled_below(group, &stores.side(side))

@@ -25,8 +25,8 @@ impl Stream {
         ticket: Ticket,
         entries: Vec<NewEntry>,
     ) -> Result<(), StoreError> {
-        if entries.iter().any(|entry| entry.once.is_some()) {
-            return self.put_once(turn, ticket, entries);
+        if entries.iter().any(|entry| entry.dedup.is_some()) {
+            return self.put_deduplicated(turn, ticket, entries);
         }
         if let Some(refusal) = self.make_room(turn, &entries)? {
             turn.refuse(ticket, refusal);
@@ -47,7 +47,7 @@ impl Stream {
             let lanes = turn.store.lanes();
             let known = lanes.len() < limits::LANES_MAX || lanes.iter().any(|(live, _)| *live == lane);
             let lane = if known { lane } else { Lane::default() };
-            self.append(turn, vec![NewEntry { lane, tags, data, random: 0, once: None }])?;
+            self.append(turn, vec![NewEntry { lane, tags, data, random: 0, dedup: None }])?;
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! The queue's own records as bytes: what must outlive the memory beside the entries.
 
+use super::dedup::DedupLog;
 use super::entry::{Filter, Index, Lane, Tags};
 use super::group::{Consumer, FailureHistory, Group, Unacked};
-use super::once::Outcomes;
 use super::ranges::Ranges;
 use super::refusal::StoreError;
 use super::stream::Stream;
@@ -24,12 +24,12 @@ struct GroupsRecord {
     done: u64,
     #[prost(uint64, tag = "5")]
     failed: u64,
-    /// Outcomes put once: below this index of the other queue nothing will be put again.
+    /// Puts by source: below this index of the other queue nothing will be put again.
     #[prost(uint64, tag = "6")]
-    outcomes_below: u64,
+    dedup_below: u64,
     /// What was put at or above it, in the order of putting, each as the difference to the one before.
     #[prost(sint64, repeated, tag = "7")]
-    outcomes: Vec<i64>,
+    dedup: Vec<i64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -116,8 +116,8 @@ pub(super) fn save_groups(stream: &Stream) -> Bytes {
         groups,
         done: stream.done,
         failed: stream.failed,
-        outcomes_below: stream.outcomes.below(),
-        outcomes: stream.outcomes.steps(),
+        dedup_below: stream.dedup_log.below(),
+        dedup: stream.dedup_log.steps(),
     };
     record.encode_to_vec().into()
 }
@@ -175,7 +175,7 @@ pub(super) fn load_groups(stream: &mut Stream, bytes: &Bytes) -> Result<(), Stor
     let record = GroupsRecord::decode(bytes.clone()).map_err(|error| StoreError(format!("groups record: {error}")))?;
     stream.ended = record.ended;
     (stream.done, stream.failed) = (record.done, record.failed);
-    stream.outcomes = Outcomes::load(record.outcomes_below, &record.outcomes);
+    stream.dedup_log = DedupLog::load(record.dedup_below, &record.dedup);
     stream.sweep = record.sweeping.then_some((Lane(i64::MAX), Index(0)));
     stream.groups = record.groups.into_iter().map(|group| (group.name.clone(), load_group(group))).collect();
     Ok(())
@@ -260,7 +260,7 @@ mod tests {
         let history = group.unacked[&Index(3)].history.as_deref().expect("it failed");
         assert_eq!((history.attempts, history.user.as_str(), history.not_before_ms), (2, "w1", 0));
         assert!(group.delayed.is_empty() && group.requeued.len() == 1);
-        assert_eq!((stream.done, stream.failed, stream.outcomes.below()), (0, 0, 0));
+        assert_eq!((stream.done, stream.failed, stream.dedup_log.below()), (0, 0, 0));
         assert_eq!(save_groups(&stream), EARLIER[..]);
     }
 }

@@ -1,11 +1,11 @@
 //! One side of a queue (the queue itself or its rear twin): its state, and the order of the phases of a turn.
 
 use super::config::Settings;
+use super::dedup::DedupLog;
 use super::effect::{Effect, Record, Reply, Write};
 use super::entry::{Index, Lane, Tags};
 use super::event::{Event, Ticket, WatcherId};
 use super::group::{Group, Unacked};
-use super::once::Outcomes;
 use super::refusal::{Refusal, StoreError};
 use super::store::Store;
 use super::waiter::Waiters;
@@ -41,8 +41,8 @@ pub(super) struct Stream {
     pub opened: bool,
     /// Counts deliveries, for fairness.
     pub rotation: u64,
-    /// Outcomes that were put once.
-    pub outcomes: Outcomes,
+    /// Which entries of another queue have their outcome here.
+    pub dedup_log: DedupLog,
     /// Commits since the queue exists.
     pub done: u64,
     /// Entries given up since the queue exists.

@@ -6,8 +6,8 @@ use super::scalar::shown;
 use super::stamp::Stamp;
 use super::status::{Answer, JSON};
 use crate::queue::entry::{Index, Lane, TAG_REQUEST_ID, Tags};
-use crate::queue::event::{NewEntry, Once};
-use crate::queue::limits::{BATCH_ENTRIES_MAX, ONCE_LOOKUPS_MAX, TAGS_MAX};
+use crate::queue::event::{Dedup, NewEntry};
+use crate::queue::limits::{BATCH_ENTRIES_MAX, DEDUP_LOOKUPS_MAX, TAGS_MAX};
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -80,12 +80,12 @@ impl Batch {
                 false => self.tags.clone().into_iter().chain(tags).collect(),
             };
             let tags = self.stamp.complete(tags)?;
-            let once = once.or(self.once.then_some(Once::RequestId));
-            if once == Some(Once::RequestId) {
+            let once = once.or(self.once.then_some(Dedup::RequestId));
+            if once == Some(Dedup::RequestId) {
                 lookups += 1;
                 check_lookup(lookups, &tags)?;
             }
-            Ok(NewEntry { lane: priority.map_or(self.lane, Lane), tags, data, random, once })
+            Ok(NewEntry { lane: priority.map_or(self.lane, Lane), tags, data, random, dedup: once })
         };
         entries.into_iter().map(&mut complete).collect()
     }
@@ -96,11 +96,11 @@ fn check_lookup(lookups: usize, tags: &Tags) -> Result<(), Answer> {
     if !tags.contains_key(TAG_REQUEST_ID) {
         return Err(no_request_id());
     }
-    if lookups > ONCE_LOOKUPS_MAX {
+    if lookups > DEDUP_LOOKUPS_MAX {
         return Err(Answer::text(
             413,
             format!(
-                "there are more than {ONCE_LOOKUPS_MAX} entries to put once by request id in one batch; send several"
+                "there are more than {DEDUP_LOOKUPS_MAX} entries to put once by request id in one batch; send several"
             ),
         ));
     }
@@ -117,7 +117,7 @@ pub struct PutEntry {
     /// Its priority.
     pub priority: Option<i64>,
     /// Whether it is stored only if it was not before.
-    pub once: Option<Once>,
+    pub once: Option<Dedup>,
 }
 
 impl PutEntry {
@@ -157,8 +157,8 @@ impl PutEntry {
             fields::put_number(&mut out, 5, fields::zigzag(priority));
         }
         match self.once {
-            Some(Once::RequestId) => fields::put_number(&mut out, 6, 1),
-            Some(Once::Source { index, settled_below }) => {
+            Some(Dedup::RequestId) => fields::put_number(&mut out, 6, 1),
+            Some(Dedup::Source { index, settled_below }) => {
                 fields::put_number(&mut out, 7, index.0);
                 fields::put_number(&mut out, 8, settled_below.0);
             }
@@ -177,15 +177,15 @@ struct OnceFields {
 }
 
 impl OnceFields {
-    fn read(self) -> Result<Option<Once>, Answer> {
+    fn read(self) -> Result<Option<Dedup>, Answer> {
         match self {
             Self { source: None, settled_below: Some(_), .. } => {
                 Err(Answer::bad("an entry has settledBelow without source; give both or neither"))
             }
             Self { source: Some(index), settled_below, .. } => {
-                Ok(Some(Once::Source { index: Index(index), settled_below: Index(settled_below.unwrap_or(0)) }))
+                Ok(Some(Dedup::Source { index: Index(index), settled_below: Index(settled_below.unwrap_or(0)) }))
             }
-            Self { request_id: true, .. } => Ok(Some(Once::RequestId)),
+            Self { request_id: true, .. } => Ok(Some(Dedup::RequestId)),
             Self { .. } => Ok(None),
         }
     }

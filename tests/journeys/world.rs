@@ -4,7 +4,7 @@ use bytes::Bytes;
 use edgequeue::queue::config::Settings;
 use edgequeue::queue::effect::{CloseReason, Delivery, Receipt};
 use edgequeue::queue::entry::{Filter, Frame, Index, Lane, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
-use edgequeue::queue::event::{ConsumerId, Event, Get, NewEntry, Once, Start, Ticket, Watch, WatcherId};
+use edgequeue::queue::event::{ConsumerId, Dedup, Event, Get, NewEntry, Start, Ticket, Watch, WatcherId};
 use edgequeue::queue::stats::{ConsumerStats, GroupStats, Standing, Stats, Whereabouts};
 use edgequeue::queue::store::Side;
 use edgequeue::queue::watcher::Remembered;
@@ -404,7 +404,7 @@ impl World {
                 while let Some(word) = words.next() {
                     match (word, word.split_once('=')) {
                         ("priority", _) => lane = Lane(words.number()? as i64),
-                        ("once", _) => once = Some(Once::RequestId),
+                        ("once", _) => once = Some(Dedup::RequestId),
                         ("of", _) => sources = words.word()?.split(',').map(number).collect::<Result<_, _>>()?,
                         ("settled", _) => settled_below = words.index()?,
                         (_, Some((key, value))) => drop(tags.insert(key.into(), value.into())),
@@ -413,8 +413,8 @@ impl World {
                 }
                 let random = u128::from(self.numbers) << 80;
                 let entry = |(at, data): (usize, Bytes)| {
-                    let source = sources.get(at).map(|index| Once::Source { index: Index(*index), settled_below });
-                    NewEntry { lane, tags: tags.clone(), data, random, once: source.or(once) }
+                    let source = sources.get(at).map(|index| Dedup::Source { index: Index(*index), settled_below });
+                    NewEntry { lane, tags: tags.clone(), data, random, dedup: source.or(once) }
                 };
                 Event::Put(ticket, asked.bodies.iter().cloned().enumerate().map(entry).collect())
             }

@@ -9,7 +9,7 @@ use super::script::{Choice, Item, ItemOnce, Op, Place, Script, Want, Who};
 use super::transcript::Transcript;
 use edgequeue::queue::effect::{Effect, Reply};
 use edgequeue::queue::entry::{Entry, Filter, Index, Lane, TAG_REQUEST_ID, Tags};
-use edgequeue::queue::event::{ConsumerId, Event, Get, NewEntry, Once, Rejection, Start, Ticket, Watch, WatcherId};
+use edgequeue::queue::event::{ConsumerId, Dedup, Event, Get, NewEntry, Rejection, Start, Ticket, Watch, WatcherId};
 use edgequeue::queue::refusal::StoreError;
 use edgequeue::queue::store::{Side, Store, Stores, Totals};
 use edgequeue::queue::watcher::Remembered;
@@ -273,17 +273,17 @@ impl<D: Disk> World<D> {
         let once = item.once.map(|once| match once {
             ItemOnce::Request(id) => {
                 tags.insert(TAG_REQUEST_ID.into(), format!("once-{id}"));
-                Once::RequestId
+                Dedup::RequestId
             }
             ItemOnce::Outcome { behind, settled_behind } => {
                 let newest = self.sources.entry(side).or_insert(20);
                 *newest += 1;
                 let index = |behind| Index(newest.saturating_sub(behind));
-                Once::Source { index: index(behind), settled_below: index(settled_behind) }
+                Dedup::Source { index: index(behind), settled_below: index(settled_behind) }
             }
         });
         let random = u128::from(serial).wrapping_mul(0x2545_f491_4f6c_dd1d_2545_f491_4f6c_dd1d);
-        NewEntry { lane: Lane(item.lane), tags, data: data.into(), random, once }
+        NewEntry { lane: Lane(item.lane), tags, data: data.into(), random, dedup: once }
     }
 
     fn place(&self, side: Side, place: Place) -> u64 {

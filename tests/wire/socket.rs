@@ -4,7 +4,7 @@ use crate::{send, tags};
 use bytes::Bytes;
 use edgequeue::queue::effect::Receipt;
 use edgequeue::queue::entry::Index;
-use edgequeue::queue::event::{Once, Rejection};
+use edgequeue::queue::event::{Dedup, Rejection};
 use edgequeue::queue::limits;
 use edgequeue::wire::batch::PutEntry;
 use edgequeue::wire::socket::{
@@ -28,8 +28,8 @@ fn one(operation: Operation) -> Request {
     Request { id: 7, operation }
 }
 
-fn source(index: u64, settled_below: u64) -> Once {
-    Once::Source { index: Index(index), settled_below: Index(settled_below) }
+fn source(index: u64, settled_below: u64) -> Dedup {
+    Dedup::Source { index: Index(index), settled_below: Index(settled_below) }
 }
 
 fn entry(data: &'static str) -> PutEntry {
@@ -54,7 +54,7 @@ fn client_messages_in_bytes() {
             "0a0e 0807 220a 0a01 0a 1200 1a00 208827",
         ),
         (
-            one(Operation::Put(vec![PutEntry { once: Some(Once::RequestId), ..entry("x") }], false)),
+            one(Operation::Put(vec![PutEntry { once: Some(Dedup::RequestId), ..entry("x") }], false)),
             "0a0b 0807 1207 0a05 1a0178 3001",
         ),
         (
@@ -163,10 +163,10 @@ fn limits_hold_for_a_message_and_name_the_request() {
     assert_eq!(requests(hex("0a00").repeat(10_001).into()), Err(Malformed));
 }
 
-fn once() -> impl Strategy<Value = Option<Once>> {
+fn once() -> impl Strategy<Value = Option<Dedup>> {
     prop_oneof![
         Just(None),
-        Just(Some(Once::RequestId)),
+        Just(Some(Dedup::RequestId)),
         any::<(u64, u64)>().prop_map(|(index, settled_below)| Some(source(index, settled_below))),
     ]
 }

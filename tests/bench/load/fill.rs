@@ -70,7 +70,7 @@ fn fill(wish: &Wish) -> std::result::Result<u64, StoreError> {
             tags: Tags::new(),
             data: data.clone(),
             random: u128::from(put + at),
-            once: None,
+            dedup: None,
         };
         queue.turn(
             now_ms,

@@ -7,7 +7,7 @@ use super::{Oracle, Turn, Verdict, demand};
 use edgequeue::queue::config::Settings;
 use edgequeue::queue::effect::{CloseReason, Receipt, Reply};
 use edgequeue::queue::entry::{Entry, Index, TAG_REQUEST_ID};
-use edgequeue::queue::event::{CODE_SHUTDOWN, ConsumerId, Event, NewEntry, Once, Rejection, Ticket, WatcherId};
+use edgequeue::queue::event::{CODE_SHUTDOWN, ConsumerId, Dedup, Event, NewEntry, Rejection, Ticket, WatcherId};
 use edgequeue::queue::limits;
 use edgequeue::queue::refusal::Refusal;
 use edgequeue::queue::store::Side;
@@ -139,7 +139,7 @@ impl Oracle {
         }
         let model = self.side_mut(turn.side);
         for entry in entries {
-            if let Some(Once::Source { index, settled_below }) = entry.once {
+            if let Some(Dedup::Source { index, settled_below }) = entry.dedup {
                 model.outcomes.insert(index.0);
                 model.outcomes_below = model.outcomes_below.max(settled_below.0);
             }
@@ -154,9 +154,9 @@ impl Oracle {
         for entry in entries {
             let id = entry.tags.get(TAG_REQUEST_ID);
             let mut earlier = entries.iter().zip(&known).enumerate().filter(|(_, (_, known))| **known == Before::No);
-            known.push(match entry.once {
+            known.push(match entry.dedup {
                 None => Before::No,
-                Some(Once::RequestId) => {
+                Some(Dedup::RequestId) => {
                     let live = model.entries.iter().find(|(_, held)| held.tags.get(TAG_REQUEST_ID) == id);
                     let same = earlier.find(|(_, (other, _))| other.tags.get(TAG_REQUEST_ID) == id);
                     match (live, same) {
@@ -165,8 +165,8 @@ impl Oracle {
                         (None, None) => Before::No,
                     }
                 }
-                Some(Once::Source { index, .. }) => {
-                    let is_same = |other: &NewEntry| matches!(other.once, Some(Once::Source { index: other, .. }) if other == index);
+                Some(Dedup::Source { index, .. }) => {
+                    let is_same = |other: &NewEntry| matches!(other.dedup, Some(Dedup::Source { index: other, .. }) if other == index);
                     let same = earlier.find(|(_, (other, _))| is_same(other));
                     match same {
                         _ if index.0 < model.outcomes_below || model.outcomes.contains(&index.0) => Before::Stored(0),

@@ -2,8 +2,8 @@
 
 use super::effect::{Receipt, Reply};
 use super::entry::{Index, TAG_REQUEST_ID};
-use super::event::{NewEntry, Once, Ticket};
-use super::limits::ONCE_MAX;
+use super::event::{Dedup, NewEntry, Ticket};
+use super::limits::DEDUP_LOG_MAX;
 use super::lookup::find_request;
 use super::refusal::StoreError;
 use super::store::Store;
@@ -13,13 +13,13 @@ use alloc::{string::String, vec::Vec};
 /// Of which entries of another queue the outcome was put here: all below an index, and the latest ones above it. What may
 /// be put again is what its consumer had put and not committed when it failed, which is far less than is remembered.
 #[derive(Debug, Default)]
-pub(super) struct Outcomes {
+pub(super) struct DedupLog {
     below: u64,
     /// In the order of putting, the latest last.
     latest: Vec<u64>,
 }
 
-impl Outcomes {
+impl DedupLog {
     /// From what is stored.
     pub fn load(below: u64, steps: &[i64]) -> Self {
         let mut last = 0_u64;
@@ -52,8 +52,8 @@ impl Outcomes {
     }
 
     /// An entry was put; says whether anything is known now that was not before. The oldest are forgotten for it.
-    fn note(&mut self, once: Once) -> bool {
-        let Once::Source { index: Index(index), settled_below: Index(below) } = once else { return false };
+    fn note(&mut self, dedup: Dedup) -> bool {
+        let Dedup::Source { index: Index(index), settled_below: Index(below) } = dedup else { return false };
         let settles = below > self.below;
         if settles {
             self.below = below;
@@ -63,7 +63,7 @@ impl Outcomes {
             return settles;
         }
         self.latest.push(index);
-        let excess = self.latest.len().saturating_sub(ONCE_MAX);
+        let excess = self.latest.len().saturating_sub(DEDUP_LOG_MAX);
         self.latest.drain(..excess);
         true
     }
@@ -81,7 +81,7 @@ enum Known {
 
 impl Stream {
     /// Stores those of the entries that were not put before, all or none, and answers for all of them.
-    pub(super) fn put_once<S: Store>(
+    pub(super) fn put_deduplicated<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
         ticket: Ticket,
@@ -89,7 +89,7 @@ impl Stream {
     ) -> Result<(), StoreError> {
         let known = self.known(turn, &entries)?;
         let request_ids: Vec<String> = entries.iter().map(request_id).collect();
-        let sources: Vec<Once> = entries.iter().filter_map(|entry| entry.once).collect();
+        let sources: Vec<Dedup> = entries.iter().filter_map(|entry| entry.dedup).collect();
         let is_new = |place: usize| matches!(known.get(place), Some(Known::New));
         let new: Vec<NewEntry> =
             entries.into_iter().enumerate().filter(|(place, _)| is_new(*place)).map(|(_, entry)| entry).collect();
@@ -101,8 +101,8 @@ impl Stream {
             }
             stored = self.append(turn, new)?.into_iter();
         }
-        for once in sources {
-            self.changed.groups |= self.outcomes.note(once);
+        for dedup in sources {
+            self.changed.groups |= self.dedup_log.note(dedup);
         }
         let mut receipts: Vec<Receipt> = Vec::with_capacity(known.len());
         for (known, request_id) in known.into_iter().zip(request_ids) {
@@ -124,17 +124,17 @@ impl Stream {
     fn known<S: Store>(&self, turn: &mut Turn<'_, S>, entries: &[NewEntry]) -> Result<Vec<Known>, StoreError> {
         let mut known: Vec<Known> = Vec::with_capacity(entries.len());
         for entry in entries {
-            if entry.once.is_none() {
+            if entry.dedup.is_none() {
                 known.push(Known::New);
                 continue;
             }
             // What was put before, or else the same thing earlier in this put.
-            let (stored, same): (_, &dyn Fn(&NewEntry) -> bool) = match (entry.once, entry.tags.get(TAG_REQUEST_ID)) {
-                (Some(Once::Source { index, .. }), _) => (
-                    self.outcomes.contains(index.0).then_some(Index(0)),
-                    &move |other| matches!(other.once, Some(Once::Source { index: other, .. }) if other == index),
+            let (stored, same): (_, &dyn Fn(&NewEntry) -> bool) = match (entry.dedup, entry.tags.get(TAG_REQUEST_ID)) {
+                (Some(Dedup::Source { index, .. }), _) => (
+                    self.dedup_log.contains(index.0).then_some(Index(0)),
+                    &move |other| matches!(other.dedup, Some(Dedup::Source { index: other, .. }) if other == index),
                 ),
-                (Some(Once::RequestId), Some(id)) => {
+                (Some(Dedup::RequestId), Some(id)) => {
                     (find_request(turn.store, id)?.map(|entry| entry.index), &move |other| {
                         other.tags.get(TAG_REQUEST_ID) == Some(id)
                     })
@@ -164,27 +164,27 @@ fn request_id(entry: &NewEntry) -> String {
 mod tests {
     use super::*;
 
-    fn source(index: u64, settled_below: u64) -> Once {
-        Once::Source { index: Index(index), settled_below: Index(settled_below) }
+    fn source(index: u64, settled_below: u64) -> Dedup {
+        Dedup::Source { index: Index(index), settled_below: Index(settled_below) }
     }
 
     #[test]
-    fn outcomes_are_remembered_above_what_is_settled_and_only_so_many() {
-        let mut outcomes = Outcomes::default();
+    fn sources_are_remembered_above_what_is_settled_and_only_so_many() {
+        let mut log = DedupLog::default();
         for index in [5, 3, 9] {
-            assert!(!outcomes.contains(index) && outcomes.note(source(index, 2)) && outcomes.contains(index));
+            assert!(!log.contains(index) && log.note(source(index, 2)) && log.contains(index));
         }
-        assert!(outcomes.contains(1) && !outcomes.contains(2) && !outcomes.contains(4));
-        assert!(!outcomes.note(source(5, 2)), "nothing new");
-        assert_eq!((outcomes.below(), outcomes.steps()), (2, Vec::from([5, -2, 6])));
-        let loaded = Outcomes::load(outcomes.below(), &outcomes.steps());
+        assert!(log.contains(1) && !log.contains(2) && !log.contains(4));
+        assert!(!log.note(source(5, 2)), "nothing new");
+        assert_eq!((log.below(), log.steps()), (2, Vec::from([5, -2, 6])));
+        let loaded = DedupLog::load(log.below(), &log.steps());
         assert!([5, 3, 9, 1].iter().all(|index| loaded.contains(*index)) && !loaded.contains(4));
-        assert!(outcomes.note(source(4, 5)), "what is settled may grow");
-        assert_eq!((outcomes.below(), outcomes.steps()), (5, Vec::from([5, 4])));
-        for index in 0..ONCE_MAX as u64 {
-            outcomes.note(source(100 + index, 0));
+        assert!(log.note(source(4, 5)), "what is settled may grow");
+        assert_eq!((log.below(), log.steps()), (5, Vec::from([5, 4])));
+        for index in 0..DEDUP_LOG_MAX as u64 {
+            log.note(source(100 + index, 0));
         }
-        assert_eq!(outcomes.steps().len(), ONCE_MAX);
-        assert!(!outcomes.contains(9) && outcomes.contains(100));
+        assert_eq!(log.steps().len(), DEDUP_LOG_MAX);
+        assert!(!log.contains(9) && log.contains(100));
     }
 }
