@@ -4,7 +4,7 @@
 use super::entry::{Entry, Index, Mark, Tags};
 use super::event::{Ticket, WatcherId};
 use super::refusal::Refusal;
-use super::stats::{Position, Stats, Whereabouts};
+use super::stats::{EntryStatus, Position, Stats};
 use alloc::{boxed::Box, string::String, vec::Vec};
 use bytes::Bytes;
 use prost::Message;
@@ -69,7 +69,7 @@ pub enum Reply {
     /// Where an entry stands.
     Position(Position),
     /// Where an entry stands in every group; none when there is no such entry.
-    Found(Option<Whereabouts>),
+    Found(Option<EntryStatus>),
     /// The index of the entry that was removed; none when there was none.
     Cancelled(Option<Index>),
     /// Not carried out.

@@ -5,7 +5,7 @@ use edgequeue::queue::config::Settings;
 use edgequeue::queue::effect::{CloseReason, Delivery, Receipt};
 use edgequeue::queue::entry::{Filter, Frame, Index, Lane, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
 use edgequeue::queue::event::{ConsumerId, Dedup, Event, Get, NewEntry, Start, Ticket, Watch, WatcherId};
-use edgequeue::queue::stats::{ConsumerStats, GroupStats, Standing, Stats, Whereabouts};
+use edgequeue::queue::stats::{ConsumerStats, EntryStatus, GroupStats, GroupStatus, Stats};
 use edgequeue::queue::store::Side;
 use edgequeue::queue::watcher::Remembered;
 use edgequeue::queue::{Effect, Queue, Reply, request_id};
@@ -330,7 +330,7 @@ impl World {
                     false => format!("{group}.{user}, {} before it", position.ahead),
                 }
             }
-            Reply::Found(found) => return found.map_or(vec!["unknown".into()], |found| self.whereabouts(&found)),
+            Reply::Found(found) => return found.map_or(vec!["unknown".into()], |found| self.entry_status(&found)),
             Reply::Cancelled(index) => index.map_or("unknown".into(), |index| format!("cancelled {}", index.0)),
             Reply::Refused(refusal) => format!("refused {}", status::refused(&refusal).status),
             Reply::Stats(stats) => return state(&stats, about),
@@ -339,13 +339,13 @@ impl World {
     }
 
     /// Where an entry stands: for a group that begins now, then for each one that needs it.
-    fn whereabouts(&self, found: &Whereabouts) -> Vec<String> {
-        let group = |(name, standing): &(String, Standing)| match standing {
-            Standing::Running { consumer, attempt, since_ms } => {
+    fn entry_status(&self, found: &EntryStatus) -> Vec<String> {
+        let group = |(name, group_status): &(String, GroupStatus)| match group_status {
+            GroupStatus::Running { consumer, attempt, since_ms } => {
                 let since = duration::print(self.now_ms - since_ms);
                 format!("{name}: attempt {attempt} at {}.{} for {since}", consumer.group, consumer.user)
             }
-            Standing::Queued { ahead, attempts, not_before_ms, code, reason } => {
+            GroupStatus::Queued { ahead, attempts, not_before_ms, code, reason } => {
                 let mut text = format!("{name}: {ahead} before it, {attempts} failed");
                 for (what, told) in [("code", code), ("reason", reason)].iter().filter(|(_, told)| !told.is_empty()) {
                     text += &format!(", {what} {told}");

@@ -4,30 +4,30 @@ use super::{refusal, send, tags};
 use edgequeue::queue::effect::Reply;
 use edgequeue::queue::entry::{Index, Lane};
 use edgequeue::queue::event::ConsumerId;
-use edgequeue::queue::stats::{Standing, Whereabouts};
+use edgequeue::queue::stats::{EntryStatus, GroupStatus};
 use edgequeue::queue::store::Side;
 use edgequeue::wire::{Answer, Operation, Progress, answer};
 use proptest::prelude::*;
 
-fn whereabouts(groups: Vec<(&str, Standing)>) -> Whereabouts {
-    Whereabouts {
+fn entry_status(groups: Vec<(&str, GroupStatus)>) -> EntryStatus {
+    EntryStatus {
         index: Index(7),
         lane: Lane(0),
         put_ms: 1_000,
         tags: tags([("lastCode", "500"), ("lastReason", "no memory")]),
         ahead: 2,
-        groups: groups.into_iter().map(|(name, standing)| (name.into(), standing)).collect(),
+        groups: groups.into_iter().map(|(name, group_status)| (name.into(), group_status)).collect(),
     }
 }
 
-fn running() -> Standing {
+fn running() -> GroupStatus {
     let consumer = ConsumerId { group: "svc".into(), user: "edge".into() };
-    Standing::Running { consumer, attempt: 2, since_ms: 1_700_000_000_000 }
+    GroupStatus::Running { consumer, attempt: 2, since_ms: 1_700_000_000_000 }
 }
 
-fn queued(ahead: u64) -> Standing {
+fn queued(ahead: u64) -> GroupStatus {
     let (code, reason) = ("503".into(), "\"busy\"".into());
-    Standing::Queued { ahead, attempts: 1, not_before_ms: 1_700_000_005_000, code, reason }
+    GroupStatus::Queued { ahead, attempts: 1, not_before_ms: 1_700_000_005_000, code, reason }
 }
 
 fn text(answer: &Answer) -> (u16, String) {
@@ -95,7 +95,7 @@ fn puts() {
 #[test]
 fn statuses_in_bytes() {
     let input = "GET /api/predict/svc?_status_=true&requestId=a%22b";
-    let found = |groups| Reply::Found(Some(whereabouts(groups)));
+    let found = |groups| Reply::Found(Some(entry_status(groups)));
     for (line, reply, status, body) in [
         (input, Reply::Found(None), 404, r#"{"status":"unknown","requestId":"a\"b"}"#),
         (input, found(vec![]), 200, r#"{"status":"queued","requestId":"a\"b","index":7,"position":3,"attempts":0}"#),
@@ -125,7 +125,7 @@ fn statuses_in_bytes() {
         ),
         (
             "GET /api/predict/svc/sink?_status_=true&requestId=r",
-            Reply::Found(Some(Whereabouts { tags: tags([]), ..whereabouts(vec![]) })),
+            Reply::Found(Some(EntryStatus { tags: tags([]), ..entry_status(vec![]) })),
             200,
             r#"{"status":"done","requestId":"r","sinkIndex":7}"#,
         ),

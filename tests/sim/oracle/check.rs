@@ -10,7 +10,7 @@ use edgequeue::queue::event::{ConsumerId, Event, Start, Watch, WatcherId};
 use edgequeue::queue::limits;
 use edgequeue::queue::refusal::Refusal;
 use edgequeue::queue::request_id;
-use edgequeue::queue::stats::{ConsumerStats, ConsumerStatus, Position, Standing, Stats, Whereabouts};
+use edgequeue::queue::stats::{ConsumerStats, ConsumerStatus, EntryStatus, GroupStatus, Position, Stats};
 use edgequeue::queue::store::Side;
 use edgequeue::queue::watcher::{Lease, Remembered};
 use std::cmp::Reverse;
@@ -268,7 +268,7 @@ fn check_find(model: &SideModel, request_id: &str, reply: &Reply, now: u64) -> V
     let Some(found) = found else { return Ok(()) };
     let held = &model.entries[&found.index.0];
     let place = (Reverse(held.entry.lane.0), held.entry.index.0);
-    let expected = Whereabouts {
+    let expected = EntryStatus {
         index: held.entry.index,
         lane: held.entry.lane,
         put_ms: held.entry.put_ms,
@@ -281,17 +281,17 @@ fn check_find(model: &SideModel, request_id: &str, reply: &Reply, now: u64) -> V
     let needs = |group: &Group| group.matches(held) && !group.done(held.entry.index.0);
     let expected: Vec<&String> = model.groups.iter().filter(|(_, group)| needs(group)).map(|(name, _)| name).collect();
     demand!(names == expected, "it is found in the groups {names:?} instead of {expected:?}");
-    for (name, standing) in &found.groups {
-        check_standing(model, name, held, standing, now).map_err(|why| format!("group {name}: {why}"))?;
+    for (name, status) in &found.groups {
+        check_group_status(model, name, held, status, now).map_err(|why| format!("group {name}: {why}"))?;
     }
     Ok(())
 }
 
-fn check_standing(model: &SideModel, name: &str, held: &Held, standing: &Standing, now: u64) -> Verdict {
+fn check_group_status(model: &SideModel, name: &str, held: &Held, status: &GroupStatus, now: u64) -> Verdict {
     let (group, index) = (&model.groups[name], held.entry.index.0);
     let attempts = group.attempts.get(&index).copied().unwrap_or(0);
     let expected = match group.leases.get(&index) {
-        Some(lease) => Standing::Running {
+        Some(lease) => GroupStatus::Running {
             consumer: ConsumerId { group: name.into(), user: lease.user.clone() },
             attempt: attempts + 1,
             since_ms: lease.since_ms,
@@ -299,11 +299,11 @@ fn check_standing(model: &SideModel, name: &str, held: &Held, standing: &Standin
         None => {
             let gained =
                 |key: &str| group.gained.get(&index).and_then(|tags| tags.get(key)).cloned().unwrap_or_default();
-            let Standing::Queued { ahead: seen, .. } = standing else {
-                return Err(format!("nobody holds it: {standing:?}"));
+            let GroupStatus::Queued { ahead: seen, .. } = status else {
+                return Err(format!("nobody holds it: {status:?}"));
             };
             let until = group.returns.get(&index).map(|back| back.not_before_ms);
-            Standing::Queued {
+            GroupStatus::Queued {
                 ahead: ahead(model, group, held, *seen, now),
                 attempts,
                 not_before_ms: until.filter(|until| *until > now).unwrap_or(0),
@@ -312,7 +312,7 @@ fn check_standing(model: &SideModel, name: &str, held: &Held, standing: &Standin
             }
         }
     };
-    demand!(*standing == expected, "it stands {standing:?} instead of {expected:?}");
+    demand!(*status == expected, "it stands {status:?} instead of {expected:?}");
     Ok(())
 }
 
