@@ -2,13 +2,13 @@
 
 use super::effect::{CloseReason, Effect, Reply};
 use super::entry::Index;
-use super::event::{ConsumerId, Event, Start, Ticket, Watch, WatcherId};
+use super::event::{ConsumerId, Event, Lease, ResumeState, Start, Ticket, Watch, WatcherId};
 use super::group::{Consumer, Group, Holder, Unacked};
 use super::refusal::{Refusal, StoreError};
 use super::settle::Requeue;
 use super::store::Store;
 use super::stream::{Stream, Turn};
-use super::watcher::{Lease, Remembered, Watcher};
+use super::watcher::Watcher;
 use super::{limits, record};
 use alloc::{string::ToString, vec::Vec};
 use core::cmp::Reverse;
@@ -56,7 +56,7 @@ impl Stream {
         let Some(watcher) = self.watchers.get_mut(&id) else { return false };
         watcher.window = window.min(limits::WINDOW_MAX);
         // Who says that it leaves and then asks for more has changed its mind.
-        watcher.stopped &= window == 0;
+        watcher.draining &= window == 0;
         self.changed.watchers.insert(id);
         self.heartbeats(now_ms, &[(id, now_ms)]);
         true
@@ -103,9 +103,9 @@ impl Stream {
         &mut self,
         turn: &mut Turn<'_, S>,
         id: WatcherId,
-        remembered: Remembered,
+        state: ResumeState,
     ) -> Result<(), StoreError> {
-        let Remembered { watch, leases, heartbeat_ms, stopped } = remembered;
+        let ResumeState { watch, leases, heartbeat_ms, draining } = state;
         // Two connections of one consumer can only mean that the end of the older one was not seen.
         if let Some(old) = self.watcher_of(&watch.consumer) {
             let (stale, live) = if old < id { (old, id) } else { (id, old) };
@@ -119,7 +119,7 @@ impl Stream {
         let group_name = watch.consumer.group.clone();
         self.register(turn, id, watch, from.0, from.0, heartbeat_ms);
         if let Some(watcher) = self.watchers.get_mut(&id) {
-            watcher.stopped = stopped;
+            watcher.draining = draining;
         }
         for lease in leases {
             let Some(group) = self.groups.get_mut(&group_name) else { continue };
@@ -179,7 +179,7 @@ impl Stream {
                 index_only,
                 local,
                 from,
-                stopped: false,
+                draining: false,
                 leases: Vec::new(),
                 leased_bytes: 0,
                 last_served: 0,
@@ -266,7 +266,7 @@ impl Stream {
     }
 
     /// What a connection must remember to be resumed.
-    pub(super) fn attachment(&self, id: WatcherId) -> Option<Remembered> {
+    pub(super) fn resume_state(&self, id: WatcherId) -> Option<ResumeState> {
         let watcher = self.watchers.get(&id)?;
         let group = self.groups.get(&watcher.consumer.group)?;
         let leases = watcher.leases.iter().filter_map(|index| {
@@ -283,11 +283,11 @@ impl Stream {
             filter: group.filter.clone(),
             local: watcher.local,
         };
-        Some(Remembered {
+        Some(ResumeState {
             watch,
             leases: leases.collect(),
             heartbeat_ms: watcher.heartbeat_ms,
-            stopped: watcher.stopped,
+            draining: watcher.draining,
         })
     }
 

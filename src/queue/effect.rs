@@ -45,7 +45,7 @@ pub enum Effect {
     Revoke(WatcherId, Index),
     /// End a connection. It is already forgotten: its `Detach` may come or not.
     Close(WatcherId, CloseReason),
-    /// What the connection remembers changed: ask [`Queue::attachment`](super::Queue::attachment) and keep it with the socket.
+    /// What the connection remembers changed: ask [`Queue::resume_state`](super::Queue::resume_state) and keep it with the socket.
     Remember(WatcherId),
     /// There is more to do: take another turn with [`Event::Tick`](super::Event::Tick) soon.
     Again,

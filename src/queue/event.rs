@@ -2,7 +2,6 @@
 
 use super::config::Settings;
 use super::entry::{Filter, Index, Lane, Tags};
-use super::watcher::Remembered;
 use alloc::{string::String, vec::Vec};
 use bytes::Bytes;
 
@@ -99,6 +98,32 @@ pub struct Watch {
     pub local: bool,
 }
 
+/// An entry that is out at a consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The entry.
+    pub index: Index,
+    /// Its lane.
+    pub lane: Lane,
+    /// When it was pushed, Unix milliseconds.
+    pub since_ms: u64,
+    /// Its bytes.
+    pub bytes: u32,
+}
+
+/// What a connection must remember to be resumed after the machine was out of memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResumeState {
+    /// How it watches; it begins at what it may be given.
+    pub watch: Watch,
+    /// What is out at it.
+    pub leases: Vec<Lease>,
+    /// Its last heartbeat, Unix milliseconds.
+    pub heartbeat_ms: u64,
+    /// It is about to leave and is to be pushed nothing more.
+    pub draining: bool,
+}
+
 /// What happened outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -114,7 +139,7 @@ pub enum Event {
     /// yet stays so: it takes nobody's place and no group begins.
     Attach(Ticket, WatcherId, Watch),
     /// A connection that outlived the queue in memory, with what it remembers. No answer.
-    Resume(WatcherId, Remembered),
+    Resume(WatcherId, ResumeState),
     /// A connection is gone. No answer; unknown watchers are ignored.
     Detach(WatcherId),
     /// Connections, on either side, were heard of at these times, Unix milliseconds. No answer.

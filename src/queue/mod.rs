@@ -21,7 +21,7 @@ pub mod limits;
 pub mod refusal;
 pub mod stats;
 pub mod store;
-pub mod watcher;
+mod watcher;
 
 mod attach;
 mod dedup;
@@ -47,12 +47,11 @@ use alloc::vec::Vec;
 use config::Settings;
 use effect::{Record, Write};
 use entry::Index;
-use event::WatcherId;
+use event::{ResumeState, WatcherId};
 use prost::Message;
 use refusal::StoreError;
 use store::{Side, Store, Stores};
 use stream::{Stream, Turn};
-use watcher::Remembered;
 
 /// When the machine wants to be woken, Unix milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,8 +126,8 @@ impl Queue {
     }
 
     /// What a connection must remember to be resumed: given back as [`Event::Resume`].
-    pub fn attachment(&self, watcher: WatcherId) -> Option<(Side, Remembered)> {
-        let of = |side, stream: &Stream| stream.attachment(watcher).map(|remembered| (side, remembered));
+    pub fn resume_state(&self, watcher: WatcherId) -> Option<(Side, ResumeState)> {
+        let of = |side, stream: &Stream| stream.resume_state(watcher).map(|state| (side, state));
         of(Side::Main, &self.main).or_else(|| of(Side::Rear, &self.rear))
     }
 

@@ -149,7 +149,7 @@ impl Stream {
                 self.requeue(turn, &consumer, id, index, back)?;
             }
             if shutdown && let Some(watcher) = self.watchers.get_mut(&id) {
-                watcher.stopped = true;
+                watcher.draining = true;
                 self.changed.watchers.insert(id);
             }
         }

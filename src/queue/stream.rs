@@ -120,7 +120,7 @@ impl Stream {
                 Ok(())
             }
             Event::Attach(ticket, id, watch) => self.attach(turn, ticket, id, watch),
-            Event::Resume(id, remembered) => self.resume(turn, id, remembered),
+            Event::Resume(id, state) => self.resume(turn, id, state),
             Event::Detach(id) => self.release(turn, id, 0),
             Event::Heartbeats(heartbeats) => {
                 self.heartbeats(turn.now_ms, &heartbeats);

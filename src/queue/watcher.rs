@@ -1,35 +1,9 @@
 //! One live connection and what is out at it.
 
-use super::entry::{Index, Lane};
-use super::event::{ConsumerId, Watch};
+use super::entry::Index;
+use super::event::ConsumerId;
 use super::limits;
 use alloc::vec::Vec;
-
-/// An entry that is out at a consumer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
-    /// The entry.
-    pub index: Index,
-    /// Its lane.
-    pub lane: Lane,
-    /// When it was pushed, Unix milliseconds.
-    pub since_ms: u64,
-    /// Its bytes.
-    pub bytes: u32,
-}
-
-/// What a connection must remember to be resumed after the machine was out of memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remembered {
-    /// How it watches; it begins at what it may be given.
-    pub watch: Watch,
-    /// What is out at it.
-    pub leases: Vec<Lease>,
-    /// Its last heartbeat, Unix milliseconds.
-    pub heartbeat_ms: u64,
-    /// It is about to leave and is to be pushed nothing more.
-    pub stopped: bool,
-}
 
 /// A live connection.
 #[derive(Clone, Debug)]
@@ -43,7 +17,7 @@ pub(super) struct Watcher {
     /// It is given nothing below: it asked for new entries only.
     pub from: u64,
     /// It said that it is about to leave: push no more.
-    pub stopped: bool,
+    pub draining: bool,
     /// What is out at it, sorted.
     pub leases: Vec<Index>,
     /// Bytes of what is out at it.
@@ -63,7 +37,7 @@ impl Watcher {
 
     /// Whether it may be given one more entry.
     pub fn has_room(&self) -> bool {
-        !self.stopped && self.slots() > 0 && (self.leases.is_empty() || self.leased_bytes < limits::WINDOW_BYTES_MAX)
+        !self.draining && self.slots() > 0 && (self.leases.is_empty() || self.leased_bytes < limits::WINDOW_BYTES_MAX)
     }
 
     /// An entry goes out to it.

@@ -4,10 +4,9 @@ use bytes::Bytes;
 use edgequeue::queue::config::Settings;
 use edgequeue::queue::effect::{CloseReason, Delivery, Receipt};
 use edgequeue::queue::entry::{Filter, Frame, Index, Lane, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
-use edgequeue::queue::event::{ConsumerId, Dedup, Event, Get, NewEntry, Start, Ticket, Watch, WatcherId};
+use edgequeue::queue::event::{ConsumerId, Dedup, Event, Get, NewEntry, ResumeState, Start, Ticket, Watch, WatcherId};
 use edgequeue::queue::stats::{ConsumerStats, EntryStatus, GroupStats, GroupStatus, Stats};
 use edgequeue::queue::store::Side;
-use edgequeue::queue::watcher::Remembered;
 use edgequeue::queue::{Effect, Queue, Reply, request_id};
 use edgequeue::store::{Flushed, SegmentStore, memory::MemoryRows};
 use edgequeue::wire::{duration, rejection, settings, status};
@@ -42,7 +41,7 @@ struct Connection {
     is_socket: bool,
     /// How a watcher inside the process watches.
     local: Option<Watch>,
-    attachment: Option<(Side, Remembered)>,
+    attachment: Option<(Side, ResumeState)>,
 }
 
 /// What a line asks for beside its event.
@@ -89,8 +88,8 @@ impl World {
     /// A request that waits keeps the queue in memory, and so does an endless body, or work inside the process.
     pub fn can_sleep(&self) -> bool {
         let works = |id: &WatcherId| {
-            let kept = self.awake.as_ref().and_then(|(queue, _)| queue.attachment(*id));
-            kept.is_some_and(|(_, remembered)| !remembered.leases.is_empty())
+            let kept = self.awake.as_ref().and_then(|(queue, _)| queue.resume_state(*id));
+            kept.is_some_and(|(_, state)| !state.leases.is_empty())
         };
         let idle = |(id, connection): (&WatcherId, &Connection)| match connection.local {
             Some(_) => !works(id),
@@ -187,9 +186,9 @@ impl World {
             // Endless bodies end with the memory.
             self.connections.retain(|_, connection| connection.is_socket || connection.local.is_some());
             for (id, connection) in &self.connections {
-                let Some((side, remembered)) = connection.attachment.clone() else { continue };
+                let Some((side, state)) = connection.attachment.clone() else { continue };
                 queue
-                    .turn(self.now_ms, side, Event::Resume(*id, remembered), &mut store, &mut effects)
+                    .turn(self.now_ms, side, Event::Resume(*id, state), &mut store, &mut effects)
                     .map_err(|error| error.to_string())?;
             }
             // Whoever works inside the process attaches again before anything else happens.
@@ -293,7 +292,7 @@ impl World {
                 told.say(format!("close {name} {reason}"));
             }
             Effect::Remember(id) => {
-                let kept = self.awake.as_ref().and_then(|(queue, _)| queue.attachment(id));
+                let kept = self.awake.as_ref().and_then(|(queue, _)| queue.resume_state(id));
                 if let (Some(connection), Some(kept)) = (self.connections.get_mut(&id), kept) {
                     connection.attachment = Some(kept).filter(|_| connection.local.is_none());
                 }

@@ -9,10 +9,11 @@ use super::script::{Choice, Item, ItemOnce, Op, Place, Script, Want, Who};
 use super::transcript::Transcript;
 use edgequeue::queue::effect::{Effect, Reply};
 use edgequeue::queue::entry::{Entry, Filter, Index, Lane, TAG_REQUEST_ID, Tags};
-use edgequeue::queue::event::{ConsumerId, Dedup, Event, Get, NewEntry, Rejection, Start, Ticket, Watch, WatcherId};
+use edgequeue::queue::event::{
+    ConsumerId, Dedup, Event, Get, NewEntry, Rejection, ResumeState, Start, Ticket, Watch, WatcherId,
+};
 use edgequeue::queue::refusal::StoreError;
 use edgequeue::queue::store::{Side, Store, Stores, Totals};
-use edgequeue::queue::watcher::Remembered;
 use edgequeue::queue::{Queue, Wake};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -473,7 +474,7 @@ impl<D: Disk> World<D> {
     fn check_attachments(&self, fresh: bool) -> Result<(), String> {
         for (id, socket) in &self.sockets {
             if fresh {
-                self.oracle.check_attachment(*id, self.queue.attachment(*id).as_ref(), true)?;
+                self.oracle.check_attachment(*id, self.queue.resume_state(*id).as_ref(), true)?;
             } else if socket.state != State::Asking {
                 self.oracle.check_attachment(*id, socket.memory.as_ref(), false)?;
             }
@@ -537,7 +538,7 @@ impl<D: Disk> World<D> {
                 }
             }
             Effect::Remember(id) => {
-                let memory = self.queue.attachment(id);
+                let memory = self.queue.resume_state(id);
                 if let Some(socket) = self.sockets.get_mut(&id) {
                     socket.memory = memory;
                 }
@@ -604,16 +605,16 @@ impl<D: Disk> World<D> {
         let survivors: BTreeSet<WatcherId> = alive.iter().map(|(id, _)| *id).collect();
         self.oracle.lose_memory(&survivors, self.clock);
         let ordered: Vec<_> = if backward { alive.into_iter().rev().collect() } else { alive };
-        for (id, (side, remembered)) in ordered {
-            if !self.resume(side, id, remembered)? {
+        for (id, (side, state)) in ordered {
+            if !self.resume(side, id, state)? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn resume(&mut self, side: Side, id: WatcherId, remembered: Remembered) -> Result<bool, String> {
-        let Some(mut taken) = self.machine_turn(side, Event::Resume(id, remembered))? else { return Ok(false) };
+    fn resume(&mut self, side: Side, id: WatcherId, state: ResumeState) -> Result<bool, String> {
+        let Some(mut taken) = self.machine_turn(side, Event::Resume(id, state))? else { return Ok(false) };
         self.follow(&taken).map_err(|why| format!("{why}\n      in {side:?} while resuming {id:?}"))?;
         self.batch.append(&mut taken.effects);
         Ok(true)

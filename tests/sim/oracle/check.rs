@@ -6,18 +6,17 @@ use edgequeue::queue::Wake;
 use edgequeue::queue::config::Settings;
 use edgequeue::queue::effect::Reply;
 use edgequeue::queue::entry::{Entry, Filter, Index, Lane, TAG_LAST_CODE, TAG_LAST_REASON, TAG_REQUEST_ID};
-use edgequeue::queue::event::{ConsumerId, Event, Start, Watch, WatcherId};
+use edgequeue::queue::event::{ConsumerId, Event, Lease, ResumeState, Start, Watch, WatcherId};
 use edgequeue::queue::limits;
 use edgequeue::queue::refusal::Refusal;
 use edgequeue::queue::request_id;
 use edgequeue::queue::stats::{ConsumerStats, ConsumerStatus, EntryStatus, GroupStatus, Position, Stats};
 use edgequeue::queue::store::Side;
-use edgequeue::queue::watcher::{Lease, Remembered};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a connection remembers.
-pub type Attachment = (Side, Remembered);
+pub type Attachment = (Side, ResumeState);
 
 impl Oracle {
     /// Length, bytes and next index of both sides.
@@ -148,7 +147,7 @@ impl Oracle {
             let Some((name, user)) = model.watcher(watcher) else { continue };
             let group = &model.groups[name];
             let (kept_side, remembered) = kept.ok_or_else(|| format!("{name}/{user} remembers nothing"))?;
-            let Remembered { watch, leases, heartbeat_ms, stopped } = remembered;
+            let ResumeState { watch, leases, heartbeat_ms, draining } = remembered;
             demand!(
                 *kept_side == side && watch.consumer.group == name && watch.consumer.user == user,
                 "remembered as {watch:?}"
@@ -156,7 +155,7 @@ impl Oracle {
             self.check_watch(side, watch)?;
             let consumer = &group.consumers[user];
             let connection = consumer.connection.as_ref().expect("looked up by its connection");
-            demand!(*stopped == connection.stopped, "{name}/{user} remembers that it was stopped: {stopped}");
+            demand!(*draining == connection.draining, "{name}/{user} remembers that it was draining: {draining}");
             // Signs of life between events are not worth remembering each time.
             let life = consumer.life_ms;
             let heartbeats = if fresh { life.earliest..=life.latest } else { 0..=life.latest };

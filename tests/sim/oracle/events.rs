@@ -36,7 +36,7 @@ impl Oracle {
                 Ok(())
             }
             Event::Attach(ticket, watcher, watch) => self.on_attach(turn, *ticket, *watcher, watch),
-            Event::Resume(watcher, remembered) => self.on_resume(turn, *watcher, remembered),
+            Event::Resume(watcher, state) => self.on_resume(turn, *watcher, state),
             Event::Heartbeats(heartbeats) => {
                 heartbeats.iter().for_each(|(id, at_ms)| self.heartbeat(*id, *at_ms, turn.now));
                 Ok(())
@@ -258,7 +258,7 @@ impl Oracle {
         let group = self.side_mut(turn.side).groups.get_mut(&consumer.group);
         let consumer = group.and_then(|group| group.consumers.get_mut(&consumer.user));
         if let Some(connection) = consumer.and_then(|consumer| consumer.connection.as_mut()).filter(|_| shutdown) {
-            connection.stopped = true;
+            connection.draining = true;
         }
     }
 

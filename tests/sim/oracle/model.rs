@@ -150,7 +150,7 @@ pub struct Connection {
     pub watch: Watch,
     pub skip_below: u64,
     /// It said that it is about to leave.
-    pub stopped: bool,
+    pub draining: bool,
 }
 
 impl Connection {
