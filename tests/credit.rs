@@ -5,7 +5,7 @@ use edgequeue::queue::config::Settings;
 use edgequeue::queue::entry::{Filter, Index};
 use edgequeue::queue::event::{ConsumerId, NewEntry, Start, Ticket, Watch, WatcherId};
 use edgequeue::queue::store::Side;
-use edgequeue::queue::{Effect, Event, Queue, Reply};
+use edgequeue::queue::{Effect, Event, Queue, Reply, Timer};
 use edgequeue::store::{SegmentStore, memory::MemoryRows};
 
 struct World {
@@ -103,7 +103,8 @@ fn who_was_heard_of_is_not_silent() {
     world.now_ms = 2_500;
     assert!(pushed(&world.turn(Event::Heartbeats(vec![(WatcherId(1), 2_000), (WatcherId(9), 2_000)]))).is_empty());
     assert!(world.queue.resume_state(WatcherId(1)).is_some());
-    assert_eq!(world.queue.wake().alarm_ms, Some(3_000));
+    let wake = world.queue.wake();
+    assert_eq!((wake.alarm_ms, wake.alarm), (Some(3_000), Some(Timer::Silence)));
     world.now_ms = 3_000;
     let effects = world.turn(Event::Heartbeats(vec![]));
     assert!(matches!(effects[..], [.., Effect::Close(WatcherId(1), _)]), "{effects:?}");

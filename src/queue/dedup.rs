@@ -3,79 +3,20 @@
 use super::effect::{Receipt, Reply};
 use super::entry::{Index, TAG_REQUEST_ID};
 use super::event::{Dedup, NewEntry, Ticket};
-use super::limits::DEDUP_LOG_MAX;
+use super::invariants;
 use super::lookup::find_request;
 use super::refusal::StoreError;
 use super::store::Store;
 use super::stream::{Stream, Turn};
 use alloc::{string::String, vec::Vec};
 
-/// Of which entries of another queue the outcome was put here: all below an index, and the latest ones above it. What may
-/// be put again is what its consumer had put and not committed when it failed, which is far less than is remembered.
-#[derive(Debug, Default)]
-pub(super) struct DedupLog {
-    below: u64,
-    /// In the order of putting, the latest last.
-    latest: Vec<u64>,
-}
-
-impl DedupLog {
-    /// From what is stored.
-    pub fn load(below: u64, steps: &[i64]) -> Self {
-        let mut last = 0_u64;
-        let step = |step: &i64| {
-            last = last.wrapping_add_signed(*step);
-            last
-        };
-        Self { below, latest: steps.iter().map(step).collect() }
-    }
-
-    /// The index below which all count as put.
-    pub fn below(&self) -> u64 {
-        self.below
-    }
-
-    /// Those above it, each as the difference to the one before.
-    pub fn steps(&self) -> Vec<i64> {
-        let mut last = 0_u64;
-        let step = |index: &u64| {
-            let step = index.wrapping_sub(last) as i64;
-            last = *index;
-            step
-        };
-        self.latest.iter().map(step).collect()
-    }
-
-    /// Whether the outcome of an entry was put. What was put last is most likely to be put again.
-    fn contains(&self, index: u64) -> bool {
-        index < self.below || self.latest.iter().rev().any(|known| *known == index)
-    }
-
-    /// An entry was put; says whether anything is known now that was not before. The oldest are forgotten for it.
-    fn note(&mut self, dedup: Dedup) -> bool {
-        let Dedup::Source { index: Index(index), settled_below: Index(below) } = dedup else { return false };
-        let settles = below > self.below;
-        if settles {
-            self.below = below;
-            self.latest.retain(|known| *known >= below);
-        }
-        if self.contains(index) {
-            return settles;
-        }
-        self.latest.push(index);
-        let excess = self.latest.len().saturating_sub(DEDUP_LOG_MAX);
-        self.latest.drain(..excess);
-        true
-    }
-}
-
 /// What is known of an entry before it is stored.
 enum Known {
     /// Nothing: it is to be stored.
     New,
-    /// It is there, or was, with this index (0 when that is not known).
+    /// It is or was stored, with this index (0 when that is not known).
     Stored(Index),
-    /// It is the same as the entry at this place of the same put.
+    /// It repeats the entry at this place of the same put.
     SameAs(usize),
 }
 
@@ -102,7 +43,8 @@ impl Stream {
             stored = self.append(turn, new)?.into_iter();
         }
         for dedup in sources {
-            self.changed.groups |= self.dedup_log.note(dedup);
+            self.unsaved.groups |= self.dedup_log.note(dedup);
+            invariants::deduplicated(&self.dedup_log, dedup);
         }
         let mut receipts: Vec<Receipt> = Vec::with_capacity(known.len());
         for (known, request_id) in known.into_iter().zip(request_ids) {
@@ -116,6 +58,7 @@ impl Stream {
             };
             receipts.push(Receipt { index, request_id, repeated: true });
         }
+        assert_eq!(stored.len(), 0, "11: what was stored has a receipt");
         turn.reply(ticket, Reply::Put(receipts));
         Ok(())
     }
@@ -155,36 +98,7 @@ impl Stream {
     }
 }
 
-/// The request id an entry was given, or none.
+/// The request id an entry was given, or empty.
 fn request_id(entry: &NewEntry) -> String {
     entry.tags.get(TAG_REQUEST_ID).cloned().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn source(index: u64, settled_below: u64) -> Dedup {
-        Dedup::Source { index: Index(index), settled_below: Index(settled_below) }
-    }
-
-    #[test]
-    fn sources_are_remembered_above_what_is_settled_and_only_so_many() {
-        let mut log = DedupLog::default();
-        for index in [5, 3, 9] {
-            assert!(!log.contains(index) && log.note(source(index, 2)) && log.contains(index));
-        }
-        assert!(log.contains(1) && !log.contains(2) && !log.contains(4));
-        assert!(!log.note(source(5, 2)), "nothing new");
-        assert_eq!((log.below(), log.steps()), (2, Vec::from([5, -2, 6])));
-        let loaded = DedupLog::load(log.below(), &log.steps());
-        assert!([5, 3, 9, 1].iter().all(|index| loaded.contains(*index)) && !loaded.contains(4));
-        assert!(log.note(source(4, 5)), "what is settled may grow");
-        assert_eq!((log.below(), log.steps()), (5, Vec::from([5, 4])));
-        for index in 0..DEDUP_LOG_MAX as u64 {
-            log.note(source(100 + index, 0));
-        }
-        assert_eq!(log.steps().len(), DEDUP_LOG_MAX);
-        assert!(!log.contains(9) && log.contains(100));
-    }
 }

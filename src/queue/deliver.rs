@@ -1,18 +1,19 @@
-//! Filling free windows: what goes to whom, in which order.
+//! Filling free windows: which entry goes to which consumer, in which order.
 
 use super::effect::{Delivery, Effect};
 use super::entry::{Entry, Index, Lane};
 use super::event::WatcherId;
-use super::group::{Group, Holder, Unacked};
+use super::group::{FailureHistory, Group, Holder, Unacked};
+use super::invariants;
 use super::limits;
 use super::refusal::StoreError;
 use super::store::Store;
 use super::stream::{Stream, Turn};
-use super::watcher::Watcher;
+use super::watcher::{Watcher, connected, connected_mut};
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use core::cmp::Reverse;
 
-/// What one turn may still push. What is left waits for the next turn.
+/// What one turn may still push. The rest waits for the next turn.
 struct Budget {
     entries: usize,
     bytes: usize,
@@ -25,6 +26,23 @@ struct Budget {
 impl Budget {
     fn is_spent(&self) -> bool {
         self.entries == 0 || self.bytes == 0 || self.looks == 0
+    }
+}
+
+/// The deliveries to one group in one turn.
+struct Round<'a> {
+    name: &'a str,
+    group: &'a mut Group,
+    /// Its connections that have room.
+    candidates: Vec<WatcherId>,
+    budget: &'a mut Budget,
+    /// Entries that were pushed to connections with auto commit, for all groups.
+    committed: &'a mut Vec<(String, WatcherId, Index)>,
+}
+
+impl Round<'_> {
+    fn is_over(&self) -> bool {
+        self.candidates.is_empty() || self.budget.is_spent()
     }
 }
 
@@ -47,7 +65,9 @@ impl Stream {
         let mut committed = Vec::new();
         let mut outcome = Ok(());
         for (name, group) in &mut groups {
-            outcome = self.deliver_to(turn, name, group, &mut budget, &mut committed);
+            let candidates = self.candidates(group);
+            let round = Round { name, group, candidates, budget: &mut budget, committed: &mut committed };
+            outcome = self.deliver_round(turn, round);
             if outcome.is_err() {
                 break;
             }
@@ -61,27 +81,20 @@ impl Stream {
         Ok(())
     }
 
-    fn deliver_to<S: Store>(
-        &mut self,
-        turn: &mut Turn<'_, S>,
-        name: &str,
-        group: &mut Group,
-        budget: &mut Budget,
-        committed: &mut Vec<(String, WatcherId, Index)>,
-    ) -> Result<(), StoreError> {
-        let mut candidates: Vec<WatcherId> = group
-            .consumers
-            .values()
-            .filter_map(|consumer| consumer.watcher)
-            .filter(|id| self.watchers.get(id).is_some_and(Watcher::has_room))
-            .collect();
-        if candidates.is_empty() {
+    /// The connections of a group that have room.
+    fn candidates(&self, group: &Group) -> Vec<WatcherId> {
+        let connections = group.consumers.values().filter_map(|consumer| consumer.watcher);
+        connections.filter(|id| connected(&self.watchers, *id).has_room()).collect()
+    }
+
+    fn deliver_round<S: Store>(&mut self, turn: &mut Turn<'_, S>, mut round: Round<'_>) -> Result<(), StoreError> {
+        if round.candidates.is_empty() {
             return Ok(());
         }
         for (lane, _) in turn.store.lanes() {
-            self.deliver_requeued(turn, name, group, lane, &mut candidates, budget, committed)?;
-            self.deliver_undelivered(turn, name, group, lane, &mut candidates, budget, committed)?;
-            if candidates.is_empty() || budget.is_spent() {
+            self.deliver_requeued(turn, &mut round, lane)?;
+            self.deliver_undelivered(turn, &mut round, lane)?;
+            if round.is_over() {
                 break;
             }
         }
@@ -89,65 +102,50 @@ impl Stream {
     }
 
     /// Gives out again what came back.
-    #[allow(clippy::too_many_arguments)]
     fn deliver_requeued<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
-        name: &str,
-        group: &mut Group,
+        round: &mut Round<'_>,
         lane: Lane,
-        candidates: &mut Vec<WatcherId>,
-        budget: &mut Budget,
-        committed: &mut Vec<(String, WatcherId, Index)>,
     ) -> Result<(), StoreError> {
         let mut after = (Reverse(lane), Index(0));
-        while !candidates.is_empty() && !budget.is_spent() {
-            let Some(&place) = group.requeued.range(after..).next().filter(|(Reverse(of), _)| *of == lane) else {
-                break;
-            };
-            after = (place.0, place.1.next());
-            let Some(id) = recipient(&self.watchers, candidates, group.unacked.get(&place.1), place.1, turn.now_ms)
-            else {
-                continue;
-            };
-            group.requeued.remove(&place);
-            match turn.store.find(place.1)? {
-                Some(entry) => self.push(turn, name, group, id, entry, candidates, budget, committed),
-                None => {
-                    group.unacked.remove(&place.1);
-                }
-            }
+        while !round.is_over() {
+            let next = round.group.requeued.range(after..).next().copied();
+            let Some(place @ (_, index)) = next.filter(|(Reverse(of), _)| *of == lane) else { break };
+            after = (place.0, index.next());
+            let unacked = round.group.unacked.get(&index).expect("5: a requeued entry is unacked");
+            let history = unacked.history.as_deref();
+            let Some(id) = recipient(&self.watchers, &round.candidates, history, index, turn.now_ms) else { continue };
+            round.group.requeued.remove(&place);
+            let entry = turn.store.find(index)?.expect("1: an unacked entry is stored");
+            self.push(turn, round, id, entry);
         }
         Ok(())
     }
 
     /// Gives out what was never given.
-    #[allow(clippy::too_many_arguments)]
     fn deliver_undelivered<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
-        name: &str,
-        group: &mut Group,
+        round: &mut Round<'_>,
         lane: Lane,
-        candidates: &mut Vec<WatcherId>,
-        budget: &mut Budget,
-        committed: &mut Vec<(String, WatcherId, Index)>,
     ) -> Result<(), StoreError> {
         // A consumer that wants new entries only may find none where another still does.
         let mut reach = u64::MAX;
-        while !budget.is_spent() && budget.unacked > 0 {
-            let reaching =
-                candidates.iter().copied().filter(|id| self.watchers.get(id).is_some_and(|w| w.from < reach));
+        while !round.budget.is_spent() && round.budget.unacked > 0 {
+            let candidates = round.candidates.iter().copied();
+            let reaching = candidates.filter(|id| connected(&self.watchers, *id).from < reach);
             let Some(id) = roomiest(&self.watchers, reaching) else { break };
-            let from = self.watchers.get(&id).map_or(0, |watcher| watcher.from);
-            let undelivered = group.next_undelivered(turn.store, lane, from, budget.looks)?;
-            match undelivered {
+            let from = connected(&self.watchers, id).from;
+            match round.group.next_undelivered(turn.store, lane, from, round.budget.looks)? {
                 Some((entry, looked_at)) => {
-                    budget.looks = budget.looks.saturating_sub(looked_at);
+                    round.budget.looks = round.budget.looks.saturating_sub(looked_at);
                     let Some(entry) = entry else { break };
-                    group.undelivered_in(lane).remove(entry.index.0, entry.index.0 + 1);
-                    budget.unacked -= 1;
-                    self.push(turn, name, group, id, entry, candidates, budget, committed);
+                    let undelivered = round.group.undelivered_in(lane);
+                    invariants::first_delivery(undelivered, from, entry.index);
+                    undelivered.remove(entry.index.0, entry.index.0 + 1);
+                    round.budget.unacked -= 1;
+                    self.push(turn, round, id, entry);
                 }
                 None => reach = from,
             }
@@ -156,21 +154,12 @@ impl Stream {
     }
 
     /// One entry goes out to one connection.
-    #[allow(clippy::too_many_arguments)]
-    fn push<S: Store>(
-        &mut self,
-        turn: &mut Turn<'_, S>,
-        name: &str,
-        group: &mut Group,
-        id: WatcherId,
-        entry: Entry,
-        candidates: &mut Vec<WatcherId>,
-        budget: &mut Budget,
-        committed: &mut Vec<(String, WatcherId, Index)>,
-    ) {
-        let Some(watcher) = self.watchers.get_mut(&id) else { return };
+    fn push<S: Store>(&mut self, turn: &mut Turn<'_, S>, round: &mut Round<'_>, id: WatcherId, entry: Entry) {
+        let watcher = connected_mut(&mut self.watchers, id);
         let (index, bytes) = (entry.index, entry.frame.len() as u32);
-        let unacked = group.unacked.entry(index).or_insert(Unacked { lane: entry.lane, holder: None, history: None });
+        let new = Unacked { lane: entry.lane, holder: None, history: None };
+        let unacked = round.group.unacked.entry(index).or_insert(new);
+        invariants::delivery(watcher, unacked, turn.now_ms);
         unacked.holder = Some(Holder { watcher: id, since_ms: turn.now_ms, bytes });
         let (gained, attempts) = match &unacked.history {
             Some(history) => (history.tags(), history.attempts),
@@ -181,88 +170,40 @@ impl Stream {
         watcher.take(index, bytes);
         self.timers.entry_leased(turn.now_ms, watcher.heartbeat_ms, turn.settings);
         if watcher.auto_commit {
-            committed.push((String::from(name), id, index));
+            round.committed.push((String::from(round.name), id, index));
         } else {
             self.changed.watchers.insert(id);
         }
         if !watcher.has_room() {
-            candidates.retain(|candidate| *candidate != id);
+            round.candidates.retain(|candidate| *candidate != id);
         }
-        budget.entries -= 1;
-        budget.bytes = budget.bytes.saturating_sub(entry.frame.len());
+        round.budget.entries -= 1;
+        round.budget.bytes = round.budget.bytes.saturating_sub(entry.frame.len());
         let delivery = Delivery { entry, gained, index_only: watcher.index_only, attempt: attempts.saturating_add(1) };
         turn.effects.push(Effect::Push(id, delivery));
     }
 }
 
-impl Group {
-    /// Whether something waits that it was never given. Looks at everything it has not passed over yet.
-    pub(super) fn has_undelivered<S: Store>(&mut self, store: &mut S) -> Result<bool, StoreError> {
-        for (lane, _) in store.lanes() {
-            if self.next_undelivered(store, lane, 0, usize::MAX)?.is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The first entry of a lane at `from` or after that the group was never given and wants, with the number of entries
-    /// that were looked at. `Some((None, n))` when `looks` ran out, `None` when there is no such entry.
-    /// What the group does not want is passed over for good.
-    pub(super) fn next_undelivered<S: Store>(
-        &mut self,
-        store: &mut S,
-        lane: Lane,
-        from: u64,
-        looks: usize,
-    ) -> Result<Option<(Option<Entry>, usize)>, StoreError> {
-        let mut at = from;
-        let mut looked_at = 0;
-        while let Some((start, end)) = self.undelivered_in(lane).first_from(at) {
-            let Some(entry) = store.next(lane, Index(start))? else { return Ok(None) };
-            if entry.index.0 >= end {
-                // Nothing lives in this range any more and nothing will.
-                self.undelivered_in(lane).remove(start, end);
-                at = end;
-                continue;
-            }
-            if self.filter.matches(&entry) {
-                // What lies before it is gone.
-                self.undelivered_in(lane).remove(start, entry.index.0);
-                return Ok(Some((Some(entry), looked_at)));
-            }
-            if looked_at >= looks {
-                return Ok(Some((None, looked_at)));
-            }
-            looked_at += 1;
-            at = entry.index.0 + 1;
-            self.undelivered_in(lane).remove(start, at);
-        }
-        Ok(None)
-    }
-}
-
-/// The seat with most free places; among equals the one that was served longest ago.
+/// The candidate with most free slots; among equals the one that was served longest ago.
 fn roomiest(watchers: &BTreeMap<WatcherId, Watcher>, candidates: impl Iterator<Item = WatcherId>) -> Option<WatcherId> {
-    candidates
-        .filter_map(|id| watchers.get(&id).map(|watcher| (watcher.slots(), Reverse(watcher.last_served), id)))
-        .max()
-        .map(|(_, _, id)| id)
+    candidates.max_by_key(|id| {
+        let watcher = connected(watchers, *id);
+        (watcher.slots(), Reverse(watcher.last_served), *id)
+    })
 }
 
-/// The seat for an entry that came back: the consumer that held it last, so that one that reconnects finds its entries;
-/// but another one, if it has room, when that consumer refused it. While it is reserved nobody else may have it.
+/// The candidate for a requeued entry: the consumer that held it last, so that one that reconnects finds its entries; but
+/// another one, if it has room, when that consumer rejected it. While the entry is reserved nobody else may have it.
 fn recipient(
     watchers: &BTreeMap<WatcherId, Watcher>,
     candidates: &[WatcherId],
-    unacked: Option<&Unacked>,
+    history: Option<&FailureHistory>,
     index: Index,
     now_ms: u64,
 ) -> Option<WatcherId> {
-    let wants = |id: &WatcherId| watchers.get(id).is_some_and(|watcher| watcher.from <= index.0);
-    let able = candidates.iter().copied().filter(wants);
-    let Some(history) = unacked.and_then(|unacked| unacked.history.as_deref()) else { return roomiest(watchers, able) };
-    let held_last = |id: &WatcherId| watchers.get(id).is_some_and(|watcher| watcher.consumer.user == history.user);
+    let able = candidates.iter().copied().filter(|id| connected(watchers, *id).from <= index.0);
+    let Some(history) = history else { return roomiest(watchers, able) };
+    let held_last = |id: &WatcherId| connected(watchers, *id).consumer.user == history.user;
     let last = able.clone().find(held_last);
     if history.reserved_until_ms > now_ms || last.is_some() && !history.avoid {
         return last;

@@ -1,4 +1,4 @@
-//! What people and programs are told about a queue.
+//! The state of a queue as it is told to people and programs.
 
 use super::effect::Reply;
 use super::entry::{Entry, Index, Lane};
@@ -9,6 +9,7 @@ use super::refusal::{Refusal, StoreError};
 use super::stats::{ConsumerStats, ConsumerStatus, GroupStats, Position, Stats};
 use super::store::Store;
 use super::stream::{Stream, Turn};
+use super::watcher::connected;
 use alloc::{boxed::Box, vec::Vec};
 use core::cmp::Reverse;
 
@@ -70,7 +71,7 @@ impl Stream {
     }
 
     fn consumer_stats(&self, now_ms: u64, id: ConsumerId, group: &Group, consumer: &Consumer) -> ConsumerStats {
-        let watcher = consumer.watcher.and_then(|id| self.watchers.get(&id));
+        let watcher = consumer.watcher.map(|id| connected(&self.watchers, id));
         let idle_ms = now_ms.saturating_sub(consumer.last_ms);
         let status = match watcher {
             Some(_) => ConsumerStatus::Running,
@@ -92,7 +93,7 @@ impl Stream {
         }
     }
 
-    /// Where an entry stands for the group of who asks.
+    /// The position of an entry for the group of the caller.
     pub(super) fn search<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
@@ -109,7 +110,7 @@ impl Stream {
             .get(&caller.group)
             .and_then(|group| group.unacked.get(&index))
             .and_then(|unacked| unacked.holder);
-        let position = match holder.and_then(|holder| self.watchers.get(&holder.watcher)) {
+        let position = match holder.map(|holder| connected(&self.watchers, holder.watcher)) {
             Some(watcher) => Position { consumer: watcher.consumer.clone(), pending: true, ahead: 0 },
             None => {
                 let ahead = ahead_of(turn.store, self.groups.get(&caller.group), &entry)?;

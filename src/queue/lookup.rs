@@ -1,4 +1,4 @@
-//! One request, by its request id: where it stands, and away with it.
+//! One request, found by its request id: its status, and its cancellation.
 
 use super::effect::Reply;
 use super::entry::{Entry, Filter, Index, TAG_REQUEST_ID, Tags};
@@ -10,10 +10,11 @@ use super::refusal::StoreError;
 use super::stats::{EntryStatus, GroupStatus};
 use super::store::Store;
 use super::stream::{Stream, Turn};
+use super::watcher::connected;
 use alloc::{string::ToString, vec::Vec};
 
 impl Stream {
-    /// Where the first entry with a request id stands.
+    /// The status of the first entry with a request id.
     pub(super) fn find<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
@@ -68,8 +69,9 @@ impl Stream {
         let history = unacked.and_then(|unacked| unacked.history.as_deref());
         let attempts = history.map_or(0, |history| history.attempts);
         let holder = unacked.and_then(|unacked| unacked.holder);
-        if let Some((holder, watcher)) = holder.and_then(|holder| Some((holder, self.watchers.get(&holder.watcher)?))) {
-            let (consumer, attempt) = (watcher.consumer.clone(), attempts.saturating_add(1));
+        if let Some(holder) = holder {
+            let consumer = connected(&self.watchers, holder.watcher).consumer.clone();
+            let attempt = attempts.saturating_add(1);
             return Ok(GroupStatus::Running { consumer, attempt, since_ms: holder.since_ms });
         }
         let not_before_ms = history.map_or(0, |history| history.not_before_ms);

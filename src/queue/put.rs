@@ -6,7 +6,7 @@ use super::event::{NewEntry, Ticket};
 use super::refusal::{Refusal, StoreError};
 use super::store::Store;
 use super::stream::{DeadLetter, Stream, Turn};
-use super::{limits, request_id};
+use super::{invariants, limits, request_id};
 use alloc::{vec, vec::Vec};
 use bytes::Bytes;
 use core::ops::Range;
@@ -37,13 +37,13 @@ impl Stream {
         Ok(())
     }
 
-    /// Takes over what failed too often on the other side. Never refused: what it takes was just freed there.
+    /// Takes over what failed too often on the other side. Never refused: the bytes it takes were just freed there.
     pub(super) fn dead_letter<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
-        letters: Vec<DeadLetter>,
+        dead: Vec<DeadLetter>,
     ) -> Result<(), StoreError> {
-        for DeadLetter { lane, tags, data } in letters {
+        for DeadLetter { lane, tags, data } in dead {
             let lanes = turn.store.lanes();
             let known = lanes.len() < limits::LANES_MAX || lanes.iter().any(|(live, _)| *live == lane);
             let lane = if known { lane } else { Lane::default() };
@@ -113,7 +113,8 @@ impl Stream {
         let mut left: usize = entries.iter().map(|entry| size(entry) as usize).sum();
         let mut drafts = Vec::with_capacity(entries.len());
         let mut frames = Vec::new();
-        let mut index = turn.store.totals().next_index;
+        let first = turn.store.totals().next_index;
+        let mut index = first;
         for entry in entries {
             let bytes = size(&entry) as usize;
             if !frames.is_empty() && frames.len() + bytes > CHUNK_BYTES {
@@ -139,6 +140,7 @@ impl Stream {
             index = index.next();
         }
         self.store(turn, &mut drafts, frames)?;
+        invariants::appended(turn.store, first, index);
         Ok(receipts)
     }
 

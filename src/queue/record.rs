@@ -1,6 +1,6 @@
 //! The queue's own records as bytes: what must outlive the memory beside the entries.
 
-use super::dedup::DedupLog;
+use super::dedup_log::DedupLog;
 use super::entry::{Filter, Index, Lane, Tags};
 use super::group::{Consumer, FailureHistory, Group, Unacked};
 use super::ranges::Ranges;

@@ -1,6 +1,6 @@
 //! Removing entries for everybody, and the end of the stream.
 
-use super::effect::{CloseReason, Reply, Write};
+use super::effect::{CloseReason, Effect, Reply, Write};
 use super::entry::Index;
 use super::event::Ticket;
 use super::refusal::StoreError;
@@ -64,14 +64,13 @@ impl Stream {
         turn.store.apply(Write::RemoveBelow(below))
     }
 
-    /// An entry is gone that was unacked in a group.
+    /// An entry that was unacked in a group is gone.
     fn forget_unacked<S: Store>(&mut self, turn: &mut Turn<'_, S>, group_name: &str, index: Index) {
-        let unacked = self.groups.get_mut(group_name).and_then(|group| group.unacked.remove(&index));
-        if let Some(unacked) = unacked {
-            turn.revoke(index, &unacked);
-            self.free_slot(group_name, index, &unacked);
-            self.changed.groups = true;
-        }
+        let group = self.groups.get_mut(group_name).expect("a group outlives its unacked entries");
+        let unacked = group.unacked.remove(&index).expect("it was just found there");
+        turn.revoke(index, &unacked);
+        self.free_slot(group_name, index, &unacked);
+        self.unsaved.groups = true;
     }
 
     /// Ends the stream: no more puts. With `force` what is waiting is dropped and every watcher closed.
@@ -82,7 +81,7 @@ impl Stream {
         force: bool,
     ) -> Result<(), StoreError> {
         self.ended = true;
-        self.changed.groups = true;
+        self.unsaved.groups = true;
         if force {
             let next = turn.store.totals().next_index;
             self.remove_below(turn, next)?;
@@ -105,7 +104,7 @@ impl Stream {
         }
         for id in finished {
             self.release(turn, id, 0)?;
-            turn.effects.push(super::Effect::Close(id, CloseReason::Ended));
+            turn.effects.push(Effect::Close(id, CloseReason::Ended));
         }
         Ok(())
     }

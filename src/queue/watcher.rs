@@ -1,9 +1,9 @@
 //! One live connection and what is out at it.
 
 use super::entry::Index;
-use super::event::ConsumerId;
+use super::event::{ConsumerId, WatcherId};
 use super::limits;
-use alloc::vec::Vec;
+use alloc::{collections::BTreeMap, vec::Vec};
 
 /// A live connection.
 #[derive(Clone, Debug)]
@@ -22,14 +22,14 @@ pub(super) struct Watcher {
     pub leases: Vec<Index>,
     /// Bytes of what is out at it.
     pub leased_bytes: usize,
-    /// Turn of the rotation at which it was last given something; the longest unserved goes first.
+    /// Turn of the rotation in which it was last given something; of equals, the one served longest ago goes first.
     pub last_served: u64,
     /// Its last heartbeat, Unix milliseconds.
     pub heartbeat_ms: u64,
 }
 
 impl Watcher {
-    /// Free places in its window.
+    /// Free slots of its window.
     pub fn slots(&self) -> u32 {
         let unlimited = self.auto_commit && self.window > 0;
         if unlimited { u32::MAX } else { self.window.saturating_sub(self.leases.len() as u32) }
@@ -40,19 +40,32 @@ impl Watcher {
         !self.draining && self.slots() > 0 && (self.leases.is_empty() || self.leased_bytes < limits::WINDOW_BYTES_MAX)
     }
 
+    /// Whether an entry is out at it.
+    pub fn holds(&self, index: Index) -> bool {
+        self.leases.binary_search(&index).is_ok()
+    }
+
     /// An entry goes out to it.
     pub fn take(&mut self, index: Index, bytes: u32) {
-        if let Err(at) = self.leases.binary_search(&index) {
-            self.leases.insert(at, index);
-            self.leased_bytes += bytes as usize;
-        }
+        let at = self.leases.binary_search(&index).expect_err("5: an entry is out at most once");
+        self.leases.insert(at, index);
+        self.leased_bytes += bytes as usize;
     }
 
     /// An entry is no longer out at it.
     pub fn drop_lease(&mut self, index: Index, bytes: u32) {
-        if let Ok(at) = self.leases.binary_search(&index) {
-            self.leases.remove(at);
-            self.leased_bytes = self.leased_bytes.saturating_sub(bytes as usize);
-        }
+        let at = self.leases.binary_search(&index).expect("5: a holder has a lease");
+        self.leases.remove(at);
+        self.leased_bytes -= bytes as usize;
     }
+}
+
+/// The watcher of an id that a group or a delivery names.
+pub(super) fn connected(watchers: &BTreeMap<WatcherId, Watcher>, id: WatcherId) -> &Watcher {
+    watchers.get(&id).expect("5: whatever holds an entry is connected")
+}
+
+/// The same, to change it.
+pub(super) fn connected_mut(watchers: &mut BTreeMap<WatcherId, Watcher>, id: WatcherId) -> &mut Watcher {
+    watchers.get_mut(&id).expect("5: whatever holds an entry is connected")
 }

@@ -130,6 +130,7 @@ impl World {
     /// What the shell does: one flush for the turns since the last one; once it is durable every frame is taken as it
     /// would be sent, and the alarm is moved if it must come earlier.
     pub fn flush(&mut self) {
+        self.queue.before_flush(&mut self.store).expect("memory does not fail");
         let flushed = self.store.flush().expect("a flush succeeds");
         self.rows.rows_written += flushed.rows_written;
         self.rows.rows_deleted += flushed.rows_deleted;

@@ -221,6 +221,7 @@ impl World {
         let mut turns = 0;
         loop {
             let (queue, store) = self.awake.as_mut().unwrap();
+            queue.before_flush(store).map_err(|error| error.to_string())?;
             let flush = store.flush().map_err(|error| error.to_string())?;
             self.rows = store.rows().clone();
             flushed.rows_written += flush.rows_written;

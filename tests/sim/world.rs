@@ -127,7 +127,7 @@ impl<D: Disk> World<D> {
                 self.reopen(script, false)?;
             }
             Op::Wake { late_ms } => {
-                let Wake { timer_ms, alarm_ms } = self.queue.wake();
+                let Wake { timer_ms, alarm_ms, .. } = self.queue.wake();
                 if let Some(soonest) = [timer_ms, alarm_ms].into_iter().flatten().min() {
                     self.clock = self.clock.max(soonest.saturating_add(*late_ms));
                 }
@@ -485,7 +485,8 @@ impl<D: Disk> World<D> {
     /// Makes the turns so far durable, then lets the world see their effects.
     fn flush(&mut self, script: &Script) -> Result<(), String> {
         let hits = self.disk.faults().hits();
-        let result = self.disk.flush(&mut self.stores.borrow_mut());
+        let stores = self.stores.get_mut();
+        let result = self.queue.before_flush(stores).and_then(|()| self.disk.flush(stores));
         if self.expect_fault(hits, &result)? {
             return self.reopen(script, false);
         }

@@ -203,7 +203,7 @@ impl Oracle {
         let soonest = [wake.timer_ms, wake.alarm_ms].into_iter().flatten().min();
         demand!(
             !ticked || soonest.is_none_or(|soonest| soonest > now),
-            "after a tick at {now} it wants to be woken at {soonest:?}"
+            "after a tick at {now} it wants to be woken again: {wake:?}"
         );
         for side in [Side::Main, Side::Rear] {
             let model = self.side(side);
