@@ -93,3 +93,35 @@ pub const PREDICTOR_TIMEOUT_MS_MAX: u64 = 900_000;
 pub const CODE_CHARS_MAX: usize = 20;
 /// Longest negative-commit reason, in bytes.
 pub const REASON_BYTES_MAX: usize = 1_024;
+
+// How the limits hang together. What does not compile here would be noticed by a user otherwise.
+
+/// Bytes of one stored row on the platform.
+const ROW_BYTES_MAX: u64 = 2_000_000;
+
+const _: () = assert!(PAYLOAD_BYTES_DEFAULT <= PAYLOAD_BYTES_CEILING);
+const _: () = assert!(
+    PAYLOAD_BYTES_CEILING + TAGS_BYTES_MAX as u64 + 8 * TAGS_MAX as u64 + 64 * 1024 <= ROW_BYTES_MAX,
+    "the largest entry and its tags fit into one row, with 64 KiB for framing and the head of its segment"
+);
+const _: () = assert!(TAG_KEY_BYTES_MAX + TAG_VALUE_BYTES_MAX <= FILTER_BYTES_MAX, "any one tag can be watched for");
+const _: () = assert!(FILTER_BYTES_MAX <= TAGS_BYTES_MAX, "an entry can carry the tags of any filter");
+const _: () = assert!(
+    (GROUPS_MAX * FILTER_BYTES_MAX + REASONS_BYTES_MAX) as u64 <= ROW_BYTES_MAX / 2,
+    "filters and reasons leave half of the groups' row to ranges and unacked entries"
+);
+const _: () = assert!(PAYLOAD_BYTES_CEILING <= FLUSH_BYTES_MAX as u64, "one put fits into a flush");
+const _: () =
+    assert!(PAYLOAD_BYTES_CEILING <= GET_BYTES_MAX as u64 && PAYLOAD_BYTES_CEILING <= WINDOW_BYTES_MAX as u64);
+const _: () = assert!(BATCH_BYTES_MAX <= INBOX_BYTES_MAX, "a batch that is allowed is not refused for its size (429)");
+const _: () = assert!(FLUSH_BYTES_MAX <= INBOX_BYTES_MAX, "a flush can be filled");
+const _: () = assert!(WINDOW_DEFAULT <= WINDOW_MAX && WORKER_THREADS_MAX <= WINDOW_MAX);
+const _: () = assert!(WINDOW_MAX as usize <= INDEXES_MAX, "a window is committed with one request");
+const _: () = assert!(WINDOW_MAX as usize <= UNACKED_MAX && WINDOW_MAX as usize <= TURN_PUSH_ENTRIES_MAX);
+const _: () = assert!(4 * WINDOW_MAX as usize <= DEDUP_LOG_MAX, "what a dead consumer puts again is remembered");
+const _: () = assert!(DEDUP_LOOKUPS_MAX <= BATCH_ENTRIES_MAX);
+const _: () = assert!(TURN_PUSH_ENTRIES_MAX <= UNACKED_MAX && TURN_LOOKS_MAX <= SCAN_ENTRIES_MAX);
+const _: () = assert!(GROUPS_MAX <= CONSUMERS_MAX, "each group has a consumer");
+const _: () = assert!(LEAVING_MS < FORGET_MS, "a consumer is told to be leaving before it is forgotten");
+const _: () = assert!(SILENCE_GRACE_MS < SILENCE_MS_DEFAULT && SILENCE_GRACE_MS < LEAVING_MS);
+const _: () = assert!(RETRY_DELAY_MS_MAX <= DELAY_MS_MAX, "a retry is a delay");
