@@ -5,7 +5,6 @@ import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { build } from "../tools/build.mjs";
-import { CARGO_ARGS, CARGO_ENV } from "../tools/client.mjs";
 import {
   Refused,
   at,
@@ -18,6 +17,7 @@ import {
   run,
   say,
 } from "../tools/lib.mjs";
+import { CARGO_ENV, TARGET, cargoArgs } from "../tools/wasm.mjs";
 import { simulate } from "./sim/run.mjs";
 import { start } from "./worker/service.mjs";
 import { needBrowser } from "./www/browser.mjs";
@@ -32,11 +32,9 @@ const node = (script, line) =>
 /** @param {string} line */
 const nodeTest = (line) =>
   run(nodeForWrangler(), ["--test", "--test-reporter=spec", ...line.split(" ")], { why: "node --test" });
-// The default feature is the command line; everything else is built without it.
-const WORKER =
-  "--lib --no-default-features --features worker --target wasm32-unknown-unknown --target-dir target-worker";
-const BROWSER = `--lib ${CARGO_ARGS.join(" ")}`;
-const TYPES = ["tools/tsconfig.json", "tools/tsconfig.page.json", "tests/tsconfig.json"];
+const WORKER = cargoArgs("worker").join(" ");
+const BROWSER = cargoArgs("browser").join(" ");
+const TYPES = ["tools/tsconfig.json", "tools/tsconfig.page.json", "tools/tsconfig.worker.json", "tests/tsconfig.json"];
 
 /** In order: the cheap and telling ones first. */
 const STAGES = {
@@ -73,7 +71,7 @@ const STAGES = {
 
 /** Worker and browser client are two modules; together they must not compile, and say why. */
 function notBoth() {
-  const line = `check --quiet --locked ${WORKER.replace("worker", "worker,browser")}`;
+  const line = `check --quiet --locked ${WORKER.replace("--features worker", "--features worker,browser")}`;
   const env = { ...process.env, ...CARGO_ENV };
   const done = spawnSync("cargo", line.split(" "), { cwd: root, encoding: "utf8", env });
   if (done.status === 0 || !done.stderr.includes("build them one at a time")) {
@@ -164,7 +162,7 @@ await command(async () => {
   if (unknown.length > 0)
     throw new Refused(`no stage ${unknown.join(", ")}; there are: ${Object.keys(STAGES).join(", ")}`);
   needPackages();
-  needRust(["wasm32-unknown-unknown", "wasm32v1-none", "thumbv7em-none-eabihf"]);
+  needRust([TARGET, "wasm32v1-none", "thumbv7em-none-eabihf"]);
 
   const results = [];
   for (const name of names.length > 0 ? names : Object.keys(STAGES)) {
