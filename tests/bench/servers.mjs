@@ -154,24 +154,15 @@ export const group = bare("group.mjs");
 /**
  * The service as it is built. With `metered` it tells how much memory its instance has.
  * @param {string} dir
- * @param {{metered?: boolean, built?: string, entry?: string, inspect?: number, fileKiB?: number}} [options]
+ * @param {{metered?: boolean, built?: string, inspect?: number, fileKiB?: number}} [options]
  */
-export function ours(
-  dir,
-  { metered = false, built = at("build", "worker"), entry = at("src", "worker", "entry.mjs"), ...options } = {},
-) {
-  const generated = readdirSync(built, { recursive: true })
-    .map(String)
-    .filter((name) => /\.(js|wasm)$/.test(name));
-  const modules = [
-    ["src/worker/entry.mjs", "esModule", entry],
-    ...["outside.mjs", "statement.mjs"].map((name) => [`src/worker/${name}`, "esModule", at("src", "worker", name)]),
-    ...generated.map((name) => [
-      `build/worker/${name}`,
-      name.endsWith(".wasm") ? "wasm" : "esModule",
-      path.join(built, name),
-    ]),
-  ];
+export function ours(dir, { metered = false, built = at("build", "worker"), ...options } = {}) {
+  const isMain = (name) => Number(name === "entry.mjs");
+  const names = readdirSync(built, { recursive: true, encoding: "utf8" }).filter((name) => /\.(m?js|wasm)$/.test(name));
+  // The first one is the Worker.
+  names.sort((a, b) => isMain(b) - isMain(a));
+  const kind = (name) => (name.endsWith(".wasm") ? "wasm" : "esModule");
+  const modules = names.map((name) => [name, kind(name), path.join(built, name)]);
   const texts = { EDGEQUEUE_TOKEN: TOKEN, ...(metered ? { EDGEQUEUE_FAULTS: "allow" } : {}) };
   const bindings = Object.entries(texts).map(([name, text]) => `(name = "${name}", text = "${text}")`);
   return worker(dir, {

@@ -48,5 +48,5 @@ export function trapped(error) {
 
 // The panic hook of the `worker` crate sets this flag; other traps (out of memory, stack overflow) surface as errors.
 Object.defineProperty(rust.__worker_init_state(), "criticalError", { get: () => dying, set: (value) => value && died() });
-addEventListener("error", (event) => trapped(event.error));
+addEventListener(/** @type {any} */ ("error"), (/** @type {any} */ event) => trapped(event.error));
 addEventListener("unhandledrejection", (event) => trapped(event.reason));
