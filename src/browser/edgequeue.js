@@ -16,9 +16,6 @@ const INDEXES_MAX = 300;
 /** Entries of one look of a tail, and how long one look waits. */
 const TAIL_ENTRIES = 500;
 const TAIL_WAIT_MS = 25_000;
-/** Waits after failures of a tail. */
-const AGAIN_MS = 250;
-const AGAIN_MS_MAX = 15_000;
 
 let loading = null;
 let isLoaded = false;
@@ -56,7 +53,7 @@ export class QueueClient {
     printable({ token, group, user });
     if (!["auto", "eas"].includes(protocol)) throw refuse(`protocol is auto or eas, not ${protocol}`);
     const [secure, authority, path] = addressOf(url);
-    this.#core = new core.Queue(secure, authority, path, token, group, user, Boolean(rear));
+    this.#core = new core.Requests(secure, authority, path, new core.Who(token, group, user), Boolean(rear));
     this.#options = { url: this.#core.url(), token, group, user, rear: Boolean(rear), timeout, protocol };
   }
 
@@ -106,7 +103,7 @@ export class QueueClient {
       }
       return receipts;
     }
-    const batch = new core.Batch();
+    const batch = new core.PutBatch();
     for (const entry of all) {
       batch.add(await bytes(entry.data), tagsOf(entry), entry.priority === undefined ? undefined : priorityOf(entry.priority));
     }
@@ -196,9 +193,10 @@ export class QueueClient {
     const from = start === "newest" ? undefined : big(start);
     const filter = flat(tags);
     const isPlain = this.#options.protocol === "eas";
-    const begin = (attributes, window, observer) => (
-      new core.Watching(this.#core, attributes, isPlain, window, from, autoCommit, indexOnly, filter, observer)
-    );
+    const begin = (attributes, window, observer) => {
+      const wanted = new core.Options(window, from, autoCommit, indexOnly, filter);
+      return new core.Watching(this.#core, attributes, isPlain, wanted, observer);
+    };
     const attributes = (signal) => send(this.#core.attributes(), signal);
     return new Watch(this, begin, attributes, this.#options.timeout, options);
   }
@@ -206,6 +204,7 @@ export class QueueClient {
   async *tail({ start = "newest", tags = {}, signal, onState } = {}) {
     let next = start === "newest" ? null : big(start);
     let [idle, attempt, told] = [false, 0, ""];
+    const retry = new core.Retry(Math.random());
     const tell = (state) => {
       if (state.name !== "reconnecting" && state.name === told) return;
       told = state.name;
@@ -222,6 +221,7 @@ export class QueueClient {
           const frames = await this.get({ ...look, start: next, tags, signal });
           tell({ name: "open", transport: "poll" });
           attempt = 0;
+          retry.reset();
           idle = frames.length === 0;
           for (const frame of frames) {
             next = BigInt(frame.index) + 1n;
@@ -229,7 +229,7 @@ export class QueueClient {
           }
         } catch (error) {
           if (!["unavailable", "unreachable", "timeout", "full"].includes(error?.code)) throw error;
-          const wait = Math.min(AGAIN_MS * 2 ** attempt, AGAIN_MS_MAX) * (0.5 + Math.random() / 2);
+          const wait = retry.nextMs();
           attempt += 1;
           idle = false;
           tell({ name: "reconnecting", reason: error.message, nextTryAt: Date.now() + wait, attempt });
@@ -240,6 +240,7 @@ export class QueueClient {
       tell({ name: "closed", error });
       throw error;
     } finally {
+      retry.free();
       tell({ name: "closed" });
     }
   }

@@ -1,6 +1,6 @@
 // Requests and answers, by `fetch`.
 import { QueueError, whileAlive } from "./classes.js";
-import { Answered } from "./glue.js";
+import { HttpAnswer } from "./glue.js";
 
 const HEADER_REQUEST_ID = "X-Eas-Queueservice-Request-Id";
 
@@ -54,10 +54,10 @@ export async function within(signal, ms, act) {
   }
 }
 
-/** Sends a request and reads the answer with one of `Answered`'s methods. */
+/** Sends a request and reads the answer with one of `HttpAnswer`'s methods. */
 export async function ask(request, read, signal, ms) {
   const answer = await within(signal, ms, (signal) => send(request, signal));
-  return read(new Answered(...answer));
+  return read(new HttpAnswer(...answer));
 }
 
 /** What an answer's JSON says. */

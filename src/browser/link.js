@@ -32,7 +32,7 @@ export class Link {
       return;
     }
     socket.binaryType = "arraybuffer";
-    socket.addEventListener("open", () => this.#core?.opened(number), listener);
+    socket.addEventListener("open", () => this.#core?.opened(number, socket.protocol), listener);
     socket.addEventListener("message", ({ data }) => {
       if (typeof data === "string") this.#core.heard(number);
       else this.#core.message(number, new Uint8Array(data));
@@ -74,7 +74,7 @@ export class Link {
         tell("refused", answer.status, new Uint8Array(await answer.arrayBuffer()));
         return;
       }
-      tell("begun");
+      tell("opened", "");
       const reader = answer.body.getReader();
       for (;;) {
         while (this.isFull && !control.signal.aborted) await new Promise((resolve) => setTimeout(resolve, REST_MS));

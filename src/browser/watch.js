@@ -1,6 +1,6 @@
 // A watch as an async iterable: what the module hands out waits here until the page takes it.
 import { Frame, QueueError, whileAlive } from "./classes.js";
-import { Answered } from "./glue.js";
+import { HttpAnswer } from "./glue.js";
 import { parsed, within } from "./http.js";
 import { Link } from "./link.js";
 
@@ -90,7 +90,7 @@ export class Watch {
   }
 
   async #begin(begin, attributes, timeout) {
-    const answered = new Answered(...(await within(undefined, timeout, attributes)));
+    const answered = new HttpAnswer(...(await within(undefined, timeout, attributes)));
     const flat = Object.entries(parsed(answered.text())).flat().map(String);
     if (this.#isLeft || this.#error !== undefined) return this.#end(null);
     const observer = {
