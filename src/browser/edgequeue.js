@@ -1,5 +1,5 @@
-// The client that pages import; edgequeue.d.ts describes it. Options become plain values here, and results become objects;
-// requests, answers and watches are the compiled module's.
+// The client that pages import; edgequeue.d.ts describes it. Options become plain values here, and results become
+// objects; requests, answers and watches are the compiled module's.
 import load, * as core from "./glue.js";
 import { QueueError } from "./classes.js";
 import { ask, parsed, send } from "./http.js";
@@ -22,7 +22,9 @@ let isLoaded = false;
 
 export default function init(source) {
   loading ??= load({ module_or_path: source ?? new URL("edgequeue.wasm", import.meta.url) }).then(
-    () => { isLoaded = true; },
+    () => {
+      isLoaded = true;
+    },
     (error) => {
       loading = null;
       throw error;
@@ -34,9 +36,12 @@ export default function init(source) {
 const refuse = (text) => new QueueError("invalid_argument", text);
 
 /** The tags of an entry that is put, with those that have options of their own. */
-const tagsOf = ({ tags, requestId, callback }) => flat({
-  ...tags, ...(requestId !== undefined && { requestId }), ...(callback !== undefined && { callback }),
-});
+const tagsOf = ({ tags, requestId, callback }) =>
+  flat({
+    ...tags,
+    ...(requestId !== undefined && { requestId }),
+    ...(callback !== undefined && { callback }),
+  });
 
 const text = (answer) => answer.text();
 
@@ -53,14 +58,22 @@ export class QueueClient {
     printable({ token, group, user });
     if (!["auto", "eas"].includes(protocol)) throw refuse(`protocol is auto or eas, not ${protocol}`);
     const [secure, authority, path] = addressOf(url);
-    this.#core = new core.Requests(secure, authority, path, new core.Who(token, group, user), Boolean(rear));
+    this.#core = new core.Requests(secure, authority, path, token, group, user, Boolean(rear));
     this.#options = { url: this.#core.url(), token, group, user, rear: Boolean(rear), timeout, protocol };
   }
 
-  get url() { return this.#options.url; }
-  get group() { return this.#options.group; }
-  get user() { return this.#options.user; }
-  get isRear() { return this.#options.rear; }
+  get url() {
+    return this.#options.url;
+  }
+  get group() {
+    return this.#options.group;
+  }
+  get user() {
+    return this.#options.user;
+  }
+  get isRear() {
+    return this.#options.rear;
+  }
 
   sink() {
     return new QueueClient({ ...this.#options, url: this.#core.sinkUrl() });
@@ -105,7 +118,11 @@ export class QueueClient {
     }
     const batch = new core.PutBatch();
     for (const entry of all) {
-      batch.add(await bytes(entry.data), tagsOf(entry), entry.priority === undefined ? undefined : priorityOf(entry.priority));
+      batch.add(
+        await bytes(entry.data),
+        tagsOf(entry),
+        entry.priority === undefined ? undefined : priorityOf(entry.priority),
+      );
     }
     const request = this.#core.putBatch(batch, flat(tags), priorityOf(priority));
     return this.#ask(signal, request, (answer) => answer.receipts(all.length));
@@ -119,7 +136,13 @@ export class QueueClient {
 
   async get({ start = 0, count = 1, wait = 0, remove = false, tags = {}, requestId, signal } = {}) {
     integer({ count, wait });
-    const request = this.#core.get(start === "newest" ? undefined : big(start), count, wait, remove, tagsOf({ tags, requestId }));
+    const request = this.#core.get(
+      start === "newest" ? undefined : big(start),
+      count,
+      wait,
+      remove,
+      tagsOf({ tags, requestId }),
+    );
     return this.#ask(signal, request, (answer) => answer.entries(), wait);
   }
 
@@ -175,7 +198,10 @@ export class QueueClient {
   }
 
   async configure(settings, { signal } = {}) {
-    await this.#done(signal, this.#core.configure(Object.entries(settings).flatMap(([key, value]) => [key, String(value)])));
+    await this.#done(
+      signal,
+      this.#core.configure(Object.entries(settings).flatMap(([key, value]) => [key, String(value)])),
+    );
   }
 
   async status(requestId, { signal } = {}) {
@@ -192,11 +218,10 @@ export class QueueClient {
     integer({ window });
     const from = start === "newest" ? undefined : big(start);
     const filter = flat(tags);
-    const isPlain = this.#options.protocol === "eas";
-    const begin = (attributes, window, observer) => {
-      const wanted = new core.Options(window, from, autoCommit, indexOnly, filter);
-      return new core.Watching(this.#core, attributes, isPlain, wanted, observer);
-    };
+    const isOn = { eas: this.#options.protocol === "eas", autoCommit, indexOnly };
+    const modes = Object.keys(isOn).filter((name) => isOn[name]);
+    const begin = (attributes, window, observer) =>
+      new core.Watching(this.#core, attributes, window, from, modes, filter, observer);
     const attributes = (signal) => send(this.#core.attributes(), signal);
     return new Watch(this, begin, attributes, this.#options.timeout, options);
   }
@@ -247,14 +272,15 @@ export class QueueClient {
 }
 
 /** Waits, unless the signal fires first. */
-const pause = (ms, signal) => new Promise((resolve, reject) => {
-  const abort = () => {
-    clearTimeout(timer);
-    reject(signal.reason);
-  };
-  const timer = setTimeout(() => {
-    signal?.removeEventListener("abort", abort);
-    resolve();
-  }, ms);
-  signal?.addEventListener("abort", abort, { once: true });
-});
+const pause = (ms, signal) =>
+  new Promise((resolve, reject) => {
+    const abort = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", abort);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", abort, { once: true });
+  });

@@ -10,22 +10,6 @@ use crate::queue::event::{ConsumerId, Rejection, Start};
 use crate::wire::PutEntry;
 use crate::wire::{proto::frame, rejection};
 
-/// Who asks.
-#[wasm_bindgen]
-pub struct Who {
-    token: String,
-    consumer: ConsumerId,
-}
-
-#[wasm_bindgen]
-impl Who {
-    /// A consumer with its token; an empty one is not sent.
-    #[wasm_bindgen(constructor)]
-    pub fn new(token: String, group: String, user: String) -> Self {
-        Self { token, consumer: ConsumerId { group, user } }
-    }
-}
-
 /// A queue, and who asks: makes the request for each verb.
 #[wasm_bindgen]
 pub struct Requests(pub(super) Endpoint);
@@ -68,10 +52,17 @@ impl PutBatch {
 impl Requests {
     /// The address comes in parts: browsers read addresses themselves.
     #[wasm_bindgen(constructor)]
-    pub fn new(secure: bool, authority: String, path: &str, who: Who, rear: bool) -> Self {
+    pub fn new(
+        secure: bool,
+        authority: String,
+        path: &str,
+        token: String,
+        group: String,
+        user: String,
+        rear: bool,
+    ) -> Self {
         let path = path.trim_end_matches('/').into();
-        let Who { token, consumer } = who;
-        Self(Endpoint { secure, authority, path, token, consumer, rear })
+        Self(Endpoint { secure, authority, path, token, consumer: ConsumerId { group, user }, rear })
     }
 
     /// Address of the queue.

@@ -32,19 +32,24 @@ struct Inner {
 #[wasm_bindgen]
 impl Watching {
     /// Begins with the first call of [`Watching::woken`]. `attributes` are those of the queue, names and values taking
-    /// turns. `is_plain`: only what every service has is used. Without `from` the watch begins with what is put from now
-    /// on.
+    /// turns. Without `from` a new group begins with what is put from now on. `modes` may hold `eas` (only what every
+    /// service has is used), `autoCommit` and `indexOnly`.
     #[wasm_bindgen(constructor)]
     pub fn new(
         queue: &Requests,
         attributes: Vec<String>,
-        is_plain: bool,
-        options: Options,
+        window: u32,
+        from: Option<u64>,
+        modes: Vec<String>,
+        filter: Vec<String>,
         observer: Observer,
     ) -> Self {
-        let (endpoint, attributes, options) = (queue.0.clone(), tags(attributes), options.0);
-        let is_ours = !is_plain && answer::is_edgequeue(&attributes);
+        let has = |name: &str| modes.iter().any(|mode| mode == name);
+        let (endpoint, attributes) = (queue.0.clone(), tags(attributes));
+        let is_ours = !has("eas") && answer::is_edgequeue(&attributes);
         let transport = if is_ours { Transport::PageSocket } else { Transport::Stream };
+        let (start, auto_commit, index_only) = (requests::start(from), has("autoCommit"), has("indexOnly"));
+        let options = WatchOptions { start, window, auto_commit, index_only, tags: tags(filter) };
         let resume = options.resume(&endpoint, &attributes);
         let seed = (js_sys::Math::random() * u64::MAX as f64) as u64;
         let subscription = Subscription::new(endpoint.clone(), options, transport, resume, seed);
@@ -123,8 +128,8 @@ impl Watching {
         self.tell(|watch, now_ms| watch.refused(now_ms, number as u64, &response));
     }
 
-    /// Whether a WebSocket that is gone was never of use. Browsers do not say why, but another request may tell; what it
-    /// brings is told to [`Watching::refused`] or [`Watching::lost`].
+    /// Whether a WebSocket that is gone was never of use. Browsers do not say why, but another request may tell; what
+    /// it brings is told to [`Watching::refused`] or [`Watching::lost`].
     #[wasm_bindgen(js_name = asksWhy)]
     pub fn asks_why(&self) -> bool {
         self.inner.borrow().subscription.is_connecting()
@@ -196,8 +201,8 @@ impl Watching {
         self.observer.turned(name, why, next_try_ms.saturating_sub(now_ms) as f64, attempt);
     }
 
-    /// Being woken for nothing does no harm, while setting a timer with each message does: only an earlier time is asked
-    /// for.
+    /// Being woken for nothing does no harm, while setting a timer with each message does: only an earlier time is
+    /// asked for.
     fn wait(&self, until_ms: u64, now_ms: u64) {
         let inner = &mut *self.inner.borrow_mut();
         if until_ms < inner.timer_ms {
@@ -216,18 +221,5 @@ fn error_of(end: End) -> Option<JsValue> {
         End::Unreachable(why) => Some(page::error("unreachable", &why)),
         End::Failed(failure) if failure.kind == FailureKind::Ended => None,
         End::Failed(failure) => Some(page::refusal(&failure)),
-    }
-}
-
-/// What is watched, and how.
-#[wasm_bindgen]
-pub struct Options(WatchOptions);
-
-#[wasm_bindgen]
-impl Options {
-    /// Without `from` a new group begins with what is put from now on.
-    #[wasm_bindgen(constructor)]
-    pub fn new(window: u32, from: Option<u64>, auto_commit: bool, index_only: bool, filter: Vec<String>) -> Self {
-        Self(WatchOptions { start: requests::start(from), window, auto_commit, index_only, tags: tags(filter) })
     }
 }

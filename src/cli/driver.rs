@@ -1,5 +1,5 @@
-//! A watch carried out: one thread has the socket, one sends commits by HTTP where that is needed; everything that happens
-//! comes in through one channel.
+//! A watch carried out: one thread has the socket, one sends commits by HTTP where that is needed; everything that
+//! happens comes in through one channel.
 
 use edgequeue::client::{
     Decision, End, HttpRequest, HttpResponse, Phase, Subscription, Todo, Transport, WatchOptions, answer,
@@ -54,8 +54,8 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// `attributes` are those of the queue. Our own protocol is only offered to a service that is ours: another one might
-    /// not know what to make of it.
+    /// `attributes` are those of the queue. Our own protocol is only offered to a service that is ours: another one
+    /// might not know what to make of it.
     pub fn new(http: Http, options: WatchOptions, attributes: &Tags) -> Self {
         let (tell, signals) = sync_channel(WAITING_MAX);
         let (settle, requests) = channel::<HttpRequest>();

@@ -1,8 +1,8 @@
 //! `edgequeue`: the queue service from a terminal or a script.
 //!
-//! [`args`] is what can be asked for; a file in [`verbs`] carries it out with what [`Invocation`](invocation::Invocation) holds; [`stop::Stop`] is
-//! how it ends when it does not end well. The protocol is in the room `client` of the library; here are its socket, its
-//! clock and its threads.
+//! [`args`] is what can be asked for; a file in [`verbs`] carries it out with what
+//! [`Invocation`](invocation::Invocation) holds; [`stop::Stop`] is how it ends when it does not end well. The protocol
+//! is in the room `client` of the library; here are its socket, its clock and its threads.
 
 mod args;
 mod ask;

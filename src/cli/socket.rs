@@ -127,8 +127,8 @@ impl Dial {
     /// The connection and the subprotocol that the service chose.
     fn connect(&self) -> Result<(Connection, Option<String>), Happened> {
         match self.attempt(&self.protocols) {
-            // Something on the way took the offer out. The library insists on an answer to an offer, so there is none this
-            // time, and the service is spoken to plainly.
+            // Something on the way took the offer out. The library insists on an answer to an offer, so there is none
+            // this time, and the service is spoken to plainly.
             Err(Missed::OfferIgnored) => self.attempt(&[]),
             outcome => outcome,
         }
@@ -287,8 +287,8 @@ impl Talk {
     }
 }
 
-/// What could not be written at once is kept by the socket and written later; a connection that is closed already says so
-/// when it is read.
+/// What could not be written at once is kept by the socket and written later; a connection that is closed already says
+/// so when it is read.
 fn patient(outcome: Result<(), Error>) -> Result<(), Error> {
     match outcome {
         Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Ok(()),

@@ -152,8 +152,8 @@ pub fn attributes(response: &HttpResponse) -> Result<Tags, Failure> {
     serde_json::from_str(text).map_err(|_| Failure::unreadable(response, "a map of attributes"))
 }
 
-/// Whether the service with these attributes is one of ours, which takes batched puts. An older one of ours refuses them
-/// with [`FailureKind::Bad`] and stores nothing.
+/// Whether the service with these attributes is one of ours, which takes batched puts. An older one of ours refuses
+/// them with [`FailureKind::Bad`] and stores nothing.
 pub fn is_edgequeue(attributes: &Tags) -> bool {
     attributes.get("meta.backend").is_some_and(|backend| backend == BACKEND)
 }

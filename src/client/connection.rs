@@ -1,14 +1,14 @@
 //! One connection that speaks `edgequeue.v1`: requests go out, answers and pushed entries come in.
 //!
-//! **Values in, values out: no socket, no clock.** A [`Connection`] gives every request an id, remembers what the request
-//! is for (`P`, chosen by the user), and finds that again when the answer arrives.
+//! **Values in, values out: no socket, no clock.** A [`Connection`] gives every request an id, remembers what the
+//! request is for (`P`, chosen by the user), and finds that again when the answer arrives.
 //!
 //! 1. [`Connection::ask`] turns an operation into a message to send.
 //! 2. [`Connection::receive`] reads a message: entries that were pushed, and answers with the purpose of their request.
 //! 3. [`Connection::abandon`] ends it when the socket is gone: the purposes of requests that will get no answer.
 
 use crate::wire::socket::{Answered, Malformed, Operation, Request, Said, said};
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::vec::Vec;
 use bytes::Bytes;
 
 /// Something that a service said.
@@ -26,12 +26,12 @@ pub struct Connection<P> {
     /// Id of the newest request. Ids begin with 1: the protocol answers a request with id 0 only when it is refused.
     last_id: u64,
     /// Requests without an answer, oldest first.
-    asked: VecDeque<(u64, P)>,
+    asked: Vec<(u64, P)>,
 }
 
 impl<P> Default for Connection<P> {
     fn default() -> Self {
-        Self { last_id: 0, asked: VecDeque::new() }
+        Self { last_id: 0, asked: Vec::new() }
     }
 }
 
@@ -39,7 +39,7 @@ impl<P: PartialEq> Connection<P> {
     /// A message that asks for `operation`. Messages of several calls may be sent together by joining their bytes.
     pub fn ask(&mut self, purpose: P, operation: Operation) -> Vec<u8> {
         self.last_id += 1;
-        self.asked.push_back((self.last_id, purpose));
+        self.asked.push((self.last_id, purpose));
         let mut message = Vec::new();
         Request { id: self.last_id, operation }.write(&mut message);
         message
@@ -52,7 +52,7 @@ impl<P: PartialEq> Connection<P> {
             Said::Answered(answered) => {
                 // Services answer in order, so the first one is nearly always the one.
                 let at = self.asked.iter().position(|(id, _)| *id == answered.id)?;
-                let (_, purpose) = self.asked.remove(at)?;
+                let (_, purpose) = self.asked.remove(at);
                 Some(Incoming::Answered(purpose, answered))
             }
         };

@@ -17,8 +17,8 @@ pub enum LineOutcome<F> {
 /// Half-open ranges of lines, sorted and apart from each other.
 pub type LineRanges = Vec<(u64, u64)>;
 
-/// Collects outcomes in any order and gives them out in the order in which the lines were sent. Lines are numbered as in
-/// their source; positions count what is sent, from 0.
+/// Collects outcomes in any order and gives them out in the order in which the lines were sent. Lines are numbered as
+/// in their source; positions count what is sent, from 0.
 #[derive(Debug)]
 pub struct Receipts<F> {
     next: u64,

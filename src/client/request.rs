@@ -30,8 +30,8 @@ pub struct Put {
     pub priority: i64,
     /// Sub-path for whoever processes the entry, beginning with `/` and percent-encoded; or empty.
     pub path: String,
-    /// Each entry is stored only if its request id is not there yet, so that the request can be repeated (our own service
-    /// only).
+    /// Each entry is stored only if its request id is not there yet, so that the request can be repeated (our own
+    /// service only).
     pub once: bool,
     /// URL that is told when the request has ended (our own service only); or empty.
     pub callback: String,
@@ -68,9 +68,9 @@ pub struct WatchOptions {
 }
 
 impl WatchOptions {
-    /// Where later connections begin, if not where the first does; `attributes` are those of the queue before the first. A
-    /// new group that begins with what is newest takes up, after a break, what came in the meantime; in a group that
-    /// exists already only [`Start::Newest`] skips what waits there, so that is asked for again.
+    /// Where later connections begin, if not where the first does; `attributes` are those of the queue before the
+    /// first. A new group that begins with what is newest takes up, after a break, what came in the meantime; in a
+    /// group that exists already only [`Start::Newest`] skips what waits there, so that is asked for again.
     pub fn resume(&self, endpoint: &Endpoint, attributes: &Tags) -> Option<Start> {
         let id = format!("Id: {},", endpoint.consumer.group);
         let exists = attributes.iter().any(|(key, value)| key.starts_with("groups.list.") && value.starts_with(&id));

@@ -225,6 +225,7 @@ impl Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::entry::Index;
     use crate::wire::{self, Head, Operation};
 
     fn endpoint() -> Endpoint {

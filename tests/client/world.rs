@@ -1,5 +1,5 @@
-//! The watch against a naive service in virtual time: connections break, answers get lost, and still every entry is given
-//! out once and committed, whether decisions travel by HTTP or on a socket that speaks `edgequeue.v1`.
+//! The watch against a naive service in virtual time: connections break, answers get lost, and still every entry is
+//! given out once and committed, whether decisions travel by HTTP or on a socket that speaks `edgequeue.v1`.
 
 use super::support::{OK, PLAIN, SESSION, answer, asked, endpoint, frame, operation, options};
 use bytes::Bytes;

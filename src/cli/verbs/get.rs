@@ -37,7 +37,8 @@ pub struct GetArgs {
     #[arg(long = "tags", alias = "tag", value_name = "KEY=VALUE", value_parser = pair)]
     tags: Vec<(String, String)>,
     /// First index to consider; -1 is the newest entry
-    #[arg(long, default_value_t = 0, value_name = "INDEX", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
+    #[arg(long, default_value_t = 0, value_name = "INDEX", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(i64).range(-1..))]
     index: i64,
     /// Leave the entries in the queue
     #[arg(long)]

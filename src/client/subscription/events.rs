@@ -207,12 +207,12 @@ impl Subscription {
     pub fn settled(&mut self, now_ms: u64, response: Option<&HttpResponse>) {
         match response.map(answer::done) {
             Some(Ok(())) => {
-                let (indexes, decision) = self.settlements.confirm();
+                let (indexes, is_commit) = self.settlements.confirm();
                 let count = indexes.len() as u64;
-                match decision {
-                    Decision::Commit => self.totals.committed += count,
-                    Decision::Reject(_) if self.leaving_until_ms.is_some() => self.totals.returned += count,
-                    Decision::Reject(_) => self.totals.rejected += count,
+                match self.leaving_until_ms {
+                    _ if is_commit => self.totals.committed += count,
+                    Some(_) => self.totals.returned += count,
+                    None => self.totals.rejected += count,
                 }
                 self.todos.push_back(Todo::Confirmed(indexes));
             }

@@ -35,8 +35,8 @@ impl Held {
         }
     }
 
-    /// Lets an entry go; false if it is not held any more. One that is refused may come again and is new then, so only a
-    /// commit is remembered.
+    /// Lets an entry go; false if it is not held any more. One that is refused may come again and is new then, so only
+    /// a commit is remembered.
     pub fn decide(&mut self, index: u64, is_commit: bool) -> bool {
         let Some(mark) = self.undecided.remove(&index) else { return false };
         if is_commit {

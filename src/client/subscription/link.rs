@@ -19,8 +19,8 @@ pub enum Transport {
         /// Whether the service is one that may be offered more than every service has.
         offers: bool,
     },
-    /// A page's WebSocket with `edgequeue.v1`. Pages are not told why a handshake is refused; so it is one that is not, with
-    /// an empty window, and the first request asks for the real window.
+    /// A page's WebSocket with `edgequeue.v1`. Pages are not told why a handshake is refused; so it is one that is not,
+    /// with an empty window, and the first request asks for the real window.
     PageSocket,
     /// An endless HTTP answer. It needs no pings: that it is gone shows by itself.
     Stream,

@@ -7,15 +7,16 @@
 //!    [`Todo::Over`].
 //! 3. It tells what happened ([`opened`](Subscription::opened), [`refused`](Subscription::refused),
 //!    [`lost`](Subscription::lost), [`message`](Subscription::message), ...) or what its user wants
-//!    ([`decide`](Subscription::decide), [`resize`](Subscription::resize), [`leave`](Subscription::leave), ...), and goes on
-//!    with 2.
+//!    ([`decide`](Subscription::decide), [`resize`](Subscription::resize), [`leave`](Subscription::leave), ...), and
+//!    goes on with 2.
 //!
-//! Where the service speaks `edgequeue.v1`, decisions travel on the open connection, else by HTTP. Connections are numbered,
-//! and what is told about an old one counts for nothing.
+//! Where the service speaks `edgequeue.v1`, decisions travel on the open connection, else by HTTP. Connections are
+//! numbered, and what is told about an old one counts for nothing.
 //!
-//! What is promised: an entry is given out once, also when the connection breaks and the service sends again what it had
-//! not seen decided. What was committed is committed again silently; what is still undecided is not given out twice. At
-//! the end everything undecided is handed back with the code `Shutdown`, which does not count as a failed delivery.
+//! What is promised: an entry is given out once, also when the connection breaks and the service sends again what it
+//! had not seen decided. What was committed is committed again silently; what is still undecided is not given out
+//! twice. At the end everything undecided is handed back with the code `Shutdown`, which does not count as a failed
+//! delivery.
 
 mod events;
 mod held;
@@ -37,6 +38,7 @@ use crate::queue::event::{CODE_SHUTDOWN, Rejection, Start};
 use crate::wire::handshake::{PLAIN, carry};
 use crate::wire::socket::{Operation, SUBPROTOCOL};
 use alloc::{collections::VecDeque, string::String, vec::Vec};
+use core::mem::{Discriminant, discriminant};
 use held::Held;
 use link::{Link, Need, Purpose, Stage};
 use settlements::Settlements;
@@ -64,15 +66,15 @@ pub struct Subscription {
     end: Option<End>,
     /// What is to be done before anything else, in order.
     todos: VecDeque<Todo>,
-    /// The phase that was told last.
-    told: Phase,
+    /// What tells the phase that was told last from others: which one it is, and the time of the next attempt.
+    told: (Discriminant<Phase>, u64),
     /// When the shell was asked to come back.
     due_ms: u64,
 }
 
 impl Subscription {
-    /// A watch that begins with the first call of [`next`](Self::next). `resume` is where later connections begin, if not
-    /// where the first does ([`WatchOptions::resume`]). `seed` should differ between clients.
+    /// A watch that begins with the first call of [`next`](Self::next). `resume` is where later connections begin, if
+    /// not where the first does ([`WatchOptions::resume`]). `seed` should differ between clients.
     pub fn new(
         endpoint: Endpoint,
         options: WatchOptions,
@@ -89,7 +91,7 @@ impl Subscription {
             leaving_until_ms: None,
             end: None,
             todos: VecDeque::new(),
-            told: Phase::Connecting,
+            told: (discriminant(&Phase::Connecting), 0),
             due_ms: u64::MAX,
             endpoint,
             options,
@@ -119,8 +121,7 @@ impl Subscription {
                 return Todo::Over(self.end.clone().expect("a watch that leaves has an end"));
             };
             // That it is being left is worth telling only where that takes time.
-            if self.leaving_until_ms.is_some() && self.told != Phase::Closing {
-                self.told = Phase::Closing;
+            if self.leaving_until_ms.is_some() && self.is_news(&Phase::Closing, 0) {
                 return Todo::Turned(Phase::Closing);
             }
             self.due_ms = wait_ms.min(self.settlements.due_ms());
@@ -152,7 +153,7 @@ impl Subscription {
         None
     }
 
-    fn attempt(&self) -> Attempt {
+    fn attempt(&mut self) -> Attempt {
         let consumer = &self.endpoint.consumer;
         let (window, protocols) = match self.link.transport {
             Transport::PageSocket => {
@@ -165,7 +166,8 @@ impl Subscription {
             }
             Transport::Socket { offers: false } | Transport::Stream => (self.window.current(), Vec::new()),
         };
-        let request = self.endpoint.watch(&WatchOptions { window, ..self.options.clone() });
+        self.options.window = window;
+        let request = self.endpoint.watch(&self.options);
         Attempt { number: self.link.number, request, protocols }
     }
 
@@ -181,13 +183,13 @@ impl Subscription {
                 let indexes = indexes.into_iter().map(Index).collect();
                 let operation = match decision {
                     Decision::Commit => Operation::Commit(indexes),
-                    Decision::Reject(rejection) => Operation::Reject(indexes, rejection),
+                    Decision::Reject(rejection) => Operation::Reject(indexes, rejection.clone()),
                 };
                 Todo::Send(session.ask(Purpose::Settle, operation))
             }
             _ => Todo::Settle(match decision {
                 Decision::Commit => self.endpoint.commit(&indexes),
-                Decision::Reject(rejection) => self.endpoint.reject(&indexes, &rejection),
+                Decision::Reject(rejection) => self.endpoint.reject(&indexes, rejection),
             }),
         };
         self.todos.push_back(todo);
@@ -262,24 +264,28 @@ impl Subscription {
 
     /// Tells how the connection is, if that has changed.
     fn tell_phase(&mut self) {
-        if self.leaving_until_ms.is_some() {
-            return;
-        }
-        let phase = match self.link.stage {
-            Stage::Open { .. } => Phase::Open { is_session: self.link.session().is_some() },
-            Stage::Apart { until_ms } if self.link.was_open => self.reconnecting(until_ms),
-            Stage::Connecting if self.link.was_open => self.reconnecting(0),
-            Stage::Apart { .. } | Stage::Connecting => Phase::Connecting,
+        let next_try_ms = match self.link.stage {
+            _ if self.leaving_until_ms.is_some() => return,
+            Stage::Apart { until_ms } => until_ms,
+            Stage::Open { .. } | Stage::Connecting => 0,
             Stage::Over => unreachable!("a connection is over only once the watch is being left"),
         };
-        if phase != self.told {
-            self.told = phase.clone();
+        let phase = match self.link.stage {
+            Stage::Open { .. } => Phase::Open { is_session: self.link.session().is_some() },
+            _ if self.link.was_open => {
+                Phase::Reconnecting { why: self.link.why.clone(), next_try_ms, attempt: self.link.failures() }
+            }
+            _ => Phase::Connecting,
+        };
+        if self.is_news(&phase, next_try_ms) {
             self.todos.push_back(Todo::Turned(phase));
         }
     }
 
-    fn reconnecting(&self, next_try_ms: u64) -> Phase {
-        Phase::Reconnecting { why: self.link.why.clone(), next_try_ms, attempt: self.link.failures() }
+    /// Whether this is another phase than the one told last; it counts as told now.
+    fn is_news(&mut self, phase: &Phase, next_try_ms: u64) -> bool {
+        let news = (discriminant(phase), next_try_ms);
+        core::mem::replace(&mut self.told, news) != news
     }
 
     /// What it did so far.

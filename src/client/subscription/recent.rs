@@ -3,8 +3,8 @@
 use crate::queue::entry::{Frame, Mark, TAG_REQUEST_ID, mark};
 use alloc::collections::{BTreeMap, VecDeque};
 
-/// How many are remembered. A frame comes twice only when it was sent before the service knew of the commit, so anything
-/// beyond a few windows is enough.
+/// How many are remembered. A frame comes twice only when it was sent before the service knew of the commit, so
+/// anything beyond a few windows is enough.
 const KEPT_MAX: usize = 65_536;
 
 /// Fingerprint of a frame's request id: an index alone would take a new entry for an old one if a queue began anew.

@@ -65,29 +65,31 @@ impl Settlements {
     }
 
     /// Starts the next request, if it is due: the longest run of equal decisions at the front.
-    pub fn start(&mut self, now_ms: u64) -> Option<(Vec<u64>, Decision)> {
+    pub fn start(&mut self, now_ms: u64) -> Option<(Vec<u64>, &Decision)> {
         if now_ms < self.due_ms() {
             return None;
         }
-        let (_, decision) = self.waiting.front()?.clone();
         let mut bytes = 0;
-        while let Some((index, next)) = self.waiting.front() {
+        while let Some((index, decision)) = self.waiting.front() {
             // The comma is sent as %2C.
             bytes += index.checked_ilog10().unwrap_or(0) as usize + 4;
-            if !self.under_way.is_empty() && (*next != decision || bytes > TARGET_BYTES_MAX) {
+            let is_other = self.under_way.first().is_some_and(|(_, first)| first != decision);
+            if !self.under_way.is_empty() && (is_other || bytes > TARGET_BYTES_MAX) {
                 break;
             }
             self.under_way.extend(self.waiting.pop_front());
         }
+        let (_, decision) = self.under_way.first()?;
         Some((self.under_way.iter().map(|(index, _)| *index).collect(), decision))
     }
 
-    /// The request was carried out: what it said.
-    pub fn confirm(&mut self) -> (Vec<u64>, Decision) {
+    /// The request was carried out: its indexes, and whether it committed them.
+    pub fn confirm(&mut self) -> (Vec<u64>, bool) {
         let settled = core::mem::take(&mut self.under_way);
-        let (_, decision) = settled.first().expect("only a request that was started is answered").clone();
+        let (_, decision) = settled.first().expect("only a request that was started is answered");
+        let is_commit = *decision == Decision::Commit;
         self.backoff.reset();
-        (settled.into_iter().map(|(index, _)| index).collect(), decision)
+        (settled.into_iter().map(|(index, _)| index).collect(), is_commit)
     }
 
     /// The request was refused for good: its decisions stay unconfirmed.
@@ -122,16 +124,16 @@ mod tests {
         let reject = Decision::Reject(Rejection::default());
         let commits = (1..=3).map(|index| (index, Decision::Commit));
         let mut settlements = settlements(commits.chain([(4, reject.clone())]));
-        let first = Some((Vec::from([1, 2, 3]), Decision::Commit));
+        let first = Some((Vec::from([1, 2, 3]), &Decision::Commit));
         assert_eq!(settlements.start(0), first);
         assert_eq!(settlements.start(0), None, "one is under way");
         settlements.retry(0);
         assert!(settlements.has(2) && settlements.due_ms() > 0);
         assert_eq!(settlements.start(0), None, "not at once");
         assert_eq!(settlements.start(settlements.due_ms()), first);
-        assert_eq!(Some(settlements.confirm()), first);
-        assert_eq!(settlements.start(1_000), Some((Vec::from([4]), reject)));
-        settlements.confirm();
+        assert_eq!(settlements.confirm(), (Vec::from([1, 2, 3]), true));
+        assert_eq!(settlements.start(1_000), Some((Vec::from([4]), &reject)));
+        assert_eq!(settlements.confirm(), (Vec::from([4]), false));
         assert!(settlements.is_empty());
     }
 

@@ -19,8 +19,8 @@ pub enum Todo {
     Close(u64),
     /// Send this request by HTTP; then [`settled`](super::Subscription::settled).
     Settle(HttpRequest),
-    /// Give this entry to the user, who answers with [`decide`](super::Subscription::decide) unless the service commits by
-    /// itself.
+    /// Give this entry to the user, who answers with [`decide`](super::Subscription::decide) unless the service commits
+    /// by itself.
     Deliver(Frame),
     /// The service has confirmed the decisions about these entries.
     Confirmed(Vec<u64>),

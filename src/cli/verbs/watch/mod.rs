@@ -42,10 +42,12 @@ pub struct WatchArgs {
     #[arg(long)]
     no_commit: bool,
     /// Entries that may be uncommitted here
-    #[arg(short = 'w', long, default_value_t = WINDOW_DEFAULT, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(WINDOW_MAX)))]
+    #[arg(short = 'w', long, default_value_t = WINDOW_DEFAULT, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(WINDOW_MAX)))]
     window: u32,
     /// Where a new group begins; -1: only what is put from now on
-    #[arg(long, default_value_t = 0, value_name = "INDEX", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
+    #[arg(long, default_value_t = 0, value_name = "INDEX", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(i64).range(-1..))]
     index: i64,
     /// Indexes and tags without bodies
     #[arg(long)]
