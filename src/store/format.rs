@@ -8,13 +8,13 @@
 //! |---|---|---|---|
 //! | schema | state 0 | [`SCHEMA`] | [`seal`]ed, the payload is [`MIN_READER`] |
 //! | manifest, consumers, settings | [`STATE_ROWS`] | there | [`seal`]ed |
-//! | body of a segment | side, place, first index | [`SEGMENT`] | [`segment`](super::segment) |
+//! | body of a segment | side, place, first index | [`SEGMENT`] | `segment.rs` |
 //! | checkpoint of a segment | same row | [`CHECKPOINT`] | [`checkpoint`](super::checkpoint) |
 
 use super::rows::{LaneKey, Rows, StateId};
+use crate::queue::effect::Record;
 use crate::queue::entry::Index;
 use crate::queue::refusal::StoreError;
-use crate::queue::effect::Record;
 use crate::queue::store::Side;
 use alloc::{format, string::String, vec::Vec};
 use bytes::Bytes;

@@ -9,9 +9,9 @@ use super::manifest::{self, Manifest, PrioritySums, TombstonesRecord};
 use super::priority_log::{Access, Cache, Opened, PriorityLog, Sums};
 use super::rows::{LaneKey, Rows};
 use super::tombstones::Tombstones;
+use crate::queue::effect::{Record, Write};
 use crate::queue::entry::{Entry, Index, Lane, Mark};
 use crate::queue::refusal::StoreError;
-use crate::queue::effect::{Record, Write};
 use crate::queue::store::{Side, Totals};
 use alloc::{collections::BTreeMap, vec::Vec};
 use bytes::Bytes;
@@ -206,7 +206,7 @@ impl Log {
     }
 
     /// One of the queue's own records.
-    pub fn load(&mut self, rows: &mut impl Rows, record: Record) -> Result<Option<Bytes>, StoreError> {
+    pub fn load(&self, rows: &mut impl Rows, record: Record) -> Result<Option<Bytes>, StoreError> {
         if record == Record::Groups {
             return Ok(self.groups.clone());
         }

@@ -254,20 +254,13 @@ impl Segment {
 
     /// Drops the entries with tombstones. Their tag hashes stay.
     pub fn compact(&mut self, tombstones: &Tombstones) {
-        let mut kept = 0;
-        let mut damaged = BTreeSet::new();
-        for place in (0..self.places.len()).filter(|place| !tombstones.contains(*place)) {
-            if self.damaged.contains(&place) {
-                damaged.insert(kept);
-            }
-            kept += 1;
-        }
+        let kept = (0..self.places.len()).filter(|place| !tombstones.contains(*place)).enumerate();
+        self.damaged = kept.filter(|(_, was)| self.damaged.contains(was)).map(|(place, _)| place).collect();
         let mut place = 0;
         self.places.retain(|_| {
             place += 1;
             !tombstones.contains(place - 1)
         });
-        self.damaged = damaged;
         self.count_bytes();
     }
 

@@ -4,9 +4,9 @@
 use super::backing::{Sqlite, append, entry, flush};
 use super::golden::every_kind;
 use bytes::Bytes;
+use edgequeue::queue::effect::{Record, Write};
 use edgequeue::queue::entry::{Entry, Index, Lane, mark};
 use edgequeue::queue::refusal::StoreError;
-use edgequeue::queue::effect::{Record, Write};
 use edgequeue::queue::store::{Side, Store, Stores};
 use edgequeue::store::SegmentStore;
 use edgequeue::store::memory::MemoryRows;

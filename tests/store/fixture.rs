@@ -4,9 +4,9 @@
 use super::backing::Sqlite;
 use bytes::Bytes;
 use edgequeue::queue::config::Settings;
+use edgequeue::queue::effect::Record;
 use edgequeue::queue::entry::{Filter, Index};
 use edgequeue::queue::event::{ConsumerId, Start, Ticket, Watch, WatcherId};
-use edgequeue::queue::effect::Record;
 use edgequeue::queue::store::{Side, Store, Stores};
 use edgequeue::queue::{Effect, Event, Queue};
 use edgequeue::store::SegmentStore;

@@ -4,8 +4,8 @@
 use super::backing::{Backing, Sqlite, append, entry, flush, sqlite};
 use super::fixture::{self, hex};
 use bytes::Bytes;
-use edgequeue::queue::entry::Index;
 use edgequeue::queue::effect::{Record, Write};
+use edgequeue::queue::entry::Index;
 use edgequeue::queue::store::{Side, Store, Stores};
 use edgequeue::store::SegmentStore;
 use edgequeue::store::sql::{SqlRows, SqlValue};

@@ -135,11 +135,11 @@ impl PriorityLog {
             below = extent.first;
             // Its columns are not to be trusted, but its entries may be in order.
             let readable = log.read(access, extent.first)?.map(|segment| segment.extent());
-            let uncounted = uncounted.get_or_insert(Sums::default());
+            let uncounted = uncounted.get_or_insert_default();
             if let Some(extent) = readable.filter(|_| !repeats_columns(key.lane, &extent, &stored)) {
                 uncounted.add(extent.into());
             }
-            log.tail = log.tail.or(readable).or(log.damaged.get(&extent.first).copied());
+            log.tail = log.tail.or(readable).or_else(|| log.damaged.get(&extent.first).copied());
         }
         Ok(Opened { log, checkpoint: None, uncounted })
     }

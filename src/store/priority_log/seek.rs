@@ -7,6 +7,7 @@ use crate::store::checkpoint::Checkpoint;
 use crate::store::format::segment_name;
 use crate::store::rows::{Extent, Rows, SegmentRow};
 use crate::store::segment::Segment;
+use crate::store::tombstones::Tombstones;
 use alloc::vec::Vec;
 
 impl PriorityLog {
@@ -241,7 +242,7 @@ impl PriorityLog {
             return false;
         }
         let (checkpoint, mut damage) = (row.checkpoint.clone(), Vec::new());
-        let removed = self.tombstones.get(&first).map_or(0, |tombstones| tombstones.end());
+        let removed = self.tombstones.get(&first).map_or(0, Tombstones::end);
         let segment = match Segment::decode(self.key, row, &mut damage) {
             Ok(segment) if removed <= segment.len() => Some(segment),
             Ok(_) => {

@@ -93,7 +93,7 @@ impl PriorityLog {
 
     /// Live entries of the segments with a key below `end`: what the rows say, corrected by what is not in them yet. And
     /// whether there are such rows.
-    fn sums_below(&mut self, access: &mut Access<'_, impl Rows>, end: Index) -> Result<(Sums, bool), StoreError> {
+    fn sums_below(&self, access: &mut Access<'_, impl Rows>, end: Index) -> Result<(Sums, bool), StoreError> {
         if end <= self.first_kept {
             return Ok((Sums::default(), false));
         }
@@ -108,7 +108,7 @@ impl PriorityLog {
         let mut gone = Sums::default();
         for first in self.dirty.iter().filter(|first| **first < end) {
             let segment = self.resident(*first);
-            gone.add(segment.stored.map_or(Sums::default(), Sums::from));
+            gone.add(segment.stored.map(Sums::from).unwrap_or_default());
             live.add(segment.extent().into());
         }
         for tombstones in self.tombstones.range(..end).map(|(_, tombstones)| tombstones) {
