@@ -10,7 +10,7 @@ use edgequeue::client::{Decision, End, FailureKind, HttpResponse, Phase, Subscri
 use edgequeue::queue::entry::Index;
 use edgequeue::queue::event::Start;
 use edgequeue::wire::Operation;
-use edgequeue::wire::socket::{self, SUBPROTOCOL};
+use edgequeue::wire::v1::{client::ClientCommand, subprotocol::SUBPROTOCOL};
 use support::{
     OK, PLAIN, SESSION, answer, asked, connect, endpoint, frame, message, next, open, operation, options, pushed, watch,
 };
@@ -185,7 +185,7 @@ fn decisions_travel_on_the_socket_where_the_service_speaks_our_protocol() {
     assert_eq!(message(&mut watch, 1, attempt.number, pushed(3)), Some(3));
     watch.decide(3, Decision::Commit);
     let Todo::Send(sent) = next(&mut watch, 1) else { panic!("no request by HTTP") };
-    let [(id, socket::Operation::Commit(indexes))] = &asked(sent)[..] else { panic!() };
+    let [(id, ClientCommand::Commit(indexes))] = &asked(sent)[..] else { panic!() };
     assert_eq!(indexes, &[Index(3)]);
     watch.message(2, attempt.number, answer(*id, 0, ""));
     assert!(matches!(watch.next(2), Todo::Confirmed(indexes) if indexes == [3]));
@@ -236,7 +236,7 @@ fn a_page_asks_for_its_window_first_and_learns_why_it_is_refused() {
     watch.opened(0, attempt.number, Some(SUBPROTOCOL));
     assert!(!watch.is_open());
     let Todo::Send(sent) = next(&mut watch, 0) else { panic!() };
-    assert_eq!(asked(sent), [(1, socket::Operation::Window(5))]);
+    assert_eq!(asked(sent), [(1, ClientCommand::Window(5))]);
     watch.message(1, attempt.number, answer(1, 400, "too many groups"));
     assert!(matches!(next(&mut watch, 1), Todo::Close(closed) if closed == attempt.number));
     let Todo::Over(End::Failed(failure)) = next(&mut watch, 1) else { panic!() };
@@ -250,7 +250,7 @@ fn a_window_is_changed_on_the_socket_or_with_the_next_one() {
     let resize = |watch: &mut Subscription, window, status| {
         watch.resize(window);
         let Todo::Send(sent) = next(watch, 1) else { panic!() };
-        let [(id, socket::Operation::Window(sent))] = asked(sent)[..] else { panic!() };
+        let [(id, ClientCommand::Window(sent))] = asked(sent)[..] else { panic!() };
         assert_eq!(sent, window);
         watch.message(1, connection, answer(id, status, "no"));
         next(watch, 1)

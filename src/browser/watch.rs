@@ -11,7 +11,7 @@ use crate::client::{
     Attempt, Decision, End, Endpoint, FailureKind, Phase, Subscription, Todo, Transport, WatchOptions, WatchTotals,
     answer,
 };
-use crate::wire::socket;
+use crate::wire::v1::PING;
 
 /// A watch under way.
 #[wasm_bindgen]
@@ -164,7 +164,7 @@ impl Watching {
                 Todo::Connect(attempt) => self.connect(attempt),
                 Todo::Send(message) => self.observer.send(Uint8Array::from(message.as_slice())),
                 // A page can send no protocol pings.
-                Todo::Ping(_) => self.observer.say(socket::PING),
+                Todo::Ping(_) => self.observer.say(PING),
                 Todo::Close(_) => self.observer.hang_up(),
                 Todo::Settle(request) => self.observer.settle(page::request(&self.endpoint, &request)),
                 Todo::Deliver(frame) => page::hand_out(&self.observer, &frame),

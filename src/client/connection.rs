@@ -3,11 +3,13 @@
 //! **Values in, values out: no socket, no clock.** A [`Connection`] gives every request an id, remembers what the
 //! request is for (`P`, chosen by the user), and finds that again when the answer arrives.
 //!
-//! 1. [`Connection::ask`] turns an operation into a message to send.
+//! 1. [`Connection::ask`] turns a command into a message to send.
 //! 2. [`Connection::receive`] reads a message: entries that were pushed, and answers with the purpose of their request.
 //! 3. [`Connection::abandon`] ends it when the socket is gone: the purposes of requests that will get no answer.
 
-use crate::wire::socket::{Answered, Malformed, Operation, Request, Said, said};
+use crate::wire::proto::fields::Malformed;
+use crate::wire::v1::client::{ClientCommand, ClientRequest};
+use crate::wire::v1::server::{ServerAnswer, ServerEvent, events};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -15,7 +17,7 @@ use bytes::Bytes;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming<P> {
     /// The answer to the request with this purpose.
-    Answered(P, Answered),
+    Answered(P, ServerAnswer),
     /// An entry was pushed: an encoded `DataFrameProto`.
     Pushed(Bytes),
 }
@@ -36,27 +38,27 @@ impl<P> Default for Connection<P> {
 }
 
 impl<P: PartialEq> Connection<P> {
-    /// A message that asks for `operation`. Messages of several calls may be sent together by joining their bytes.
-    pub fn ask(&mut self, purpose: P, operation: Operation) -> Vec<u8> {
+    /// A message that asks for `command`. Messages of several calls may be sent together by joining their bytes.
+    pub fn ask(&mut self, purpose: P, command: ClientCommand) -> Vec<u8> {
         self.last_id += 1;
         self.asked.push((self.last_id, purpose));
         let mut message = Vec::new();
-        Request { id: self.last_id, operation }.write(&mut message);
+        ClientRequest { id: self.last_id, command }.write(&mut message);
         message
     }
 
     /// Reads a message. Answers to requests that were never made are passed over: the service is not ours to judge.
     pub fn receive(&mut self, message: Bytes) -> Result<Vec<Incoming<P>>, Malformed> {
         let incoming = |said| match said {
-            Said::Pushed(frame) => Some(Incoming::Pushed(frame)),
-            Said::Answered(answered) => {
+            ServerEvent::Pushed(frame) => Some(Incoming::Pushed(frame)),
+            ServerEvent::Answered(answered) => {
                 // Services answer in order, so the first one is nearly always the one.
                 let at = self.asked.iter().position(|(id, _)| *id == answered.id)?;
                 let (_, purpose) = self.asked.remove(at);
                 Some(Incoming::Answered(purpose, answered))
             }
         };
-        Ok(said(message)?.into_iter().filter_map(incoming).collect())
+        Ok(events(message)?.into_iter().filter_map(incoming).collect())
     }
 
     /// Whether a request with this purpose has no answer yet.
@@ -74,7 +76,7 @@ impl<P: PartialEq> Connection<P> {
 mod tests {
     use super::*;
     use crate::queue::entry::Index;
-    use crate::wire::socket::{ServerMessage, requests};
+    use crate::wire::v1::{client::requests, server::ServerMessage};
     use alloc::vec;
 
     /// The ids of the requests in a message.
@@ -85,17 +87,17 @@ mod tests {
     #[test]
     fn answers_find_what_was_asked_in_any_order() {
         let mut connection = Connection::default();
-        let first = ids(connection.ask("window", Operation::Window(5)));
-        let second = ids(connection.ask("commit", Operation::Commit(vec![Index(1)])));
+        let first = ids(connection.ask("window", ClientCommand::Window(5)));
+        let second = ids(connection.ask("commit", ClientCommand::Commit(vec![Index(1)])));
         assert_eq!((first.as_slice(), second.as_slice()), (&[1][..], &[2][..]));
 
         let mut message = ServerMessage::default();
         for id in [2, 9] {
-            message.answer(&Answered { id, status: 400, ..Answered::default() });
+            message.answer(&ServerAnswer { id, status: 400, ..ServerAnswer::default() });
         }
         message.frame(b"entry");
         let incoming = connection.receive(message.0.into()).expect("a server message");
-        let refused = Answered { id: 2, status: 400, ..Answered::default() };
+        let refused = ServerAnswer { id: 2, status: 400, ..ServerAnswer::default() };
         let pushed = Incoming::Pushed(Bytes::from_static(b"entry"));
         assert_eq!(incoming, [Incoming::Answered("commit", refused), pushed], "9 was never asked");
 

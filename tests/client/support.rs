@@ -4,8 +4,12 @@ use bytes::Bytes;
 use edgequeue::client::{Endpoint, HttpRequest, HttpResponse, Subscription, Todo, Transport, WatchOptions};
 use edgequeue::queue::entry::{Frame, Index, TAG_REQUEST_ID, Tags};
 use edgequeue::queue::event::Start;
-use edgequeue::wire::socket::{self, Answered, ServerMessage};
-use edgequeue::wire::{Head, Operation, request};
+use edgequeue::wire::v1::{
+    self,
+    client::{ClientCommand, requests},
+    server::{ServerAnswer, ServerMessage},
+};
+use edgequeue::wire::{self, Operation, Purpose, RequestParts};
 use prost::Message;
 
 pub const OK: HttpResponse = HttpResponse { status: 200, request_id: None, repeated: false, body: Bytes::new() };
@@ -35,19 +39,23 @@ pub fn operation(sent: &HttpRequest) -> Operation {
         let found = sent.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.clone())
     };
-    request::parse(&Head { method: sent.method, path, query, header: &header }, 0).expect("a good request").operation
+    let parts = RequestParts { method: sent.method, path, query, header: &header };
+    let Purpose::Operation(operation) = wire::parse(&parts, 0).expect("a good request").purpose else {
+        panic!("{sent:?}")
+    };
+    operation
 }
 
 /// The requests in a message on a socket.
-pub fn asked(message: Vec<u8>) -> Vec<(u64, socket::Operation)> {
-    let requests = socket::requests(message.into()).expect("a client message");
+pub fn asked(message: Vec<u8>) -> Vec<(u64, ClientCommand)> {
+    let requests = requests(message.into()).expect("a client message");
     requests.into_iter().map(|(id, operation)| (id, operation.expect("a good request"))).collect()
 }
 
 /// A server message with one answer.
 pub fn answer(id: u64, status: u16, text: &str) -> Bytes {
     let mut message = ServerMessage::default();
-    message.answer(&Answered { id, status, text: text.into(), ..Answered::default() });
+    message.answer(&ServerAnswer { id, status, text: text.into(), ..ServerAnswer::default() });
     message.0.into()
 }
 

@@ -7,7 +7,7 @@ use edgequeue::client::{Decision, HttpRequest, Subscription, Todo, Transport};
 use edgequeue::queue::entry::Index;
 use edgequeue::queue::event::Rejection;
 use edgequeue::wire::Operation;
-use edgequeue::wire::socket::{self, ServerMessage};
+use edgequeue::wire::v1::{client::ClientCommand, server::ServerMessage};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 struct Random(u64);
@@ -78,8 +78,8 @@ impl Service {
     fn message(&mut self, message: Vec<u8>) {
         for (id, operation) in asked(message) {
             match operation {
-                socket::Operation::Commit(indexes) => self.settle(&indexes, true),
-                socket::Operation::Reject(indexes, _) => self.settle(&indexes, false),
+                ClientCommand::Commit(indexes) => self.settle(&indexes, true),
+                ClientCommand::Reject(indexes, _) => self.settle(&indexes, false),
                 other => panic!("a watch does not ask for {other:?}"),
             }
             self.wire.push_back(answer(id, 0, ""));

@@ -7,7 +7,7 @@ use crate::client::answer::{self, Failure, FailureKind, HttpResponse};
 use crate::client::connection::{Connection, Incoming};
 use crate::client::frames::FrameReader;
 use crate::queue::entry::Frame;
-use crate::wire::socket::{Answered, SUBPROTOCOL};
+use crate::wire::v1::{server::ServerAnswer, subprotocol::SUBPROTOCOL};
 use alloc::string::ToString;
 use bytes::Bytes;
 use prost::Message;
@@ -16,7 +16,7 @@ use prost::Message;
 const CLOSE_TAKEN_OVER: u16 = 4001;
 
 /// An answer on a connection as the one that the same request would have got by HTTP.
-fn as_http(answered: Answered) -> HttpResponse {
+fn as_http(answered: ServerAnswer) -> HttpResponse {
     let status = if answered.status == 0 { 200 } else { answered.status };
     HttpResponse { status, body: answered.text.into(), ..HttpResponse::default() }
 }
@@ -105,7 +105,7 @@ impl Subscription {
         }
     }
 
-    /// A sign of life that is no message, such as a pong.
+    /// A heartbeat that is no message, such as a pong.
     pub fn heard(&mut self, now_ms: u64, number: u64) {
         if number == self.link.number {
             self.link.hear(now_ms);

@@ -35,8 +35,8 @@ use super::endpoint::Endpoint;
 use super::request::WatchOptions;
 use crate::queue::entry::Index;
 use crate::queue::event::{CODE_SHUTDOWN, Rejection, Start};
-use crate::wire::handshake::{PLAIN, carry};
-use crate::wire::socket::{Operation, SUBPROTOCOL};
+use crate::wire::v1::client::ClientCommand;
+use crate::wire::v1::subprotocol::{PLAIN, SUBPROTOCOL, carry};
 use alloc::{collections::VecDeque, string::String, vec::Vec};
 use core::mem::{Discriminant, discriminant};
 use held::Held;
@@ -182,8 +182,8 @@ impl Subscription {
             Some(session) if is_open => {
                 let indexes = indexes.into_iter().map(Index).collect();
                 let operation = match decision {
-                    Decision::Commit => Operation::Commit(indexes),
-                    Decision::Reject(rejection) => Operation::Reject(indexes, rejection.clone()),
+                    Decision::Commit => ClientCommand::Commit(indexes),
+                    Decision::Reject(rejection) => ClientCommand::Reject(indexes, rejection.clone()),
                 };
                 Todo::Send(session.ask(Purpose::Settle, operation))
             }
@@ -233,7 +233,7 @@ impl Subscription {
 
     /// Asks for the current window; false if no connection can be asked.
     fn ask_window(&mut self, purpose: Purpose) -> bool {
-        let operation = Operation::Window(self.window.current());
+        let operation = ClientCommand::Window(self.window.current());
         let Some(session) = self.link.session() else { return false };
         self.todos.push_back(Todo::Send(session.ask(purpose, operation)));
         true

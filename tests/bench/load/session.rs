@@ -6,8 +6,8 @@ use crate::measure::{Figures, Talk, Window, closed_loop};
 use crate::wire::{Wire, bad, frame_index, message};
 use edgequeue::client::{Connection, Incoming};
 use edgequeue::queue::entry::Index;
-use edgequeue::wire::batch::PutEntry;
-use edgequeue::wire::socket::{Operation, SUBPROTOCOL};
+use edgequeue::wire::PutEntry;
+use edgequeue::wire::v1::{client::ClientCommand, subprotocol::SUBPROTOCOL};
 use std::cell::Cell;
 use std::io::Result;
 use std::rc::Rc;
@@ -31,7 +31,7 @@ impl Session {
         Ok(Self { wire, connection: Connection::default() })
     }
 
-    async fn ask(&mut self, operation: Operation) -> Result<()> {
+    async fn ask(&mut self, operation: ClientCommand) -> Result<()> {
         let request = self.connection.ask(Instant::now(), operation);
         self.wire.send(&message(&request)).await
     }
@@ -51,14 +51,14 @@ impl Session {
     }
 }
 
-fn put(wish: &Wish, entries: u64) -> Operation {
+fn put(wish: &Wish, entries: u64) -> ClientCommand {
     let entry = PutEntry { data: wish.body().into(), ..PutEntry::default() };
-    Operation::Put(std::iter::repeat_n(entry, entries as usize).collect(), false)
+    ClientCommand::Put(std::iter::repeat_n(entry, entries as usize).collect(), false)
 }
 
 struct Putter {
     session: Session,
-    put: Operation,
+    put: ClientCommand,
     entries: u64,
 }
 
@@ -104,14 +104,20 @@ pub async fn flow(wish: &Wish) -> Result<Figures> {
         }
         while indexes.len() >= batch as usize {
             let rest = indexes.split_off(batch as usize);
-            consumer.ask(Operation::Commit(std::mem::replace(&mut indexes, rest))).await?;
+            consumer.ask(ClientCommand::Commit(std::mem::replace(&mut indexes, rest))).await?;
         }
     }
     Ok(figures)
 }
 
 /// Puts batches for as long as the socket is there, several under way at once.
-async fn produce(mut session: Session, put: Operation, batch: u64, ahead_max: u64, ahead: Rc<Cell<u64>>) -> Result<()> {
+async fn produce(
+    mut session: Session,
+    put: ClientCommand,
+    batch: u64,
+    ahead_max: u64,
+    ahead: Rc<Cell<u64>>,
+) -> Result<()> {
     let mut unanswered = 0;
     loop {
         while ahead.get() + batch <= ahead_max && unanswered < 8 {

@@ -1,7 +1,7 @@
 //! What a put is asked for.
 
 use clap::Args;
-use edgequeue::wire::predictor;
+use edgequeue::wire::url::Url;
 use std::path::PathBuf;
 
 use super::lines::Lines;
@@ -77,7 +77,7 @@ fn path(text: &str) -> Result<String, String> {
 
 fn url(text: &str) -> Result<String, String> {
     if !text.is_empty() {
-        predictor::url(text)?;
+        Url::parse(text)?;
     }
     Ok(text.into())
 }

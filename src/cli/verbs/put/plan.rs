@@ -2,7 +2,7 @@
 
 use edgequeue::client::{Put, answer};
 use edgequeue::queue::entry::{TAG_REQUEST_ID, Tags};
-use edgequeue::queue::limits::ONCE_LOOKUPS_MAX;
+use edgequeue::queue::limits::DEDUP_LOOKUPS_MAX;
 use std::path::PathBuf;
 
 use super::args::PutArgs;
@@ -111,7 +111,7 @@ impl PutPlan {
         }
         self.line_bytes_max = answer::payload_bytes_max(attributes).unwrap_or(LINE_BYTES_MAX);
         if is_edgequeue && !self.is_whole {
-            let lines_max = if self.put.once { ONCE_LOOKUPS_MAX } else { usize::MAX };
+            let lines_max = if self.put.once { DEDUP_LOOKUPS_MAX } else { usize::MAX };
             self.batch_lines = usize::from(args.batch).min(lines_max);
         }
         // One batch after the other keeps the order of the lines.
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(plan(&["-f", "x", "-c", "3"], &[OURS]).map(shape), Ok((10_000, 3)));
         assert_eq!(plan(&["-f", "x", "--whole"], &[OURS]).map(shape), Ok((1, 1)));
         let once = ["-f", "x", "--once", "--tags", "requestId=job"];
-        assert_eq!(plan(&once, &[OURS]).map(shape), Ok((ONCE_LOOKUPS_MAX, 1)));
+        assert_eq!(plan(&once, &[OURS]).map(shape), Ok((DEDUP_LOOKUPS_MAX, 1)));
     }
 
     #[test]
