@@ -4,7 +4,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { build } from "../tools/build.mjs";
+import { build, buildFaults } from "../tools/build.mjs";
 import {
   Refused,
   at,
@@ -59,7 +59,10 @@ const STAGES = {
   },
   rust: () => cargo("test --quiet --locked --no-default-features --features std"),
   sim: () => simulate({}),
-  build,
+  build: async () => {
+    await build();
+    buildFaults();
+  },
   worker: () => nodeTest("--test-concurrency=2 tests/worker/*.test.mjs"),
   // A queue of a million entries beside an empty one.
   deep: () => nodeTest("tests/worker/large.mjs"),

@@ -11,14 +11,14 @@ export const CARGO_ENV = { WASM_BINDGEN_USE_JS_SYS: "1" };
 /**
  * What cargo is told to see the library as one of the modules. They have target directories of their own, so that
  * neither throws away what was compiled for the other.
- * @param {"worker"|"browser"} module
+ * @param {"worker"|"faults"|"browser"} module
  */
 export const cargoArgs = (module, targetDir = `target-${module}`) =>
   `--lib --no-default-features --features ${module} --target ${TARGET} --target-dir ${targetDir}`.split(" ");
 
 /**
  * Compiles a module and returns the path of the file.
- * @param {"worker"|"browser"} module
+ * @param {"worker"|"faults"|"browser"} module
  * @param {{targetDir?: string, env?: Record<string, string>}} [options]
  */
 export function compile(module, { targetDir = `target-${module}`, env = {} } = {}) {

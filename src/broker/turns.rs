@@ -164,6 +164,8 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         };
         self.observer.flushed();
         self.wakes.succeeded();
+        let (_, store) = self.memory.as_mut().expect("a flush that succeeded keeps the memory");
+        self.outputs.extend(store.take_damage().into_iter().map(|damage| Output::Log(damage.to_string())));
         self.carry_out(now_ms);
         if self.again {
             // Between two helpings of a long delivery the shell gets to send and to listen.

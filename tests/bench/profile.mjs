@@ -24,7 +24,7 @@ const wish = {
 /** The worker with the names of its functions, in build/profile. */
 function buildWithNames() {
   const wasm = compile("worker", { targetDir: "target-profile", env: { CARGO_PROFILE_WASM_STRIP: "none" } });
-  assemble(wasm, at("build", "profile"), "--names");
+  assemble(wasm, at("build", "profile"), undefined, "--names");
 }
 
 /** A client of the inspector: `ask(method, params)`. */

@@ -157,14 +157,18 @@ export const group = bare("group.mjs");
  * @param {{metered?: boolean, built?: string, inspect?: number, fileKiB?: number}} [options]
  */
 export function ours(dir, { metered = false, built = at("build", "worker"), ...options } = {}) {
-  const isMain = (name) => Number(name === "entry.mjs");
   const names = readdirSync(built, { recursive: true, encoding: "utf8" }).filter((name) => /\.(m?js|wasm)$/.test(name));
+  const files = Object.fromEntries(names.map((name) => [name, path.join(built, name)]));
+  if (metered) {
+    files["metered.mjs"] = at("tests", "bench", "metered.mjs");
+    files["meter.mjs"] = at("tests", "worker", "faults", "meter.mjs");
+  }
+  const isMain = (name) => Number(name === (metered ? "metered.mjs" : "entry.mjs"));
   // The first one is the Worker.
-  names.sort((a, b) => isMain(b) - isMain(a));
+  const sorted = Object.keys(files).sort((a, b) => isMain(b) - isMain(a));
   const kind = (name) => (name.endsWith(".wasm") ? "wasm" : "esModule");
-  const modules = names.map((name) => [name, kind(name), path.join(built, name)]);
-  const texts = { EDGEQUEUE_TOKEN: TOKEN, ...(metered ? { EDGEQUEUE_FAULTS: "allow" } : {}) };
-  const bindings = Object.entries(texts).map(([name, text]) => `(name = "${name}", text = "${text}")`);
+  const modules = sorted.map((name) => [name, kind(name), files[name]]);
+  const bindings = [`(name = "EDGEQUEUE_TOKEN", text = "${TOKEN}")`];
   return worker(dir, {
     modules,
     className: "QueueObject",
