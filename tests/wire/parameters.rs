@@ -18,7 +18,7 @@ fn get(query: &str) -> (Get, EntryEncoding) {
 #[test]
 fn the_reference_knows_every_name() {
     let text = include_str!("../../docs/protocol.md");
-    for name in query::RESERVED.iter().chain(settings::KEYS.iter()) {
+    for name in query::RESERVED.into_iter().chain(settings::keys()) {
         assert!(text.contains(&format!("`{name}`")) || text.contains(&format!("{name}=")), "{name}");
     }
 }

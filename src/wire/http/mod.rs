@@ -5,6 +5,7 @@ pub mod attributes;
 pub mod auth;
 pub mod batch;
 pub mod cors;
+mod knob;
 pub mod operation;
 pub mod parse;
 pub mod progress;
