@@ -46,12 +46,7 @@ pub fn list(frames: &[Bytes]) -> Vec<u8> {
 
 /// A delivery as a frame with all its tags.
 pub fn of(delivery: &Delivery) -> Frame {
-    Frame {
-        index: delivery.entry.index.0,
-        tags: delivery.tags(),
-        data: if delivery.index_only { Bytes::new() } else { delivery.entry.data() },
-        message: String::new(),
-    }
+    Frame::decode(delivery.frame()).expect("an entry is stored as the frame that it was encoded as")
 }
 
 /// `AttributesProto`.
