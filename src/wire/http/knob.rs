@@ -16,16 +16,16 @@ pub(super) struct Knob {
     pub copy: fn(&Settings, &mut Settings),
 }
 
-/// A row: the name, the field of [`Settings`] and the [`Format`] of that field.
+/// A row: the name, the field of [`Settings`] and the [`Notation`] of that field.
 macro_rules! knob {
     ($name:literal, $field:ident, $format:expr) => {
         $crate::wire::http::knob::Knob {
             name: $name,
             read: |settings, text| {
-                settings.$field = $crate::wire::http::knob::Format::read(&$format, text)?;
+                settings.$field = $crate::wire::http::knob::Notation::read(&$format, text)?;
                 Ok(())
             },
-            shown: |settings| $crate::wire::http::knob::Format::shown(&$format, &settings.$field),
+            shown: |settings| $crate::wire::http::knob::Notation::shown(&$format, &settings.$field),
             copy: |from, to| to.$field.clone_from(&from.$field),
         }
     };
@@ -48,8 +48,8 @@ impl Shown {
     }
 }
 
-/// How a value is written as text.
-pub(super) trait Format<T> {
+/// How a value is written as text, and which values there may be.
+pub(super) trait Notation<T> {
     /// Reads and checks it. The error is the second half of a sentence.
     fn read(&self, text: &str) -> Result<T, String>;
     /// Writes it.
@@ -62,7 +62,7 @@ pub(super) struct Number {
     pub max: u64,
 }
 
-impl Format<u64> for Number {
+impl Notation<u64> for Number {
     fn read(&self, text: &str) -> Result<u64, String> {
         let Self { min, max } = self;
         match scalar::unsigned(text) {
@@ -76,9 +76,9 @@ impl Format<u64> for Number {
     }
 }
 
-impl Format<u32> for Number {
+impl Notation<u32> for Number {
     fn read(&self, text: &str) -> Result<u32, String> {
-        Format::<u64>::read(self, text)
+        Notation::<u64>::read(self, text)
             .map(|number| u32::try_from(number).expect("the maximum of the setting is a u32"))
     }
 
@@ -92,7 +92,7 @@ pub(super) struct Kibibytes {
     pub max_bytes: u64,
 }
 
-impl Format<u64> for Kibibytes {
+impl Notation<u64> for Kibibytes {
     fn read(&self, text: &str) -> Result<u64, String> {
         Number { min: 1, max: self.max_bytes / 1024 }.read(text).map(|kib: u64| kib * 1024)
     }
@@ -105,7 +105,7 @@ impl Format<u64> for Kibibytes {
 /// On or off.
 pub(super) struct Switch;
 
-impl Format<bool> for Switch {
+impl Notation<bool> for Switch {
     fn read(&self, text: &str) -> Result<bool, String> {
         scalar::boolean(text)
     }
@@ -123,7 +123,7 @@ pub(super) struct Time {
     pub max: u64,
 }
 
-impl Format<u64> for Time {
+impl Notation<u64> for Time {
     fn read(&self, text: &str) -> Result<u64, String> {
         // Less than a millisecond is not "off".
         let is_zero = !text.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
@@ -146,7 +146,7 @@ impl Format<u64> for Time {
 /// One of several words, whatever their case, for the values of a protobuf enumeration. The first one is the default.
 pub(super) struct Choice(pub &'static [(&'static str, i32)]);
 
-impl Format<i32> for Choice {
+impl Notation<i32> for Choice {
     fn read(&self, text: &str) -> Result<i32, String> {
         match self.0.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)) {
             Some((_, value)) => Ok(*value),
@@ -159,15 +159,16 @@ impl Format<i32> for Choice {
 
     fn shown(&self, value: &i32) -> Shown {
         // What a newer version may have stored counts as the default, as in every protobuf reader.
-        let known = self.0.iter().find(|(_, known)| known == value).or(self.0.first());
-        Shown::Quoted(known.map(|(word, _)| (*word).into()).unwrap_or_default())
+        let known = self.0.iter().find(|(_, known)| known == value).or_else(|| self.0.first());
+        let (word, _) = known.expect("there is something to choose from");
+        Shown::Quoted((*word).into())
     }
 }
 
 /// A text that is empty or passes a check.
 pub(super) struct Checked(pub fn(&str) -> Result<(), String>);
 
-impl Format<String> for Checked {
+impl Notation<String> for Checked {
     fn read(&self, text: &str) -> Result<String, String> {
         if !text.is_empty() {
             (self.0)(text)?;

@@ -1,4 +1,4 @@
-//! Requests and answers of HTTP.
+//! HTTP: requests become calls, replies become answers.
 
 pub mod address;
 pub mod attributes;
@@ -7,8 +7,8 @@ pub mod batch;
 pub mod cors;
 mod knob;
 pub mod operation;
+pub mod parameters;
 pub mod parse;
 pub mod progress;
-pub mod query;
 pub mod reply;
 pub mod settings;

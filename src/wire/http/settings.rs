@@ -22,7 +22,7 @@ const TIME_MS_MAX: u64 = 3_650 * 24 * 3_600_000;
 /// Shortest time that can be set, because each one that runs out wakes the queue.
 const TIME_MS_MIN: u64 = 100;
 
-const _: () = assert!(limits::PAYLOAD_BYTES_CEILING / 1024 > 0, "the longest body is a whole number of KiB");
+const _: () = assert!(limits::PAYLOAD_BYTES_CEILING >= 1024, "bodies of 1 KiB can be allowed");
 const _: () = assert!(limits::QUEUE_LENGTH_DEFAULT <= LENGTH_MAX, "the default length can be set");
 const _: () = assert!(limits::SILENCE_MS_DEFAULT >= TIME_MS_MIN, "the default silence can be set");
 const _: () = assert!(limits::RETRY_DELAY_MS_MAX <= TIME_MS_MAX && limits::PREDICTOR_TIMEOUT_MS_MAX <= TIME_MS_MAX);
@@ -101,7 +101,7 @@ impl Patch {
         let mut patch = Self::default();
         for (key, text) in pairs {
             let knob = KNOBS.iter().find(|knob| knob.name == key).ok_or_else(|| {
-                Answer::bad(format!("{} is no setting; there are {}", scalar::shown(&key), all_keys()))
+                Answer::bad(format!("{} is not a setting; there are {}", scalar::shown(&key), all_keys()))
             })?;
             patch.set(knob, &text).map_err(Answer::bad)?;
         }
@@ -128,7 +128,7 @@ impl Patch {
 /// The members of a JSON object as text: numbers and booleans may be written with or without quotes.
 fn json_pairs(text: &str) -> Result<Vec<(String, String)>, String> {
     let object: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(text).map_err(|wrong| format!("the settings are no JSON object: {wrong}"))?;
+        serde_json::from_str(text).map_err(|wrong| format!("the settings are not a JSON object: {wrong}"))?;
     let pairs = object.into_iter().map(|(key, value)| match value {
         serde_json::Value::String(text) => Ok((key, text)),
         serde_json::Value::Number(number) => Ok((key, number.to_string())),
