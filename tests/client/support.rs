@@ -9,7 +9,7 @@ use edgequeue::wire::v1::{
     client::{ClientCommand, requests},
     server::{ServerAnswer, ServerMessage},
 };
-use edgequeue::wire::{self, Operation, Purpose, RequestParts};
+use edgequeue::wire::{self, CallPurpose, Operation, RequestParts};
 use prost::Message;
 
 pub const OK: HttpResponse = HttpResponse { status: 200, request_id: None, repeated: false, body: Bytes::new() };
@@ -40,7 +40,7 @@ pub fn operation(sent: &HttpRequest) -> Operation {
         found.map(|(_, value)| value.clone())
     };
     let parts = RequestParts { method: sent.method, path, query, header: &header };
-    let Purpose::Operation(operation) = wire::parse(&parts, 0).expect("a good request").purpose else {
+    let CallPurpose::Operation(operation) = wire::parse(&parts, 0).expect("a good request").purpose else {
         panic!("{sent:?}")
     };
     operation
