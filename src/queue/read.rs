@@ -1,4 +1,4 @@
-//! Gets, waiting or not, and counting: plain reads that ignore groups.
+//! Gets, waiting or not, and counts: plain reads that ignore groups.
 
 use super::effect::{Delivery, Reply};
 use super::entry::{Entry, Filter, Index, Lane, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
@@ -12,7 +12,7 @@ use alloc::{string::ToString, vec::Vec};
 /// What a get found.
 struct Found {
     entries: Vec<Entry>,
-    /// As many as were asked for, or as many bytes as an answer may have.
+    /// It holds all entries that were asked for, or all bytes an answer may have.
     complete: bool,
 }
 
@@ -108,7 +108,7 @@ impl Stream {
         Ok(())
     }
 
-    /// How many entries match.
+    /// Answers with the number of entries that match.
     pub(super) fn count<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
@@ -150,7 +150,7 @@ impl<'a> Collector<'a> {
         Self { get, found: Found { entries: Vec::new(), complete: false }, bytes: 0, looked_at: 0 }
     }
 
-    /// One more entry is looked at for its tags.
+    /// Counts an entry whose tags are looked at.
     fn look(&mut self) -> Result<(), Refusal> {
         self.looked_at += 1;
         if self.looked_at > limits::SCAN_ENTRIES_MAX {
@@ -159,7 +159,7 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    /// One more entry matches; false when no more are wanted.
+    /// Adds an entry that matches; false when no more are wanted.
     fn add(&mut self, entry: Entry) -> bool {
         self.bytes += entry.frame.len();
         if self.bytes > limits::GET_BYTES_MAX && !self.found.entries.is_empty() {
@@ -203,7 +203,7 @@ fn lookup<S: Store>(store: &mut S, get: &Get) -> Result<Result<Found, Refusal>, 
     .map(|outcome| outcome.map(|()| collector.found))
 }
 
-/// The entry whose request id was made here and is asked for: it is where its id says.
+/// The entry a filter asks for by a request id that was made here: the id says where it is.
 pub(super) fn made_here<S: Store>(store: &mut S, filter: &Filter) -> Result<Option<Entry>, StoreError> {
     match filter.0.get(TAG_REQUEST_ID).and_then(|id| request_id::index(id)) {
         Some(index) => Ok(store.find(index)?.filter(|entry| filter.matches(entry))),
@@ -211,7 +211,7 @@ pub(super) fn made_here<S: Store>(store: &mut S, filter: &Filter) -> Result<Opti
     }
 }
 
-/// Merges the lanes by index. `made` is an entry that marks do not lead to.
+/// Collects entries from `start` on, merging the lanes by index. `made` is an entry that marks do not lead to.
 fn collect<S: Store>(
     store: &mut S,
     collector: &mut Collector<'_>,
@@ -251,7 +251,7 @@ fn collect<S: Store>(
     Ok(Ok(()))
 }
 
-/// The last entries that match, in index order.
+/// Collects the last entries that match, in index order.
 fn collect_newest<S: Store>(store: &mut S, collector: &mut Collector<'_>) -> Result<Result<(), Refusal>, StoreError> {
     let filter = &collector.get.filter;
     let mut tails = Vec::new();

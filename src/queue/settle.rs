@@ -1,4 +1,4 @@
-//! What ends a delivery: commit, rejection, or the entry coming back because its holder is gone.
+//! The ends of a delivery: commit, rejection, or the return of the entry because its holder is gone.
 
 use super::config::DeadPolicy;
 use super::effect::{Reply, Write};
@@ -45,8 +45,8 @@ impl Stream {
         Ok(())
     }
 
-    /// An entry is done for a group, by the consumer with this connection. The group need not remember that it was given
-    /// the entry: after a crash it may not.
+    /// An entry is done for a group, by the consumer with this connection. The group need not remember that it was
+    /// given the entry: after a crash it may not.
     pub(super) fn settle<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
@@ -135,7 +135,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Without its reason when too many bytes of reasons are kept already.
+    /// The rejection, without its reason when too many bytes of reasons are kept already.
     fn shortened(&self, mut rejection: Rejection) -> Rejection {
         let histories = self.groups.values().flat_map(Group::histories);
         let kept: usize = histories.map(|history| history.reason.len()).sum();
@@ -174,7 +174,7 @@ impl Stream {
         Ok(())
     }
 
-    /// A group gives an entry up that nobody holds and that does not wait: by policy a copy goes to the rear side.
+    /// A group gives up an entry that nobody holds and that does not wait: by policy a copy goes to the rear side.
     fn give_up<S: Store>(&mut self, turn: &mut Turn<'_, S>, group_name: &str, index: Index) -> Result<(), StoreError> {
         let group = self.groups.get_mut(group_name).expect("a watcher has a group");
         let unacked = group.unacked.remove(&index).expect("it was just requeued");
