@@ -1,4 +1,4 @@
-//! What each event means, before anything is pushed for it.
+//! The meaning of each event, before anything is pushed for it.
 
 use super::check::check_request;
 use super::model::{Return, Span};
@@ -14,7 +14,7 @@ use edgequeue::queue::store::Side;
 use std::collections::BTreeSet;
 use std::mem::discriminant;
 
-/// What is known of an entry before it is put once.
+/// Whether an entry with a dedup was put before.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Before {
     No,
@@ -147,7 +147,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Which entries of a put-once were put before.
+    /// For each entry of a put, whether it was put before.
     fn put_before(&self, side: Side, entries: &[NewEntry]) -> Vec<Before> {
         let model = self.side(side);
         let mut known: Vec<Before> = Vec::new();
@@ -190,7 +190,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Why a put cannot be carried out, most important first.
+    /// The reasons to refuse a put, the first of which counts.
     fn put_refusals(&self, side: Side, entries: &[NewEntry]) -> Vec<Refusal> {
         let model = self.side(side);
         let Settings { max_length, max_payload_bytes, .. } = self.settings;
@@ -289,8 +289,8 @@ impl Oracle {
         self.answer_waiters(turn)
     }
 
-    /// Follows which of the entries that may be swept are gone. Those that a get of this turn returns were still there
-    /// when it was answered.
+    /// Follows which of the entries that may be swept are gone. An entry that a get of this turn returns was still
+    /// there when the get was answered.
     pub fn resolve_swept(&mut self, turn: &Turn, answered: bool) {
         for side in [Side::Main, Side::Rear] {
             for index in self.side(side).sweepable.clone() {
