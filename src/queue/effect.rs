@@ -41,7 +41,7 @@ pub enum Effect {
     /// Send an entry to a connection.
     Push(WatcherId, Delivery),
     /// An entry that is out at this watcher was taken from it: it was removed, cancelled, committed by another
-    /// consumer, or held for too long. Further work on it is in vain.
+    /// consumer, or held for too long. Further work on it changes nothing.
     Revoke(WatcherId, Index),
     /// End a connection. The queue has forgotten it already: its `Detach` may come or not.
     Close(WatcherId, CloseReason),

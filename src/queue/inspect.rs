@@ -9,13 +9,13 @@ use super::refusal::{Refusal, StoreError};
 use super::stats::{ConsumerStats, ConsumerStatus, GroupStats, Position, Stats};
 use super::store::Store;
 use super::stream::{Stream, Turn};
-use super::watcher::connected;
+use super::watcher::{Watcher, connected};
 use alloc::{boxed::Box, vec::Vec};
 use core::cmp::Reverse;
 
 impl Stream {
     /// Answers with the state of this side.
-    pub(super) fn stats<S: Store>(&mut self, turn: &mut Turn<'_, S>, ticket: Ticket) -> Result<(), StoreError> {
+    pub(super) fn stats<S: Store>(&self, turn: &mut Turn<'_, S>, ticket: Ticket) -> Result<(), StoreError> {
         let totals = turn.store.totals();
         let first = self.oldest(turn)?;
         let mut last = Index(0);
@@ -87,7 +87,7 @@ impl Stream {
             status,
             idle_ms,
             window: window.map_or(0, |watcher| watcher.window),
-            slots: window.map_or(0, |watcher| watcher.slots()),
+            slots: window.map_or(0, Watcher::slots),
             auto_commit: consumer.auto_commit,
             filter: group.filter.clone(),
         }
@@ -95,7 +95,7 @@ impl Stream {
 
     /// Answers with the position of an entry in the group of the caller.
     pub(super) fn search<S: Store>(
-        &mut self,
+        &self,
         turn: &mut Turn<'_, S>,
         ticket: Ticket,
         caller: ConsumerId,

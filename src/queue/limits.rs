@@ -111,18 +111,20 @@ const _: () = assert!(
     (GROUPS_MAX * FILTER_BYTES_MAX + REASONS_BYTES_MAX) as u64 <= ROW_BYTES_MAX / 2,
     "filters and reasons leave half of the groups' row to ranges and unacked entries"
 );
-const _: () = assert!(PAYLOAD_BYTES_CEILING <= FLUSH_BYTES_MAX as u64, "one put fits into a flush");
-const _: () =
-    assert!(PAYLOAD_BYTES_CEILING <= GET_BYTES_MAX as u64 && PAYLOAD_BYTES_CEILING <= WINDOW_BYTES_MAX as u64);
-const _: () = assert!(BATCH_BYTES_MAX <= INBOX_BYTES_MAX, "a batch that is allowed is not refused for its size (429)");
+const _: () = assert!(PAYLOAD_BYTES_CEILING <= FLUSH_BYTES_MAX as u64, "any one put fits into a flush");
+const _: () = assert!(PAYLOAD_BYTES_CEILING <= GET_BYTES_MAX as u64, "any one entry fits into an answer");
+const _: () = assert!(PAYLOAD_BYTES_CEILING <= WINDOW_BYTES_MAX as u64, "any one entry fits into a window");
+const _: () = assert!(BATCH_BYTES_MAX <= INBOX_BYTES_MAX, "a batch that is allowed is not refused for its size");
 const _: () = assert!(FLUSH_BYTES_MAX <= INBOX_BYTES_MAX, "a flush can be filled");
-const _: () = assert!(WINDOW_DEFAULT <= WINDOW_MAX && WORKER_THREADS_MAX <= WINDOW_MAX);
+const _: () = assert!(WINDOW_DEFAULT <= WINDOW_MAX);
+const _: () = assert!(WORKER_THREADS_MAX <= WINDOW_MAX, "the consumer beside the queue can be kept busy");
 const _: () = assert!(WINDOW_MAX as usize <= INDEXES_MAX, "a window is committed with one request");
-const _: () = assert!(WINDOW_MAX as usize <= UNACKED_MAX && WINDOW_MAX as usize <= TURN_PUSH_ENTRIES_MAX);
+const _: () = assert!(WINDOW_MAX as usize <= TURN_PUSH_ENTRIES_MAX, "a window is filled in one turn");
+const _: () = assert!(TURN_PUSH_ENTRIES_MAX <= UNACKED_MAX);
 const _: () = assert!(4 * WINDOW_MAX as usize <= DEDUP_LOG_MAX, "what a dead consumer puts again is remembered");
 const _: () = assert!(DEDUP_LOOKUPS_MAX <= BATCH_ENTRIES_MAX);
-const _: () = assert!(TURN_PUSH_ENTRIES_MAX <= UNACKED_MAX && TURN_LOOKS_MAX <= SCAN_ENTRIES_MAX);
+const _: () = assert!(TURN_LOOKS_MAX <= SCAN_ENTRIES_MAX);
 const _: () = assert!(GROUPS_MAX <= CONSUMERS_MAX, "each group has a consumer");
 const _: () = assert!(LEAVING_MS < FORGET_MS, "a consumer is told to be leaving before it is forgotten");
-const _: () = assert!(SILENCE_GRACE_MS < SILENCE_MS_DEFAULT && SILENCE_GRACE_MS < LEAVING_MS);
+const _: () = assert!(SILENCE_GRACE_MS < LEAVING_MS, "a consumer that may come back is still leaving");
 const _: () = assert!(RETRY_DELAY_MS_MAX <= DELAY_MS_MAX, "a retry is a delay");

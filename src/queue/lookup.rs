@@ -16,7 +16,7 @@ use alloc::{string::ToString, vec::Vec};
 impl Stream {
     /// The status of the first entry with a request id.
     pub(super) fn find<S: Store>(
-        &mut self,
+        &self,
         turn: &mut Turn<'_, S>,
         ticket: Ticket,
         request_id: &str,

@@ -90,7 +90,7 @@ impl Stream {
     }
 
     /// The live entry with the lowest index.
-    pub(super) fn oldest<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<Option<Entry>, StoreError> {
+    pub(super) fn oldest<S: Store>(&self, turn: &mut Turn<'_, S>) -> Result<Option<Entry>, StoreError> {
         let mut oldest: Option<Entry> = None;
         for (lane, _) in turn.store.lanes() {
             let first = turn.store.next(lane, Index(0))?;

@@ -110,16 +110,16 @@ impl Stream {
 
     /// Answers with the number of entries that match.
     pub(super) fn count<S: Store>(
-        &mut self,
+        &self,
         turn: &mut Turn<'_, S>,
         ticket: Ticket,
         lane: Option<Lane>,
         filter: &Filter,
     ) -> Result<(), StoreError> {
         let wanted = |(live, _): &(Lane, u64)| lane.is_none_or(|lane| lane == *live);
-        let lanes = turn.store.lanes().into_iter().filter(wanted);
+        let lanes: Vec<(Lane, u64)> = turn.store.lanes().into_iter().filter(wanted).collect();
         if filter.is_any() {
-            turn.reply(ticket, Reply::Count(lanes.map(|(_, length)| length).sum()));
+            turn.reply(ticket, Reply::Count(lanes.iter().map(|(_, length)| length).sum()));
             return Ok(());
         }
         let get =
@@ -128,7 +128,7 @@ impl Stream {
         let marks = filter.marks();
         let mut count = 0;
         let made = made_here(turn.store, filter)?.filter(|entry| lane.is_none_or(|lane| lane == entry.lane));
-        for lane in lanes.map(|(lane, _)| lane).collect::<Vec<_>>() {
+        for (lane, _) in lanes {
             let mut at = Index(0);
             while let Some(entry) = turn.store.next_marked(lane, at, &marks)? {
                 at = entry.index.next();
@@ -185,7 +185,7 @@ fn lookup<S: Store>(store: &mut S, get: &Get) -> Result<Result<Found, Refusal>, 
         && !tags.is_empty()
         && tags.keys().all(|key| key.starts_with(TAG_TIME_PREFIX))
     {
-        let text = "a time stamp alone is no filter: every entry has its own; add another tag, or read by _index_";
+        let text = "a time stamp alone is not a filter: every entry has its own; add another tag, or read by _index_";
         return Ok(Err(Refusal::Bad(text.to_string())));
     }
     let mut collector = Collector::new(get);

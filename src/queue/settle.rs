@@ -6,6 +6,7 @@ use super::entry::Index;
 use super::event::{CODE_SHUTDOWN, ConsumerId, Rejection, Ticket, WatcherId};
 use super::group::{Group, Requeue, Unacked};
 use super::limits;
+use super::ranges::Ranges;
 use super::refusal::{Refusal, StoreError};
 use super::store::Store;
 use super::stream::{DeadLetter, Stream, Turn};
@@ -25,7 +26,7 @@ impl Stream {
             turn.reply(ticket, Reply::Done);
             return Ok(());
         };
-        let pieces: usize = group.undelivered.values().map(|ranges| ranges.len()).sum();
+        let pieces: usize = group.undelivered.values().map(Ranges::len).sum();
         if pieces > limits::GROUP_RANGES_MAX + limits::LANES_MAX {
             turn.refuse(
                 ticket,
@@ -75,12 +76,7 @@ impl Stream {
     }
 
     /// Removes an entry that no group but `settled` can still need.
-    fn leave_if_done<S: Store>(
-        &mut self,
-        turn: &mut Turn<'_, S>,
-        settled: &str,
-        index: Index,
-    ) -> Result<(), StoreError> {
+    fn leave_if_done<S: Store>(&self, turn: &mut Turn<'_, S>, settled: &str, index: Index) -> Result<(), StoreError> {
         if self.groups.len() > 1 {
             let entry = turn.store.find(index)?.expect("1: an entry is stored until its last group settles it");
             if self.groups.iter().any(|(name, group)| name != settled && group.needs(&entry)) {

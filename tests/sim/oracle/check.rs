@@ -20,7 +20,7 @@ pub type Attachment = (Side, ResumeState);
 
 impl Oracle {
     /// Length, bytes and next index of both sides.
-    pub fn check_totals(&self, turn: &Turn) -> Verdict {
+    pub fn check_totals(&self, turn: &Turn<'_>) -> Verdict {
         for (side, totals) in [Side::Main, Side::Rear].into_iter().zip(&turn.totals) {
             let model = self.side(side);
             let expected = (model.next, model.entries.len() as u64, model.bytes());
@@ -31,7 +31,7 @@ impl Oracle {
     }
 
     /// A group that was forgotten and has begun again is recognized by the number of its commits.
-    pub fn check_known(&self, turn: &Turn) -> Verdict {
+    pub fn check_known(&self, turn: &Turn<'_>) -> Verdict {
         let Some(known) = turn.known else { return Ok(()) };
         for side in turn.sides().iter().copied() {
             for (name, group) in &self.side(side).groups {
@@ -47,7 +47,7 @@ impl Oracle {
     }
 
     /// Questions are answered before anything else happens in their turn.
-    pub fn check_answers(&mut self, turn: &Turn) -> Verdict {
+    pub fn check_answers(&mut self, turn: &Turn<'_>) -> Verdict {
         let model = self.side(turn.side);
         match turn.event {
             Event::Stats(ticket) => {

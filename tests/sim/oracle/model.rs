@@ -213,8 +213,7 @@ impl Group {
         let came_back = |index| self.touched.get(&index).copied().unwrap_or(Sure::No);
         match (came_back(one), came_back(other)) {
             (Sure::Yes, Sure::No) => true,
-            (Sure::No, Sure::Yes) | (Sure::No, Sure::Maybe) | (Sure::Maybe, Sure::Yes) => false,
-            (Sure::Maybe, Sure::Maybe) => false,
+            (Sure::No | Sure::Maybe, Sure::Yes | Sure::Maybe) => false,
             _ => one < other,
         }
     }

@@ -9,7 +9,7 @@ use edgequeue::queue::store::Side;
 use std::collections::BTreeMap;
 
 impl Oracle {
-    pub fn on_get(&mut self, turn: &Turn, ticket: Ticket, get: &Get) -> Verdict {
+    pub fn on_get(&mut self, turn: &Turn<'_>, ticket: Ticket, get: &Get) -> Verdict {
         let found = self.found(turn.side, get);
         if !found.complete(get) && get.wait_ms > 0 && !self.side(turn.side).ended {
             let deadline_ms = turn.now.saturating_add(get.wait_ms);
@@ -45,7 +45,7 @@ impl Oracle {
 
     /// Answers gets that found enough or waited long enough. The machine may choose their order, except that those a
     /// put satisfied are served in order of arrival.
-    pub fn answer_waiters(&mut self, turn: &Turn) -> Verdict {
+    pub fn answer_waiters(&mut self, turn: &Turn<'_>) -> Verdict {
         let mut latest = BTreeMap::new();
         for effect in turn.effects {
             let Effect::Reply(ticket, reply) = effect else { continue };
@@ -71,7 +71,7 @@ impl Oracle {
     }
 
     /// No get waits that could be answered.
-    pub fn check_waiters(&self, turn: &Turn) -> Verdict {
+    pub fn check_waiters(&self, turn: &Turn<'_>) -> Verdict {
         for side in [Side::Main, Side::Rear] {
             for waiter in &self.side(side).waiters {
                 let found = self.found(side, &waiter.get);
