@@ -94,8 +94,8 @@ impl Entry {
     }
 }
 
-/// Whether bytes are the frame of the entry with this index, and their first `head_len` bytes all of it but the body. Bytes
-/// that are stored with a checksum need not be asked.
+/// Whether bytes are the frame of the entry with this index, and their first `head_len` bytes all of it but the body.
+/// Bytes that are stored with a checksum need not be asked.
 pub fn is_frame(index: Index, head_len: u32, frame: &Bytes) -> bool {
     let Some((head, rest)) = frame.split_at_checked(head_len as usize) else { return false };
     let Ok(head) = Frame::decode(head) else { return false };
