@@ -1,4 +1,4 @@
-//! What time does, on any turn of a side: retention, forgetting, idle entries, silent connections.
+//! The work of time, in any turn of a side: retention, forgetting, idle entries, silent connections.
 
 use super::model::Return;
 use super::{Choice, Oracle, Turn, Verdict, demand};
@@ -14,7 +14,7 @@ impl Oracle {
     /// Entries of a side that are too old: those that must go, and those that may wait because one in front of them is
     /// younger (the clock went backward) or because there are too many for one turn.
     fn too_old(&self, side: Side, now: u64) -> (Vec<u64>, Vec<u64>) {
-        // The rear keeps what it has.
+        // The rear keeps its entries.
         let retention = if side == Side::Rear { 0 } else { self.settings.retention_ms };
         let over = |since: u64| retention != 0 && since.saturating_add(retention) <= now;
         let (mut must, mut may) = (Vec::new(), Vec::new());
@@ -37,13 +37,14 @@ impl Oracle {
     }
 
     /// Old entries go before anything else happens.
-    pub fn expire(&mut self, turn: &Turn, with_choice: bool) -> Verdict {
+    pub fn expire(&mut self, turn: &Turn<'_>, with_choice: bool) -> Verdict {
         for side in turn.sides() {
             let (must, mut may) = self.too_old(*side, turn.now);
             let many = may.len() > limits::TURN_HOUSEKEEPING_MAX;
             demand!(!many || turn.again(), "too many entries are too old for one turn, and no other is asked for");
             may.retain(|index| with_choice && (turn.peek)(*side, *index).is_none() && !turn.handed_out(*index));
-            // Lane by lane, the oldest first, and no more than a turn removes: others that are gone went another way.
+            // Lane by lane, the oldest first, and no more than one turn removes: other entries that are gone went
+            // another way.
             may.sort_by_key(|index| (Reverse(self.side(*side).entries[index].entry.lane), *index));
             may.truncate(limits::TURN_HOUSEKEEPING_MAX);
             must.into_iter().chain(may).for_each(|index| self.side_mut(*side).remove(index));
@@ -51,7 +52,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Consumers that may be forgotten in this turn, and may be remembered.
+    /// Consumers that may be forgotten in this turn, and may be kept.
     pub fn fading(&self, sides: &[Side], now: u64) -> Vec<(Side, ConsumerId)> {
         let mut fading = Vec::new();
         for side in sides {
@@ -68,15 +69,15 @@ impl Oracle {
         fading
     }
 
-    /// Whether it is known when a consumer was last heard of.
+    /// Whether the last heartbeat of a consumer is known exactly.
     pub fn is_exact(&self, (side, id): &(Side, ConsumerId)) -> bool {
         let consumer = self.side(*side).groups.get(&id.group).and_then(|group| group.consumers.get(&id.user));
         let noted = !self.side(*side).lost.contains(&(id.group.clone(), id.user.clone()));
         noted && consumer.is_some_and(|consumer| consumer.life_ms.earliest == consumer.life_ms.latest)
     }
 
-    /// Forgets those that were forgotten; none may be kept for ever.
-    pub fn forget_consumers(&mut self, turn: &Turn, choice: &Choice) -> Verdict {
+    /// Forgets the consumers that the machine forgot; none may be kept for ever.
+    pub fn forget_consumers(&mut self, turn: &Turn<'_>, choice: &Choice) -> Verdict {
         let forgotten = &choice.forgotten;
         let fading = self.fading(turn.sides(), turn.now);
         let early = forgotten.iter().find(|id| !fading.contains(id));
@@ -101,7 +102,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Keeps in mind until when somebody had left entries.
+    /// Notes until when each consumer had left entries.
     pub fn note_leftovers(&mut self, now: u64) {
         for side in SIDES {
             for group in self.side_mut(side).groups.values_mut() {
@@ -116,12 +117,12 @@ impl Oracle {
     }
 
     /// Slow entries are taken back, then silent connections are closed.
-    pub fn lapse(&mut self, side: Side, turn: &Turn) -> Verdict {
+    pub fn lapse(&mut self, side: Side, turn: &Turn<'_>) -> Verdict {
         self.take_back_idle(side, turn.now);
         self.silence(side, turn)
     }
 
-    fn silence(&mut self, side: Side, turn: &Turn) -> Verdict {
+    fn silence(&mut self, side: Side, turn: &Turn<'_>) -> Verdict {
         let most = self.settings.max_silence_ms;
         for (group, user, id) in self.connections(side) {
             let model = &self.side(side).groups[&group];
@@ -129,7 +130,7 @@ impl Oracle {
                 continue;
             }
             let life = model.consumers[&user].life_ms;
-            // Nobody is silent who was only just given something to do.
+            // A consumer that has only just been given an entry is not silent.
             let oldest = model.out(&user).map(|(_, lease)| lease.since_ms).min();
             let silent = |moment: u64| {
                 oldest.is_some_and(|oldest| most != 0 && moment.max(oldest).saturating_add(most) <= turn.now)
@@ -162,7 +163,7 @@ impl Oracle {
         }
     }
 
-    /// Group, user and id of everybody connected.
+    /// Group, user and id of each connection.
     pub fn connections(&self, side: Side) -> Vec<(String, String, WatcherId)> {
         let mut connections = Vec::new();
         for (name, group) in &self.side(side).groups {
