@@ -8,8 +8,8 @@ const HEADER_REQUEST_ID = "X-Eas-Queueservice-Request-Id";
 const unreachable = (url) =>
   new QueueError(
     "unreachable",
-    `there was no answer from ${url.split("?")[0]}, or none that this page may read: see whether the service is up and, if the page comes ` +
-      "from elsewhere, whether its origin is in the service's EDGEQUEUE_ALLOWED_ORIGINS",
+    `there was no answer from ${url.split("?")[0]}, or none that this page may read: see whether the service is up ` +
+      "and, if the page comes from elsewhere, whether its origin is in the service's EDGEQUEUE_ALLOWED_ORIGINS",
   );
 
 /** Waits until the answer begins. */

@@ -15,7 +15,7 @@ export function big(index) {
 export function list(indexes) {
   const isOne = ["number", "bigint"].includes(typeof indexes);
   if (!isOne && typeof indexes?.[Symbol.iterator] !== "function")
-    throw refuse(`${String(indexes)} is no index and no list of them`);
+    throw refuse(`${String(indexes)} is neither an index nor a list of them`);
   return BigUint64Array.from(isOne ? [indexes] : indexes, big);
 }
 

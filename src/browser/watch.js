@@ -13,7 +13,7 @@ const ROOM = { frames: 500, bytes: 8 * 1024 * 1024 };
 
 const NOTHING = new Float64Array(7);
 const DONE = { value: undefined, done: true };
-/** A promise whose failure is no news to a page that does not look. */
+/** A promise that may fail unheard: pages need not look at it. */
 function decision() {
   const made = Promise.withResolvers?.() ?? {};
   made.promise ??= new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
@@ -41,7 +41,7 @@ class WatchedFrame extends Frame {
   #decide(refusal) {
     if (!this.#decided) {
       this.#decided = this.#desk.decide(this.index, refusal);
-      // A code that makes no sense is no decision. For the rest, a page that does not look wants no news of failures.
+      // After a code that makes no sense, the frame can be decided again. Other failures concern only pages that look.
       this.#decided.catch((error) => {
         if (error.code === "invalid_argument") this.#decided = undefined;
       });
@@ -263,7 +263,7 @@ export class Watch {
   #leave() {
     if (this.#isLeft || this.#error !== undefined) return;
     this.#isLeft = true;
-    // Under auto commit nobody else will ever see what waits here.
+    // Under auto commit no other consumer will ever see what waits here.
     if (!this.#autoCommit) this.#frames = [];
     for (const { resolve } of this.#takers.splice(0)) resolve(DONE);
     if (this.#core) this.#core.leave();

@@ -106,8 +106,8 @@ impl Endpoint {
         request
     }
 
-    /// Reads entries: see [`answer::entries`](super::answer::entries). One that removes is not repeatable: what a lost
-    /// answer held is gone.
+    /// Reads entries: see [`answer::entries`](super::answer::entries). A read that removes is not repeatable: the
+    /// entries of a lost answer are gone.
     pub fn get(&self, read: &Read) -> HttpRequest {
         let query = QueryBuilder::new(&read.tags)
             .with("_index_", &start_text(read.start))
