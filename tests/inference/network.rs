@@ -13,7 +13,7 @@ use edgequeue::wire::proto::put_entry;
 use std::collections::BTreeMap;
 
 /// A call that is given no answer fails after this long.
-const SILENT_MS: u64 = 90_000;
+pub const SILENT_MS: u64 = 90_000;
 
 /// Who called: a queue, in which life, and its name of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +53,8 @@ impl Nature {
 pub struct Network {
     /// Answers that have begun.
     answers: BTreeMap<Caller, outcome::Answer>,
+    /// Requests whose results are in a put into the sink.
+    shipments: BTreeMap<Caller, Vec<String>>,
     pub natures: BTreeMap<String, Nature>,
     /// Requests by the name of the notice of their end.
     pub notices: BTreeMap<String, String>,
@@ -63,8 +65,9 @@ pub struct Network {
 
 impl Network {
     pub fn new(random: &mut Random) -> Self {
-        let (answers, natures, notices) = Default::default();
-        Self { answers, natures, notices, moods: random.pick(&[0, 5, 30]), losses: random.pick(&[0, 3, 20]) }
+        let (moods, losses) = (random.pick(&[0, 5, 30]), random.pick(&[0, 3, 20]));
+        let (answers, shipments, natures, notices) = Default::default();
+        Self { answers, shipments, natures, notices, moods, losses }
     }
 
     /// A call is given up. News of it may be on their way.
@@ -81,10 +84,13 @@ impl World {
             Target::Queue(queue) => {
                 let to = Name::of(queue);
                 if to == Name::Sink && fetch.method == "POST" {
-                    for entry in put_entry::frames(fetch.body.clone()).expect("entries") {
-                        let id = &entry.tags[TAG_REQUEST_ID];
+                    let entries = put_entry::frames(fetch.body.clone()).expect("entries").into_iter();
+                    let ids: Vec<String> = entries.map(|entry| entry.tags[TAG_REQUEST_ID].clone()).collect();
+                    self.say(&format!("the results of {ids:?} are sent"));
+                    for id in &ids {
                         self.known.get_mut(id).expect("it was put").shipped.insert(memory);
                     }
+                    self.network.shipments.insert(caller, ids);
                 }
                 if self.chance(self.network.losses) {
                     return self.after(100, Happening::News(caller, failed()));
@@ -146,12 +152,23 @@ impl World {
         let Some(mut answer) = self.network.answers.remove(&caller) else { return };
         answer.cut = answer.body.len() > max;
         answer.body.truncate(max);
-        let news = if self.chance(self.network.moods / 3) { failed() } else { Fetched::Answered(answer) };
         let ms = self.random.below(50);
+        if self.chance(self.network.moods / 3) {
+            return self.lose(caller, ms);
+        }
+        let news = Fetched::Answered(answer);
         if self.chance(self.network.losses) {
             self.after(ms + 20, Happening::News(caller, news.clone()));
         }
         self.after(ms, Happening::News(caller, news));
+    }
+
+    /// The answer to a call is lost. Nobody knows whether it did what it asked for.
+    pub fn lose(&mut self, caller: Caller, ms: u64) {
+        for id in self.network.shipments.remove(&caller).unwrap_or_default() {
+            self.known.get_mut(&id).expect("it was put").unheard = true;
+        }
+        self.after(ms, Happening::News(caller, failed()));
     }
 
     /// One of the service's own queues answers another one.
@@ -160,7 +177,7 @@ impl World {
         if self.chance(self.network.losses) {
             // An answer that is lost is an error, at once or after a long time.
             let long = method == "POST" && self.random.percent(50);
-            return self.after(if long { SILENT_MS } else { ms }, Happening::News(caller, failed()));
+            return self.lose(caller, if long { SILENT_MS } else { ms });
         }
         let Answer { status, body, .. } = answer;
         self.begin(caller, ms, outcome::Answer { status, body, ..outcome::Answer::default() });

@@ -13,10 +13,12 @@ pub struct Known {
     pub cancels_open: u32,
     /// A cancellation was acknowledged.
     pub cancelled: bool,
-    /// Its result had been sent to the sink by a memory that was lost before the cancellation: nobody could know.
+    /// Its result had been sent to the sink before, by a memory that was lost or without an answer: nobody could know.
     pub excused: bool,
     /// The memories in which its result was sent to the sink.
     pub shipped: BTreeSet<u64>,
+    /// One of these puts was not answered.
+    pub unheard: bool,
     /// The predictor answered nothing at all, once at least.
     pub empty: bool,
     /// Calls of the predictor.

@@ -1,7 +1,7 @@
 //! Clients, clocks, faults and deaths around the three queues of a service. Every request that was acknowledged must end
 //! exactly once.
 
-use crate::network::{Caller, Nature, Network};
+use crate::network::{Caller, Nature, Network, SILENT_MS};
 use crate::random::Random;
 use crate::service::{Name, Service};
 use crate::support::request::Request;
@@ -279,12 +279,14 @@ impl World {
 
     fn ask(&mut self, name: Name, asked: Asked, request: &Request) {
         let id = self.service.host(name).request(request);
+        self.say(&format!("{id:?} at {name:?}: {asked:?}"));
         self.asked.insert((name, id), asked);
         self.follow(name);
     }
 
     /// Everything that follows in a broker at once. Its memory may be lost after each output.
     fn follow(&mut self, name: Name) {
+        self.look(name);
         loop {
             let more = self.service.host(name).step();
             for output in self.service.host(name).seen() {
@@ -297,10 +299,14 @@ impl World {
                 return self.die(name);
             }
         }
+        self.schedule(name);
+    }
+
+    /// Takes in what came to be durable.
+    fn look(&mut self, name: Name) {
         for (side, tags) in self.service.new_entries(name) {
             self.see(name, side, &tags);
         }
-        self.schedule(name);
     }
 
     /// Puts on the agenda what the platform does for a broker.
@@ -334,14 +340,12 @@ impl World {
         self.endings.count("life lost");
         let survives = self.random.percent(50);
         let lost = self.service.die(name, survives);
-        for (side, tags) in self.service.new_entries(name) {
-            self.see(name, side, &tags);
-        }
+        self.look(name);
         for id in lost {
             // Who asked is told that the connection broke, at once or after a long time.
             if let Some(Asked::Forward(caller, _)) = self.asked.remove(&(name, id)) {
-                let ms = if self.random.percent(50) { 10 } else { 90_000 };
-                self.after(ms, Happening::News(caller, Fetched::Failed("the connection broke".into())));
+                let ms = if self.random.percent(50) { 10 } else { SILENT_MS };
+                self.lose(caller, ms);
             }
         }
         self.schedule(name);
@@ -370,6 +374,7 @@ impl World {
     }
 
     fn answered(&mut self, asked: Asked, answer: Answer) {
+        self.say(&format!("answered {}: {asked:?}", answer.status));
         match (asked, answer.status) {
             (Asked::Forward(caller, method), _) => self.forwarded(caller, method, answer),
             (_, 503) => {}
@@ -380,7 +385,7 @@ impl World {
                 let memory = self.service.memory(Name::Input);
                 let known = self.known_mut(&id);
                 known.cancelled = true;
-                known.excused |= known.shipped.iter().any(|earlier| *earlier < memory);
+                known.excused |= known.unheard || known.shipped.iter().any(|earlier| *earlier < memory);
             }
             // It is not there, or its result is being stored: it ends as if nobody had asked.
             (Asked::Cancel(id, _), 404 | 409) => self.known_mut(&id).cancels_open -= 1,
@@ -398,8 +403,9 @@ impl World {
         let progress = Progress::parse(&answer.body).expect("a status");
         let is_in_sink = was_in_sink && self.service.is_in_sink(id);
         let known = self.known_mut(id);
-        let ended = matches!(progress, Progress::Done { .. } | Progress::Failed { .. });
-        assert!(ended || !is_in_sink, "the result of {id} was in the sink and its status is {progress:?}: {known:?}");
+        if progress == Progress::Unknown {
+            assert!(!is_in_sink, "nobody knows {id} and its result is in the sink: {known:?}");
+        }
         if progress == Progress::Unknown && known.acknowledged {
             let gone = known.cancels_open > 0 || known.empty || known.dead > 0 || !known.results.is_empty();
             assert!(gone, "nobody knows {id}: {known:?}");
