@@ -387,8 +387,15 @@ impl World {
                 known.cancelled = true;
                 known.excused |= known.unheard || known.shipped.iter().any(|earlier| *earlier < memory);
             }
-            // It is not there, or its result is being stored: it ends as if nobody had asked.
-            (Asked::Cancel(id, _), 404 | 409) => self.known_mut(&id).cancels_open -= 1,
+            // It is not there, or its result is being stored: it ends as if nobody had asked. Unless a memory that was
+            // lost had sent the result: then the entry is gone before the sink says that it has it.
+            (Asked::Cancel(id, _), 404 | 409) => {
+                let memory = self.service.memory(Name::Input);
+                let known = self.known_mut(&id);
+                if answer.status == 404 || known.shipped.iter().all(|earlier| *earlier == memory) {
+                    known.cancels_open -= 1;
+                }
+            }
             (Asked::Status(id, was_in_sink), 200 | 404) => self.check_status(&id, was_in_sink, &answer),
             (Asked::Take, 200 | 204) => {}
             (asked, status) => panic!("{asked:?} is answered with {status}: {:?}", answer.body),
