@@ -387,12 +387,14 @@ impl World {
                 known.cancelled = true;
                 known.excused |= known.unheard || known.shipped.iter().any(|earlier| *earlier < memory);
             }
-            // It is not there, or its result is being stored: it ends as if nobody had asked. Unless a memory that was
-            // lost had sent the result: then the entry is gone before the sink says that it has it.
+            // It is not there, or its result is being stored: it ends as if nobody had asked. Unless its result had been
+            // sent by a memory that was lost or without an answer: then the entry is gone before the sink says that it
+            // has it.
             (Asked::Cancel(id, _), 404 | 409) => {
                 let memory = self.service.memory(Name::Input);
                 let known = self.known_mut(&id);
-                if answer.status == 404 || known.shipped.iter().all(|earlier| *earlier == memory) {
+                let lost = known.unheard || known.shipped.iter().any(|earlier| *earlier < memory);
+                if answer.status == 404 || !lost {
                     known.cancels_open -= 1;
                 }
             }
