@@ -224,7 +224,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         if matches!(event, Event::Attach(..)) {
             self.replies.owe(ticket, Pending::Consumer);
         }
-        self.inbox.push(Task::Event(Side::Main, event));
+        self.inbox.push_of_consumer(Task::Event(Side::Main, event));
     }
 
     /// Goes on with a question about a request.
