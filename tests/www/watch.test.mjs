@@ -485,7 +485,7 @@ describe("with a plain PAI-EAS endpoint", () => {
   });
 });
 
-test("an idle connection is asked for a sign of life every ten seconds, and stays", async () => {
+test("an idle connection is asked for a heartbeat every ten seconds, and stays", async () => {
   const said = [];
   page.once("websocket", (socket) => {
     for (const event of ["framesent", "framereceived"])
@@ -525,7 +525,7 @@ test("a connection that answers no more is given up and made again", async () =>
   const state = () => other.evaluate(() => `${watch.state.name} ${watch.totals.reconnects}`);
   await eventually("an open watch", async () => (await state()) === "open 0" || state());
   wire.stall();
-  // The question for a sign of life, and the patience with it.
+  // The request for a heartbeat, and the time it may take.
   await other.clock.fastForward(11_000);
   await other.clock.fastForward(31_000);
   await other.clock.fastForward(1_000);

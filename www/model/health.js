@@ -22,7 +22,7 @@ import { counted, duration, milliseconds, number, rate } from "./format.js";
  * @typedef {{name: HealthName, reason: string, advice: string}} Health
  */
 
-/** Without an answer for so long we know nothing any more. */
+/** After this long without an answer nothing is known about the service. */
 const SILENCE_MS = 8_000;
 /** Entries may wait this long for a consumer that is just starting. */
 const CONSUMER_GRACE_MS = 10_000;

@@ -259,7 +259,7 @@ export function mountPut({ state, clients, monitor, results, signal }) {
   async function put() {
     trouble.hidden = true;
     const wrong = check();
-    if (wrong) throw new Error(`This is no JSON: ${wrong}`);
+    if (wrong) throw new Error(`This is not JSON: ${wrong}`);
     const level = Number(priority.value);
     const contentType = isJson() ? "application/json" : file?.type;
     const options = {
