@@ -90,7 +90,7 @@ const dying = (now, samples, latest) => {
       `${latest.lastCode ? ` (${latest.lastCode})` : ""}; ${counted(latest.dead, "dead letter")}`,
     advice:
       latest.dead > 0
-        ? "See Dead letters for the reasons; replay them when the cause is mended."
+        ? "See Dead letters for the reasons; replay them once the cause is fixed."
         : "The queue is set to drop what fails.",
   };
 };
@@ -168,7 +168,8 @@ const filling = (now, samples, latest) => {
   return {
     name: "filling",
     reason: `${number(latest.waiting)} waiting, ${rate(perSecond)} more each second`,
-    advice: left < 7 * 86_400_000 ? `Full in about ${duration(left)}.` : "Consumers are slower than what comes in.",
+    advice:
+      left < 7 * 86_400_000 ? `Full in about ${duration(left)}.` : "Entries arrive faster than they are consumed.",
   };
 };
 

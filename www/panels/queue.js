@@ -197,7 +197,7 @@ export function mountQueue({ state, update, clients, monitor, signal }) {
         source,
         [frame],
         position?.isPending
-          ? `Out at ${position.consumerId}.`
+          ? `Delivered to ${position.consumerId}.`
           : position
             ? `${counted(position.waitCount, "entry", "entries")} will be delivered before it.`
             : "",
