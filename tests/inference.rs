@@ -5,7 +5,7 @@
 //!
 //! `INFERENCE_SEEDS=N` plays that many seeds, `INFERENCE_SEED=x` plays one and prints what happened.
 
-#![allow(missing_docs, reason = "a test is no library: its names tell")]
+#![allow(missing_docs, reason = "a test has no users")]
 
 #[path = "inference/entries.rs"]
 mod entries;

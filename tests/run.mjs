@@ -84,8 +84,10 @@ function notBoth() {
 
 /** The pages of the library, for those who use it and for us: every link in a comment leads somewhere. */
 function documentation() {
-  for (const line of ["--lib --no-default-features --features std", "--features bindgen --document-private-items"]) {
-    cargo(`doc --quiet --locked --no-deps ${line}`, { env: { RUSTDOCFLAGS: "-D warnings" } });
+  const host = ["--lib --no-default-features --features std", "--features bindgen --document-private-items"];
+  const wasm = [WORKER, BROWSER].map((module) => `--document-private-items ${module}`);
+  for (const line of [...host, ...wasm]) {
+    cargo(`doc --quiet --locked --no-deps ${line}`, { env: { ...CARGO_ENV, RUSTDOCFLAGS: "-D warnings" } });
   }
 }
 

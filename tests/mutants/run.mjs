@@ -29,7 +29,8 @@ const env = {
 function parse(name) {
   const text = readFileSync(path.join(here, `${name}.txt`), "utf8");
   const parts = /^(.+)\n(\S+)\n<<<<\n([^]*?)\n====\n([^]*?)\n>>>>\n?$/.exec(text);
-  if (!parts) throw new Error(`${name}.txt is no mutant: reason, file, <<<<, old text, ====, new text, >>>>`);
+  if (!parts)
+    throw new Error(`${name}.txt is not a mutant; it must hold: reason, file, <<<<, old text, ====, new text, >>>>`);
   const [, why, file, from, to] = parts;
   return { name, why, file, from, to };
 }

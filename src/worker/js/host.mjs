@@ -1,6 +1,6 @@
 // The platform of one object, as its shell in the instance sees it: what the shell says (`src/worker/host.rs`) is done
-// here, and what comes of that is told to it. The shell holds nothing of this: it is handed the host with each call, so that
-// both are freed when the object sleeps.
+// here, and what comes of that is told to it. The shell holds nothing of this: it is handed the host with each call, so
+// that both are freed when the object sleeps.
 import * as rust from "./edgequeue.js";
 import { Socket, Stream, idOf } from "./connections.mjs";
 import { OutboundCall } from "./egress.mjs";
