@@ -664,5 +664,5 @@ impl<D: Disk, O: Observer<D::Store> + Clone> Host<D, O> {
 }
 
 fn failure() -> StoreError {
-    StoreError("it was told to fail".into())
+    StoreError::Io("it was told to fail".into())
 }
