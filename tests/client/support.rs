@@ -6,7 +6,7 @@ use edgequeue::queue::entry::{Frame, Index, TAG_REQUEST_ID, Tags};
 use edgequeue::queue::event::Start;
 use edgequeue::wire::v1::client::{ClientCommand, requests};
 use edgequeue::wire::v1::server::{ServerAnswer, ServerMessage};
-use edgequeue::wire::{Operation, Purpose, RequestParts, parse};
+use edgequeue::wire::{CallPurpose, Operation, RequestParts, parse};
 use prost::Message;
 
 pub const OK: HttpResponse = HttpResponse { status: 200, request_id: None, repeated: false, body: Bytes::new() };
@@ -38,7 +38,7 @@ pub fn operation(sent: &HttpRequest) -> Operation {
     };
     let parts = RequestParts { method: sent.method, path, query, header: &header };
     match parse(&parts, 0).expect("a good request").purpose {
-        Purpose::Operation(operation) => operation,
+        CallPurpose::Operation(operation) => operation,
         other => panic!("{other:?}"),
     }
 }
