@@ -49,7 +49,8 @@ pub struct Frame {
     pub message: String,
 }
 
-/// A stored entry. `frame` is an encoded [`Frame`] whose first `head_len` bytes are index and tags; the body field follows.
+/// A stored entry. `frame` is an encoded [`Frame`] whose first `head_len` bytes are index and tags; the body field
+/// follows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
     /// Its number.
@@ -112,8 +113,8 @@ fn body(mut rest: Bytes) -> Option<Bytes> {
     (is_body && len == rest.len() as u64).then_some(rest)
 }
 
-/// Appends an encoded [`Frame`] with a tag more than those given, and says how long its part before the body is. The same
-/// bytes as [`Frame`] itself would make, in one pass.
+/// Appends an encoded [`Frame`] with a tag more than those given, and says how long its part before the body is. The
+/// same bytes as [`Frame`] itself would make, in one pass.
 pub(super) fn encode(index: Index, tags: &Tags, more: Option<(&str, &str)>, data: &[u8], out: &mut Vec<u8>) -> u32 {
     let start = out.len();
     if index.0 != 0 {

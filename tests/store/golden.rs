@@ -1,5 +1,5 @@
-//! Golden bytes: one row of each kind, as this program writes it and as format 2 had it. A change here is a change of what
-//! deployed queues hold: it needs a new version in `src/store/format.rs` and a step that leads there.
+//! Golden bytes: one row of each kind, as this program writes it and as format 2 had it. A change here is a change of
+//! what deployed queues hold: it needs a new version in `src/store/format.rs` and a step that leads there.
 
 use super::backing::{Backing, Sqlite, append, entry, flush, sqlite};
 use super::fixture::{self, hex};
