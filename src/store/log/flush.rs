@@ -10,6 +10,7 @@ use crate::store::limits::{COMPACTIONS_PER_FLUSH, ROW_BYTES_MAX, TOMBSTONES_BYTE
 use crate::store::manifest::{Manifest, PrioritySums, TombstonesRecord};
 use crate::store::priority_log::{Access, PriorityLog};
 use crate::store::rows::Rows;
+use alloc::vec::Vec;
 use prost::Message;
 
 impl Log {
