@@ -53,7 +53,8 @@ export class Host {
     this.#state = state;
     this.#env = env;
     const id = state.id.toString();
-    hosts.get(id)?.deref()?.#free();
+    const before = hosts.get(id)?.deref();
+    if (before) before.#free();
     hosts.set(id, new WeakRef(this));
     collected.register(this, id);
     this.#shell = new rust.Shell(state, env);
