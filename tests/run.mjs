@@ -34,7 +34,13 @@ const nodeTest = (line) =>
   run(nodeForWrangler(), ["--test", "--test-reporter=spec", ...line.split(" ")], { why: "node --test" });
 const WORKER = cargoArgs("worker").join(" ");
 const BROWSER = cargoArgs("browser").join(" ");
-const TYPES = ["tools/tsconfig.json", "tools/tsconfig.page.json", "tools/tsconfig.worker.json", "tests/tsconfig.json"];
+const TYPES = [
+  "tools/tsconfig.json",
+  "tools/tsconfig.browser.json",
+  "tools/tsconfig.page.json",
+  "tools/tsconfig.worker.json",
+  "tests/tsconfig.json",
+];
 
 /** In order: the cheap and telling ones first. */
 const STAGES = {

@@ -57,7 +57,10 @@ export const frame = (big, flat, data) => new Frame(big, flat, data);
 export const receipt = (big, requestId) => ({ index: index(big), requestId });
 export const now = () => performance.now();
 
-/** The error of an instance that died. A panic leaves its memory in an unknown state, so it is not entered again. */
+/**
+ * The error of an instance that died. A panic leaves its memory in an unknown state, so it is not entered again.
+ * @type {QueueError | null}
+ */
 let dead = null;
 let fault = "";
 /** Gives up whatever waits for the instance: functions that take the error. */
