@@ -260,12 +260,15 @@ fn a_window_is_changed_on_the_socket_or_with_the_next_one() {
     };
     assert!(matches!(resize(&mut watch, 8, 0), Todo::Resized(Ok(()))));
     assert!(matches!(resize(&mut watch, 9_999, 400), Todo::Resized(Err(_))));
-    // The refused window is not asked for again.
     watch.lost(2, connection, None, "cut");
+    let Todo::Wait(until_ms) = next(&mut watch, 2) else { panic!() };
+    let Todo::Connect(attempt) = next(&mut watch, until_ms) else { panic!() };
+    assert!(attempt.request.target.contains("_window_=8"), "not the refused one: {}", attempt.request.target);
+    watch.lost(until_ms, attempt.number, None, "refused");
     watch.set_full(true);
     watch.resize(6);
     watch.set_full(false);
-    let Todo::Wait(until_ms) = next(&mut watch, 2) else { panic!() };
+    let Todo::Wait(until_ms) = next(&mut watch, until_ms) else { panic!() };
     let Todo::Connect(attempt) = next(&mut watch, until_ms) else { panic!() };
     assert!(attempt.request.target.contains("_window_=6"), "{}", attempt.request.target);
     watch.opened(until_ms, attempt.number, Some(SUBPROTOCOL));
