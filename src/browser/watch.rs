@@ -86,7 +86,7 @@ impl Watching {
 
     /// Confirms what was decided, hands back the rest and ends.
     pub fn leave(&self) {
-        self.tell(|watch, now_ms| watch.leave(now_ms));
+        self.tell(Subscription::leave);
     }
 
     /// Shown, bytes, committed, rejected, returned, repeated, reconnects.

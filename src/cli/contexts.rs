@@ -135,7 +135,7 @@ fn read(file: &Path) -> Result<Option<String>, Stop> {
 /// can read it.
 fn write(file: &Path, text: &str) -> Result<(), Stop> {
     let written = (|| {
-        let directory = file.parent().unwrap_or(Path::new("."));
+        let directory = file.parent().unwrap_or_else(|| Path::new("."));
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]

@@ -1,5 +1,5 @@
-// What the scripts of `src/browser` use of the generated module, `build/browser/glue.js`. Names and values of tags and
-// headers take turns in lists.
+// What the scripts of `src/browser` use of the generated module, which exists only after a build. Names and values of
+// tags and headers take turns in lists.
 import type { Frame, Receipt } from "../../../src/browser/edgequeue.js";
 
 export default function load(options: { module_or_path: unknown }): Promise<unknown>;

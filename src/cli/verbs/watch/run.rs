@@ -227,7 +227,7 @@ impl WatchRun {
         call.out.flush()
     }
 
-    fn summary(&mut self, call: &mut Invocation, end: End) -> Result<Exit, Stop> {
+    fn summary(&self, call: &mut Invocation, end: End) -> Result<Exit, Stop> {
         call.out.without_bar();
         let totals = self.driver.watch().totals();
         if self.question.is_some() {
