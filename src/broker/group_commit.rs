@@ -87,3 +87,70 @@ impl GroupCommit {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Requests come, the first before the wait and the others after these turns of it. How many turns the flush waited.
+    fn flush(policy: &mut GroupCommit, later: &[u32]) -> u32 {
+        policy.arrived();
+        let mut turns = 0;
+        while let Some(wait) = policy.wait() {
+            assert_eq!(wait, Wait::Turn);
+            turns += 1;
+            later.iter().filter(|turn| **turn == turns).for_each(|_| policy.arrived());
+        }
+        turns
+    }
+
+    #[test]
+    fn a_flush_waits_while_others_join_it() {
+        let mut policy = GroupCommit::default();
+        assert_eq!(flush(&mut policy, &[1, 3, 3, 7]), 7 + QUIET_TURNS);
+        let crowd: Vec<u32> = (1..1_000).collect();
+        assert_eq!(flush(&mut policy, &crowd), TURNS_MAX, "the first one does not wait for ever");
+    }
+
+    #[test]
+    fn one_request_at_a_time_is_waited_for_less_and_less() {
+        let mut policy = GroupCommit::default();
+        let mut between = Vec::new();
+        let mut at_once = 0;
+        for _ in 0..200 {
+            match flush(&mut policy, &[]) {
+                0 => at_once += 1,
+                turns => {
+                    assert_eq!(turns, QUIET_TURNS);
+                    between.push(std::mem::take(&mut at_once));
+                }
+            }
+        }
+        assert_eq!(between, [0, 1, 3, 7, 15, 31, 31, 31, 31]);
+    }
+
+    #[test]
+    fn company_is_noticed_and_remembered() {
+        let mut policy = GroupCommit::default();
+        (0..10).for_each(|_| drop(flush(&mut policy, &[])));
+        // Two that come together are waited for, whatever was in vain before; so is who comes after them.
+        policy.arrived();
+        assert_eq!(flush(&mut policy, &[]), QUIET_TURNS);
+        assert_eq!(flush(&mut policy, &[]), QUIET_TURNS);
+        policy.arrived();
+        assert_eq!(flush(&mut policy, &[]), QUIET_TURNS);
+        policy.idle();
+        assert_eq!(flush(&mut policy, &[]), QUIET_TURNS, "company clears the misses");
+        assert_eq!(flush(&mut policy, &[]), 0);
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_flushed_at_once_and_a_pause_comes_first() {
+        let mut policy = GroupCommit::default();
+        assert_eq!(policy.wait(), None);
+        policy.pause();
+        policy.arrived();
+        assert_eq!(policy.wait(), Some(Wait::Moment));
+        assert_eq!(policy.wait(), Some(Wait::Turn));
+    }
+}
