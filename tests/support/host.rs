@@ -57,7 +57,7 @@ pub struct Faults {
     pub openings: u32,
     /// This many flushes fail.
     pub flushes: u32,
-    /// A socket that its client closes is once more among the open ones.
+    /// A socket whose end wakes the broker is still among the open ones.
     pub lingering: bool,
 }
 
@@ -253,7 +253,8 @@ impl<D: Disk, O: Observer<D::Store> + Clone> Host<D, O> {
     /// A connection is closed by its client, or broke.
     pub fn closed(&mut self, id: ConnectionId) {
         let connection = self.connections.remove(&id).expect("an open connection");
-        if self.faults.lingering && connection.transport != Transport::Stream {
+        let asleep = self.broker.as_mut().is_none_or(|broker| broker.memory().is_none());
+        if self.faults.lingering && asleep && connection.transport != Transport::Stream {
             self.lingering.push((id, connection.kept));
         }
         self.tell(Input::Closed(id));
