@@ -122,11 +122,14 @@ mod tests {
     use super::*;
     use alloc::{vec, vec::Vec};
 
-    const NOTHING: Wanted =
-        Wanted { queue: queue::Wake { timer_ms: None, alarm_ms: None }, consumer_ms: None, watchdog: false };
+    const NOTHING: Wanted = Wanted {
+        queue: queue::Wake { timer_ms: None, alarm_ms: None, alarm: None },
+        consumer_ms: None,
+        watchdog: false,
+    };
 
     fn alarm(at_ms: u64) -> Wanted {
-        Wanted { queue: queue::Wake { timer_ms: None, alarm_ms: Some(at_ms) }, ..NOTHING }
+        Wanted { queue: queue::Wake { alarm_ms: Some(at_ms), ..NOTHING.queue }, ..NOTHING }
     }
 
     fn timer(at_ms: u64) -> Wanted {
