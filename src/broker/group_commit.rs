@@ -1,11 +1,11 @@
 //! Group commit: how long a flush waits for the requests that will share it.
 //!
-//! Where several requests came together, or shared the last flush, more are on their way. Whether a single one has company is
-//! found out by waiting. Where that was in vain, as with a client that sends one request at a time, more and more
-//! flushes begin at once before the broker tries again.
+//! Where several requests came together, or shared the last flush, more are on their way. Whether a single one has
+//! company is found out by waiting. Where that was in vain, as with a client that sends one request at a time, more and
+//! more flushes begin at once before the broker tries again.
 //!
-//! The wait is a number of turns of the event loop, and lasts as long as they bring more. A timer would be idle at its end, and
-//! its millisecond is long: a request takes a quarter of that.
+//! The wait is a number of turns of the event loop, and lasts as long as they bring more. A timer would be idle at its
+//! end, and its millisecond is long: a request takes a quarter of that.
 
 use super::io::Wait;
 
@@ -92,7 +92,8 @@ impl GroupCommit {
 mod tests {
     use super::*;
 
-    /// Requests come, the first before the wait and the others after these turns of it. How many turns the flush waited.
+    /// Requests come, the first before the wait and the others after these turns of it. How many turns the flush
+    /// waited.
     fn flush(policy: &mut GroupCommit, later: &[u32]) -> u32 {
         policy.arrived();
         let mut turns = 0;
@@ -132,7 +133,9 @@ mod tests {
     #[test]
     fn company_is_noticed_and_remembered() {
         let mut policy = GroupCommit::default();
-        (0..10).for_each(|_| drop(flush(&mut policy, &[])));
+        for _ in 0..10 {
+            flush(&mut policy, &[]);
+        }
         // Two that come together are waited for, whatever was in vain before; so is who comes after them.
         policy.arrived();
         assert_eq!(flush(&mut policy, &[]), QUIET_TURNS);

@@ -4,10 +4,11 @@ use super::io::Output;
 use crate::queue;
 use alloc::collections::VecDeque;
 
-/// While a request is worked on inside, an alarm this far ahead sees to it that somebody opens the queue should the memory
-/// be lost: 30 seconds.
+/// While a request is worked on inside, an alarm this far ahead sees to it that somebody opens the queue should the
+/// memory be lost: 30 seconds.
 pub const WATCHDOG_MS: u64 = 30_000;
-/// After a failed flush the queue is opened again this much later, unless an event comes before; doubled with each failure.
+/// After a failed flush the queue is opened again this much later, unless an event comes before; doubled with each
+/// failure.
 const RETRY_MS: u64 = 1_000;
 const RETRY_DOUBLINGS_MAX: u32 = 6;
 

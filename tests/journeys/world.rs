@@ -1,5 +1,5 @@
-//! A queue and its sink, each a real broker in the test host, and the predictor of a script. Lines become requests; what is
-//! seen outside becomes text.
+//! A queue and its sink, each a real broker in the test host, and the predictor of a script. Lines become requests;
+//! what is seen outside becomes text.
 
 use super::line::{self, About, Shown};
 use super::told::{Told, entry_status, receipts, state};
@@ -401,8 +401,8 @@ impl World {
         text
     }
 
-    /// A request id as a line names it: as it was given, or as that of an entry: `#3`. At the rear, `#3` may be the entry
-    /// of the queue itself that died.
+    /// A request id as a line names it: as it was given, or as that of an entry: `#3`. At the rear, `#3` may be the
+    /// entry of the queue itself that died.
     fn request_id(&self, side: Side, word: &str) -> Result<String, String> {
         let Some(index) = word.strip_prefix('#') else { return Ok(word.into()) };
         let index = number(index)?;

@@ -194,6 +194,8 @@ impl<D: Disk, O: Observer<D::Store> + Clone> Host<D, O> {
         match output {
             output if self.unsynced => self.held_back.push(output),
             Output::AlarmDone(done) => {
+                // The platform takes it for done when what was set before is durable.
+                self.sync_alarm();
                 self.alarm.rings = false;
                 if done.is_err() {
                     self.alarm_again();
