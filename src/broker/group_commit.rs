@@ -127,7 +127,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(between, [0, 1, 3, 7, 15, 31, 31, 31, 31]);
+        assert_eq!(between, [0, 1, 3, 7, 15, 31, 31, 31, 31, 31]);
     }
 
     #[test]
