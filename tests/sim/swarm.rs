@@ -158,7 +158,7 @@ impl Swarm {
             }
             Theme::Crowded => {
                 weigh(Kind::Attach, 200);
-                (self.groups, self.users) = (70, 2);
+                (self.groups, self.users) = (200, 2);
                 (300, roomy)
             }
         }
