@@ -23,7 +23,7 @@ def infer(data):
 
 
 def result_tags(tags):
-    """The caller finds its result by these. `_once_`: while a result with this request id is in the sink, no second one."""
+    """The caller finds its result by these. `_once_`: the sink stores one result with this request id, not two."""
     about_the_request = ("Header:", "Path", "callback", "lastCode", "lastReason")
     kept = {key: value for key, value in tags.items() if not key.startswith(about_the_request)}
     return {**kept, "_once_": "true"}

@@ -13,15 +13,15 @@
 //! ```
 //! use edgequeue::broker::{Body, Broker, Input, Output, RequestId};
 //! use edgequeue::store::{SegmentStore, memory::MemoryRows};
-//! use edgequeue::wire::{Head, request};
+//! use edgequeue::wire::{self, RequestParts};
 //!
 //! type Store = SegmentStore<MemoryRows>;
 //!
 //! /// A request, and everything that is said because of it.
 //! fn ask(broker: &mut Broker<Store>, id: u64, method: &str, query: &str, body: &'static str) -> Vec<Output> {
 //!     let now_ms = 1_790_000_000_000;
-//!     let head = Head { method, path: "/api/predict/demo", query, header: &|_| None };
-//!     let call = request::parse(&head, now_ms).expect("a good request");
+//!     let parts = RequestParts { method, path: "/api/predict/demo", query, header: &|_| None };
+//!     let call = wire::parse(&parts, now_ms).expect("a good request");
 //!     let (id, body) = (RequestId(id), Body::Whole(body.into()));
 //!     broker.handle(now_ms, Input::Request { id, call, body, random: 7 });
 //!     let mut said = Vec::new();

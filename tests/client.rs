@@ -5,7 +5,7 @@ use bytes::Bytes;
 use edgequeue::client::{Decision, End, Endpoint, Response, Session, Subscribe, Todo};
 use edgequeue::queue::entry::{Frame, Index, TAG_REQUEST_ID, Tags};
 use edgequeue::queue::event::{Rejection, Start};
-use edgequeue::wire::{Head, Operation, request};
+use edgequeue::wire::{Operation, Purpose, RequestParts, parse};
 use prost::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -34,7 +34,11 @@ fn operation(sent: &edgequeue::client::Request) -> Operation {
         let found = sent.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.clone())
     };
-    request::parse(&Head { method: sent.method, path, query, header: &header }, 0).expect("a good request").operation
+    let parts = RequestParts { method: sent.method, path, query, header: &header };
+    match parse(&parts, 0).expect("a good request").purpose {
+        Purpose::Operation(operation) => operation,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Opens the first connection.

@@ -1,5 +1,5 @@
 //! How the window of a connection changes.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 use edgequeue::queue::config::Settings;
 use edgequeue::queue::entry::{Filter, Index};

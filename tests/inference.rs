@@ -4,7 +4,7 @@
 //!
 //! `INFERENCE_SEEDS=N` plays so many seeds, `INFERENCE_SEED=x` plays one and prints what happened.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, reason = "a test is no library: its names tell")]
 
 #[allow(dead_code, reason = "the simulator of the machine uses the rest")]
 #[path = "sim/disk.rs"]

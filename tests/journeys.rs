@@ -52,7 +52,7 @@
 //! An entry is shown as its index if it carries the body that was put under it, else as `index=body`; `1 head` came
 //! without a body; tags stand in brackets, except time stamps and request ids made by the queue.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod journeys {
     pub mod script;

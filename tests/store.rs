@@ -1,7 +1,7 @@
 //! The store, held against a naive one: same answers after every change, over memory and over SQLite, before and after
 //! reopening; and what it may cost.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod store {
     pub mod backing;

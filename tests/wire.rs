@@ -1,5 +1,5 @@
 //! The wire against what is known of it: golden bytes, the official clients' requests, hostile input.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 #[path = "wire/answers.rs"]
 mod answers;
@@ -23,7 +23,7 @@ mod settings;
 mod socket;
 
 use edgequeue::queue::entry::Tags;
-use edgequeue::wire::{Answer, Call, Head, request};
+use edgequeue::wire::{Answer, Call, Operation, Purpose, RequestParts, parse};
 
 /// The time at which all requests of these tests arrive.
 const NOW_MS: u64 = 1_700_000_000_123;
@@ -37,7 +37,15 @@ fn send(text: &str) -> Result<Call, Answer> {
     let header = |name: &str| {
         headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_string())
     };
-    request::parse(&Head { method, path, query, header: &header }, NOW_MS)
+    parse(&RequestParts { method, path, query, header: &header }, NOW_MS)
+}
+
+/// The operation of a request that is not a watch.
+fn operation(text: &str) -> Operation {
+    match send(text).expect(text).purpose {
+        Purpose::Operation(operation) => operation,
+        other => panic!("{text}: {other:?}"),
+    }
 }
 
 /// A request that must be refused: status and text.

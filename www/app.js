@@ -1,7 +1,7 @@
 // Puts the page together: the address, the token, the clients, the clock that asks for the state, and the panels.
 import init, { QueueClient } from "./pkg/edgequeue.js";
-import { Board } from "./board.js";
-import { byId, write } from "./dom.js";
+import { Board } from "./view/board.js";
+import { byId, write } from "./view/dom.js";
 import { Monitor } from "./monitor.js";
 import { mountDead } from "./panels/dead.js";
 import { mountLive } from "./panels/live.js";
@@ -9,7 +9,7 @@ import { mountPut } from "./panels/put.js";
 import { mountQueue } from "./panels/queue.js";
 import { mountWorker } from "./panels/worker.js";
 import { Results } from "./results.js";
-import { isService, parse, print } from "./state.js";
+import { isService, parse, print } from "./model/state.js";
 
 const TOKEN_KEY = "edgequeue-token";
 const THEME_KEY = "edgequeue-theme";
@@ -23,8 +23,8 @@ const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
  * @typedef {{input: QueueClient, sink: QueueClient, inputDead: QueueClient, sinkDead: QueueClient}} Clients
  *
  * @typedef {object} Context what a panel gets; it lives until another service or token is chosen
- * @property {import("./state.js").State} state read it anew each time: it changes
- * @property {(changes: Partial<import("./state.js").State>) => void} update the state and the address
+ * @property {import("./model/state.js").State} state read it anew each time: it changes
+ * @property {(changes: Partial<import("./model/state.js").State>) => void} update the state and the address
  * @property {Clients} clients
  * @property {(who: {queue: string, group: string}) => QueueClient} client for consuming, with a name of its own
  * @property {Monitor} monitor @property {Results} results
@@ -57,7 +57,7 @@ function store(storage, key, value) {
   }
 }
 
-/** @param {Partial<import("./state.js").State>} changes */
+/** @param {Partial<import("./model/state.js").State>} changes */
 function update(changes) {
   Object.assign(state, changes);
   history.replaceState(null, "", print(state));
@@ -74,7 +74,10 @@ async function open() {
   const url = new URL(`/api/predict/${state.service}`, location.href);
   const input = new QueueClient({ url, token });
   // One question first: a wrong token is one refusal and not one of each part of the page.
-  const refusal = await input.attributes({ signal }).then(() => null, (error) => error);
+  const refusal = await input.attributes({ signal }).then(
+    () => null,
+    (error) => error,
+  );
   if (signal.aborted) return;
   if (refusal?.code === "unauthorized") return refused(refusal.message);
   const clients = { input, sink: input.sink(), inputDead: input.rear(), sinkDead: input.sink().rear() };
@@ -84,11 +87,18 @@ async function open() {
     return queue.endsWith("dead") ? one.rear() : one;
   };
   const monitor = new Monitor(clients, signal);
-  monitor.addEventListener("trouble", () => {
-    if (/** @type {any} */ (monitor.trouble)?.code === "unauthorized") refused(/** @type {Error} */ (monitor.trouble).message);
-  }, { signal });
+  monitor.addEventListener(
+    "trouble",
+    () => {
+      if (/** @type {any} */ (monitor.trouble)?.code === "unauthorized")
+        refused(/** @type {Error} */ (monitor.trouble).message);
+    },
+    { signal },
+  );
   const results = new Results(clients, signal);
-  results.addEventListener("frame", (/** @type {any} */ { detail }) => monitor.waits.add(Date.now(), detail.tags), { signal });
+  results.addEventListener("frame", (/** @type {any} */ { detail }) => monitor.waits.add(Date.now(), detail.tags), {
+    signal,
+  });
   monitor.addEventListener("moment", () => remember(state.service), { signal, once: true });
   /** @type {Context} */
   const context = { state, update, clients, client, monitor, results, select: (panel) => select(panel, true), signal };
@@ -131,7 +141,11 @@ function remember(name) {
   byId("services").replaceChildren(...names.map((value) => Object.assign(document.createElement("option"), { value })));
 }
 
-/** Shows a panel; on wide screens the live one is always there beside the others. @param {string} panel @param {boolean} [byPerson] */
+/**
+ * Shows a panel; on wide screens the live one is always there beside the others.
+ * @param {string} panel
+ * @param {boolean} [byPerson]
+ */
 function select(panel, byPerson = false) {
   if (byPerson) update({ panel });
   const shown = panel === "live" && wide.matches ? "put" : panel;
@@ -146,21 +160,34 @@ function select(panel, byPerson = false) {
 }
 
 function listen() {
-  byId("token-form").addEventListener("submit", (/** @type {Event} */ event) => { event.preventDefault(); useToken(byId("token").value); });
+  byId("token-form").addEventListener("submit", (/** @type {Event} */ event) => {
+    event.preventDefault();
+    useToken(byId("token").value);
+  });
   byId("token-default").addEventListener("click", () => useToken("dev-token"));
-  byId("token-button").addEventListener("click", () => { store(sessionStorage, TOKEN_KEY, null); refused(""); });
+  byId("token-button").addEventListener("click", () => {
+    store(sessionStorage, TOKEN_KEY, null);
+    refused("");
+  });
   const service = byId("service");
-  byId("service-form").addEventListener("submit", (/** @type {Event} */ event) => { event.preventDefault(); service.blur(); });
+  byId("service-form").addEventListener("submit", (/** @type {Event} */ event) => {
+    event.preventDefault();
+    service.blur();
+  });
   service.addEventListener("change", () => {
     const name = service.value.trim();
-    service.setCustomValidity(isService(name) ? "" : "Letters, digits, _ - and . make a name; it begins with a letter or digit.");
+    service.setCustomValidity(
+      isService(name) ? "" : "Letters, digits, _ - and . make a name; it begins with a letter or digit.",
+    );
     if (!service.reportValidity() || name === state.service) return;
     location.hash = print({ ...state, service: name });
   });
   service.addEventListener("input", () => service.setCustomValidity(""));
   addEventListener("hashchange", () => {
     const next = parse(location.hash);
-    const isOther = Object.entries(next).some(([key, value]) => key !== "panel" && state[/** @type {"panel"} */ (key)] !== value);
+    const isOther = Object.entries(next).some(
+      ([key, value]) => key !== "panel" && state[/** @type {"panel"} */ (key)] !== value,
+    );
     Object.assign(state, { panel: next.panel });
     if (!isOther) return select(next.panel);
     state = next;
@@ -170,7 +197,10 @@ function listen() {
   byId("tab-put").parentElement.addEventListener("keydown", moveTab);
   wide.addEventListener("change", () => select(state.panel));
   // The address behind # is the state: the link may not write into it.
-  document.querySelector(".skip")?.addEventListener("click", (event) => { event.preventDefault(); byId("work").focus(); });
+  document.querySelector(".skip")?.addEventListener("click", (event) => {
+    event.preventDefault();
+    byId("work").focus();
+  });
   byId("theme-button").addEventListener("click", () => {
     const next = THEMES[(THEMES.indexOf(document.documentElement.dataset.theme ?? "auto") + 1) % THEMES.length];
     if (next === "auto") delete document.documentElement.dataset.theme;
@@ -192,7 +222,8 @@ function moveTab(event) {
   const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   if (!step) return;
   const tabs = TABS.filter((name) => byId(`tab-${name}`).offsetParent !== null);
-  const next = tabs[(tabs.findIndex((name) => byId(`tab-${name}`) === document.activeElement) + step + tabs.length) % tabs.length];
+  const next =
+    tabs[(tabs.findIndex((name) => byId(`tab-${name}`) === document.activeElement) + step + tabs.length) % tabs.length];
   select(next, true);
   byId(`tab-${next}`).focus();
 }
@@ -203,5 +234,8 @@ try {
   if (token) await open();
   else refused("");
 } catch (error) {
-  refused(`The page could not load its client (${/** @type {Error} */ (error).message}). Reload it; \`npm run build\` makes the client anew.`);
+  refused(
+    `The page could not load its client (${/** @type {Error} */ (error).message}). ` +
+      "Reload it; `npm run build` makes the client anew.",
+  );
 }

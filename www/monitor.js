@@ -1,8 +1,8 @@
 // Asks the service how its queues are, more often while something happens, and keeps the last minutes of it.
-import { fullness, parse } from "./attributes.js";
-import { Depths } from "./depths.js";
-import { Flow } from "./flow.js";
-import { Waits } from "./waits.js";
+import { fullness, parse } from "./model/attributes.js";
+import { Depths } from "./model/depths.js";
+import { Flow } from "./model/flow.js";
+import { Waits } from "./model/waits.js";
 
 /** How long a chart looks back. */
 export const SPAN_MS = 300_000;
@@ -17,11 +17,14 @@ const TROUBLE_MS = 3_000;
 const RARELY = 5;
 
 /**
- * @typedef {import("./health.js").Sample & {sinkIn: number, depth: import("./depths.js").Depth, waits: import("./waits.js").Percentiles|null}} Moment
+ * @typedef {import("./model/health.js").Sample & {sinkIn: number, depth: import("./model/depths.js").Depth, waits:
+ *   import("./model/waits.js").Percentiles|null}} Moment
  *
  * @typedef {object} View what is known of a service now
- * @property {import("./attributes.js").QueueState} input @property {import("./attributes.js").QueueState} sink
- * @property {import("./attributes.js").QueueState} inputDead @property {import("./attributes.js").QueueState} sinkDead
+ * @property {import("./model/attributes.js").QueueState} input
+ * @property {import("./model/attributes.js").QueueState} sink
+ * @property {import("./model/attributes.js").QueueState} inputDead
+ * @property {import("./model/attributes.js").QueueState} sinkDead
  * @property {{in: number, out: number}} inputFlow @property {{in: number, out: number}} sinkFlow
  */
 
@@ -87,16 +90,29 @@ export class Monitor extends EventTarget {
   async #ask() {
     const { input, sink, inputDead, sinkDead } = this.clients;
     const signal = this.signal;
-    const asked = (/** @type {import("./pkg/edgequeue.js").QueueClient} */ client) => client.attributes({ signal }).then(parse);
+    const asked = (/** @type {import("./pkg/edgequeue.js").QueueClient} */ client) =>
+      client.attributes({ signal }).then(parse);
     const rare = this.#questions % RARELY === 0 || !this.view;
     this.#questions += 1;
-    const [inputState, sinkState, inputDeadState, sinkDeadState] = await Promise.all([asked(input), asked(sink), asked(inputDead), rare ? asked(sinkDead) : this.view?.sinkDead]);
+    const [inputState, sinkState, inputDeadState, sinkDeadState] = await Promise.all([
+      asked(input),
+      asked(sink),
+      asked(inputDead),
+      rare ? asked(sinkDead) : this.view?.sinkDead,
+    ]);
     const at = Date.now();
     const view = {
-      input: inputState, sink: sinkState, inputDead: inputDeadState, sinkDead: /** @type {import("./attributes.js").QueueState} */ (sinkDeadState),
-      inputFlow: this.#flows.input.see(at, inputState), sinkFlow: this.#flows.sink.see(at, sinkState),
+      input: inputState,
+      sink: sinkState,
+      inputDead: inputDeadState,
+      sinkDead: /** @type {import("./model/attributes.js").QueueState} */ (sinkDeadState),
+      inputFlow: this.#flows.input.see(at, inputState),
+      sinkFlow: this.#flows.sink.see(at, sinkState),
     };
-    const depth = inputState.length === 0 ? { priorities: new Map(), other: 0 } : await this.depths.sample((priority) => input.count({ priority, signal }));
+    const depth =
+      inputState.length === 0
+        ? { priorities: new Map(), other: 0 }
+        : await this.depths.sample((priority) => input.count({ priority, signal }));
     await this.#lastDeath(inputDeadState);
     this.#notice(view);
     this.view = view;
@@ -104,24 +120,40 @@ export class Monitor extends EventTarget {
     while (this.moments.length > 0 && this.moments[0].at < at - SPAN_MS) this.moments.shift();
   }
 
-  /** @param {number} at @param {View} view @param {import("./depths.js").Depth} depth @returns {Moment} */
+  /** @param {number} at @param {View} view @param {import("./model/depths.js").Depth} depth @returns {Moment} */
   #moment(at, { input, sink, inputDead, sinkDead, inputFlow, sinkFlow }, depth) {
     const running = input.consumers.filter(({ status }) => status === "Running");
     const gone = input.consumers.filter(({ status }) => status !== "Running").map(({ idleMs }) => idleMs);
     const waits = this.waits.percentiles(at);
     return {
-      at, depth, waits,
-      waiting: input.waiting, oldestMs: input.length > 0 ? input.oldestMs : null, inFlight: input.inFlight,
-      consumers: running.length, places: running.reduce((sum, { window }) => sum + window, 0),
+      at,
+      depth,
+      waits,
+      waiting: input.waiting,
+      oldestMs: input.length > 0 ? input.oldestMs : null,
+      inFlight: input.inFlight,
+      consumers: running.length,
+      places: running.reduce((sum, { window }) => sum + window, 0),
       consumerlessMs: running.length === 0 && gone.length > 0 ? Math.min(...gone) : null,
-      in: inputFlow.in, out: inputFlow.out, sinkIn: sinkFlow.in,
-      dead: inputDead.length + sinkDead.length, failed: input.failed, lastCode: this.#death.code || undefined,
-      fullness: fullness(input), sinkFullness: fullness(sink), room: Math.max(0, input.lengthMax - input.length),
-      ended: input.ended, waitP95Ms: waits?.p95 ?? null, waitIsRough: waits?.few.p95 ?? true,
+      in: inputFlow.in,
+      out: inputFlow.out,
+      sinkIn: sinkFlow.in,
+      dead: inputDead.length + sinkDead.length,
+      failed: input.failed,
+      lastCode: this.#death.code || undefined,
+      fullness: fullness(input),
+      sinkFullness: fullness(sink),
+      room: Math.max(0, input.lengthMax - input.length),
+      ended: input.ended,
+      waitP95Ms: waits?.p95 ?? null,
+      waitIsRough: waits?.few.p95 ?? true,
     };
   }
 
-  /** The code of the newest dead letter, read once for each. @param {import("./attributes.js").QueueState} dead */
+  /**
+   * The code of the newest dead letter, read once for each.
+   * @param {import("./model/attributes.js").QueueState} dead
+   */
   async #lastDeath(dead) {
     if (dead.last === this.#death.index) return;
     this.#death = { index: dead.last, code: "" };
@@ -132,7 +164,15 @@ export class Monitor extends EventTarget {
 
   /** @param {View} view */
   #notice({ input, sink, inputDead }) {
-    const fingerprint = [input, sink, inputDead].map(({ length, last, inFlight, delivered, consumers }) => [length, last, inFlight, delivered, consumers.map(({ status }) => status)]).join(";");
+    const fingerprint = [input, sink, inputDead]
+      .map(({ length, last, inFlight, delivered, consumers }) => [
+        length,
+        last,
+        inFlight,
+        delivered,
+        consumers.map(({ status }) => status),
+      ])
+      .join(";");
     if (fingerprint !== this.#fingerprint) this.#changedAt = Date.now();
     this.#fingerprint = fingerprint;
   }

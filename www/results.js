@@ -1,4 +1,5 @@
-// The one reader of the sink: everybody on the page who wants to see results listens here. It reads along and takes nothing.
+// The one reader of the sink: everybody on the page who wants to see results listens here. It reads along and takes
+// nothing.
 
 /** Results that were there before the page came, and those that a panel shows when it is opened later. */
 const RECENT_MAX = 100;
@@ -11,9 +12,14 @@ const RETRY_MS = 3_000;
 /** @typedef {import("./pkg/edgequeue.js").Frame} Frame */
 /** @typedef {import("./pkg/edgequeue.js").QueueClient} QueueClient */
 
-/** Where to begin to see the newest entries of a queue, but not more of them than are quickly loaded. @param {Record<string, string>} attributes */
+/**
+ * Where to begin to see the newest entries of a queue, but not more of them than are quickly loaded.
+ * @param {Record<string, string>} attributes
+ */
 export function recentStart(attributes) {
-  const [last, length, bytes] = ["lastEntry", "length", "bytes"].map((name) => Number(attributes[`stream.${name}`] ?? 0));
+  const [last, length, bytes] = ["lastEntry", "length", "bytes"].map((name) =>
+    Number(attributes[`stream.${name}`] ?? 0),
+  );
   const each = length > 0 ? bytes / length : 0;
   return Math.max(0, last - Math.min(BACKLOG_MAX, Math.floor(RECENT_BYTES_MAX / Math.max(1, each))) + 1);
 }
@@ -55,7 +61,8 @@ export class Results extends EventTarget {
       }
       sleeping.abort();
       clearTimeout(hiding);
-      if (document.hidden && !signal.aborted) await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true, signal }));
+      if (document.hidden && !signal.aborted)
+        await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true, signal }));
     }
   }
 

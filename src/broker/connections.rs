@@ -10,8 +10,9 @@ use crate::queue::{
     watcher::Remembered,
 };
 use crate::wire::{
-    Transport, frame,
-    socket::{Answered, ServerMessage},
+    Transport,
+    proto::frame,
+    v1::server::{ServerAnswer, ServerMessage},
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -133,7 +134,7 @@ impl Connections {
     }
 
     /// Answers a request of a session. Of requests without an id only refusals are answered.
-    pub fn answer(&mut self, id: ConnectionId, answered: &Answered) {
+    pub fn answer(&mut self, id: ConnectionId, answered: &ServerAnswer) {
         if self.open.contains_key(&id) && (answered.id != 0 || answered.status != 0) {
             self.messages.entry(id).or_default().answer(answered);
         }

@@ -18,7 +18,12 @@ use crate::queue::{
     event::{self, Once, Rejection, Watch, WatcherId},
     step::Delivery,
 };
-use crate::wire::{Progress, address, batch::PutEntry, frame, operation::PROTOBUF, status::REPEATED};
+use crate::wire::{
+    Progress, PutEntry,
+    http::address,
+    names::{PROTOBUF, REPEATED},
+    proto::frame,
+};
 use alloc::{collections::BTreeMap, collections::VecDeque, format, string::String, vec, vec::Vec};
 use bytes::Bytes;
 

@@ -13,7 +13,11 @@ use crate::queue::{
     config::{PathPolicy, Settings},
     event::NewEntry,
 };
-use crate::wire::{address, operation::TAG_CALLBACK, predictor::Predictor, settings};
+use crate::wire::{
+    http::{address, settings},
+    names::TAG_CALLBACK,
+    predictor::Predictor,
+};
 use alloc::{borrow::ToOwned, boxed::Box, format, string::String, string::ToString};
 use core::fmt;
 

@@ -3,7 +3,7 @@
 use super::connections::Terms;
 use super::deployment::{Deployment, Kind};
 use super::inbox::Task;
-use super::io::ConnectionId;
+use super::io::{BodyError, ConnectionId};
 use crate::queue::{
     Event,
     event::{NewEntry, Once, Ticket, Watch},
@@ -11,21 +11,21 @@ use crate::queue::{
     store::Side,
 };
 use crate::wire::{
-    Answer, Call, Operation,
-    batch::{Batch, Format},
+    Answer, Call, Operation, Purpose,
+    http::settings::Patch,
+    put::{PutDefaults, Stamp},
     rejection,
-    settings::Patch,
-    socket,
-    stamp::Stamp,
+    v1::client::ClientCommand,
 };
-use alloc::vec;
+use alloc::{format, vec};
 use bytes::Bytes;
 
 /// Largest form or settings body, in bytes.
 const FORM_BYTES_MAX: u64 = 64 * 1024;
 
-/// The longest body of an operation, in bytes; `None` for those that have none.
-pub(super) fn body_max(operation: &Operation) -> Option<u64> {
+/// The longest body of a call, in bytes; `None` for those that have none.
+pub(super) fn body_max(purpose: &Purpose) -> Option<u64> {
+    let Purpose::Operation(operation) = purpose else { return None };
     match operation {
         Operation::Put { .. } => Some(limits::PAYLOAD_BYTES_CEILING),
         Operation::Batch { .. } => Some(limits::BATCH_BYTES_MAX as u64),
@@ -34,9 +34,15 @@ pub(super) fn body_max(operation: &Operation) -> Option<u64> {
     }
 }
 
-/// 413: the body is longer than `max`.
-pub fn body_too_large(max: u64) -> Answer {
-    Answer::text(413, alloc::format!("the body is larger than the {max} bytes allowed here; send a smaller one"))
+/// The answer to a request whose body was not read.
+pub(super) fn no_body(purpose: &Purpose, error: BodyError) -> Answer {
+    match error {
+        BodyError::TooLong => {
+            let max = body_max(purpose).expect("a body was asked for");
+            Answer::text(413, format!("the body is larger than the {max} bytes allowed here; send a smaller one"))
+        }
+        BodyError::Broken(error) => Answer::bad(format!("the body could not be read: {error}; send the request again")),
+    }
 }
 
 /// The turn a call asks for. A watch has the connection it will be.
@@ -47,7 +53,11 @@ pub(super) fn call(
     body: Bytes,
     random: u128,
 ) -> Result<Task, Answer> {
-    let Call { side, consumer, operation, .. } = call;
+    let Call { side, consumer, purpose, .. } = call;
+    let operation = match purpose {
+        Purpose::Operation(operation) => operation,
+        Purpose::Watch { watch, .. } => return Ok(Task::Event(side, Event::Attach(ticket, connection, watch))),
+    };
     let event = match operation {
         Operation::Put { lane, tags, once } => {
             let once = once.then_some(Once::RequestId);
@@ -60,7 +70,6 @@ pub(super) fn call(
         Operation::Status { request_id } => Event::Find(ticket, request_id),
         Operation::Cancel { request_id } => Event::Cancel(ticket, request_id),
         Operation::Search { index } => Event::Search(ticket, consumer, index),
-        Operation::Watch { watch, .. } => Event::Attach(ticket, connection, watch),
         Operation::Commit { indexes } => Event::Commit(ticket, consumer, indexes),
         Operation::Reject { indexes, delay_ms } => {
             Event::Reject(ticket, consumer, indexes, rejection::parse(&body, delay_ms)?)
@@ -78,26 +87,19 @@ pub(super) fn session(
     ticket: Ticket,
     connection: ConnectionId,
     terms: &Terms,
-    operation: socket::Operation,
+    command: ClientCommand,
     now_ms: u64,
     random: u128,
 ) -> Result<Task, Answer> {
     let consumer = || terms.watch.consumer.clone();
-    let event = match operation {
-        socket::Operation::Put(entries, _) => {
+    let event = match command {
+        ClientCommand::Put(entries, _) => {
             let stamp = Stamp::new(terms.sink, now_ms, "");
-            let batch = Batch {
-                format: Format::Frames,
-                lane: Default::default(),
-                tags: Default::default(),
-                stamp,
-                once: false,
-            };
-            Event::Put(ticket, batch.complete(entries, random)?)
+            Event::Put(ticket, PutDefaults::of(stamp).complete(entries, random)?)
         }
-        socket::Operation::Commit(indexes) => Event::Commit(ticket, consumer(), indexes),
-        socket::Operation::Reject(indexes, rejection) => Event::Reject(ticket, consumer(), indexes, rejection),
-        socket::Operation::Window(window) => Event::Attach(ticket, connection, Watch { window, ..terms.watch.clone() }),
+        ClientCommand::Commit(indexes) => Event::Commit(ticket, consumer(), indexes),
+        ClientCommand::Reject(indexes, rejection) => Event::Reject(ticket, consumer(), indexes, rejection),
+        ClientCommand::Window(window) => Event::Attach(ticket, connection, Watch { window, ..terms.watch.clone() }),
     };
     Ok(Task::Event(terms.side, event))
 }

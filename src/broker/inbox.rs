@@ -6,7 +6,7 @@ use crate::queue::{
     limits::{BATCH_BYTES_MAX, FLUSH_BYTES_MAX, INBOX_BYTES_MAX},
     store::Side,
 };
-use crate::wire::settings::Patch;
+use crate::wire::http::settings::Patch;
 use alloc::{collections::VecDeque, vec::Vec};
 
 /// Tasks of one flush; more wait for the next one.

@@ -7,7 +7,7 @@ use super::consumer::Inquiry;
 use super::io::RequestId;
 use super::replies::failed;
 use crate::queue::{Event, Reply, entry::Index, event::Ticket, store::Side};
-use crate::wire::{Answer, Progress, progress, status};
+use crate::wire::{Answer, Progress, http::progress, refused};
 use alloc::{collections::BTreeMap, string::String};
 
 /// What is done with the answer.
@@ -103,7 +103,7 @@ impl Inquiries {
                 question.stage = Stage::Sink(found.map_or(Progress::Unknown, |found| Progress::of_rear(&found)));
                 Next::Sink(question.request_id.clone())
             }
-            (_, Reply::Refused(refusal)) => self.end(inquiry, status::refused(&refusal)),
+            (_, Reply::Refused(refusal)) => self.end(inquiry, refused(&refusal)),
             (stage, reply) => unreachable!("{stage:?} is no question to which {reply:?} is a reply"),
         }
     }

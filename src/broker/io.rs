@@ -34,6 +34,15 @@ pub enum Body {
     Unread,
 }
 
+/// Why a body was not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// It is longer than was asked for.
+    TooLong,
+    /// The connection broke, or the like. The text is the platform's.
+    Broken(String),
+}
+
 /// A message on a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
@@ -57,12 +66,12 @@ pub enum Input<S> {
         /// Random bits for request ids, never given twice.
         random: u128,
     },
-    /// The body that [`Output::ReadBody`] asked for, or the answer to a body that could not be read.
+    /// The body that [`Output::ReadBody`] asked for.
     Body {
         /// The request.
         id: RequestId,
-        /// Its body.
-        body: Result<Bytes, Answer>,
+        /// Its body, or why it was not read.
+        body: Result<Bytes, BodyError>,
         /// Random bits, never given twice.
         random: u128,
     },

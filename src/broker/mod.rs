@@ -44,8 +44,9 @@ mod turns;
 mod wake;
 
 pub use deployment::Deployment;
-pub use dispatch::body_too_large;
-pub use io::{Body, ConnectionId, Durable, Fetch, FetchId, Fetched, Input, Message, Output, RequestId, Target, Wait};
+pub use io::{
+    Body, BodyError, ConnectionId, Durable, Fetch, FetchId, Fetched, Input, Message, Output, RequestId, Target, Wait,
+};
 
 use crate::queue::{Effect, Queue, refusal::StoreError};
 use crate::store::{Flushed, SegmentStore, rows::Rows};

@@ -6,23 +6,24 @@ use super::consumer::{Inquiry, Outcome};
 use super::dispatch::{self, Caller};
 use super::inbox::Task;
 use super::inquiry::{Goal, Next};
-use super::io::{Body, ConnectionId, Durable, FetchId, Fetched, Message, Output, RequestId};
+use super::io::{Body, BodyError, ConnectionId, Durable, FetchId, Fetched, Message, Output, RequestId};
 use super::observer::Observer;
 use super::replies::{Asked, Pending, SessionRequest, too_fast};
 use crate::queue::{Event, event::Ticket, store::Side};
 use crate::wire::{
-    Answer, Call, Operation,
-    socket::{self, Answered},
+    Answer, Call, Operation, Purpose,
+    v1::client::{self, ClientCommand},
+    v1::server::ServerAnswer,
 };
 use bytes::Bytes;
 
 impl<S: Durable, O: Observer<S>> Broker<S, O> {
     /// A request came, with or without its body.
     pub(super) fn request(&mut self, now_ms: u64, id: RequestId, call: Call, body: Body, random: u128) {
-        let body = match (dispatch::body_max(&call.operation), body) {
+        let body = match (dispatch::body_max(&call.purpose), body) {
             (None, _) => Bytes::new(),
             (Some(max), Body::Whole(body)) if body.len() as u64 > max => {
-                return self.answer(id, dispatch::body_too_large(max));
+                return self.answer(id, dispatch::no_body(&call.purpose, BodyError::TooLong));
             }
             (Some(_), Body::Whole(body)) => body,
             (Some(max), Body::Unread) => {
@@ -34,12 +35,12 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
     }
 
     /// The body of a request was read, or could not be.
-    pub(super) fn body(&mut self, now_ms: u64, id: RequestId, body: Result<Bytes, Answer>, random: u128) {
+    pub(super) fn body(&mut self, now_ms: u64, id: RequestId, body: Result<Bytes, BodyError>, random: u128) {
         // Its client may have gone meanwhile.
         let Some(call) = self.unread.remove(&id) else { return };
         match body {
             Ok(body) => self.ask(now_ms, id, call, body, random),
-            Err(refused) => self.answer(id, refused),
+            Err(error) => self.answer(id, dispatch::no_body(&call.purpose, error)),
         }
     }
 
@@ -47,14 +48,12 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
     fn ask(&mut self, now_ms: u64, id: RequestId, call: Call, body: Bytes, random: u128) {
         let ticket = self.replies.ticket();
         let on_input = call.side == Side::Main && !call.address.sink && !call.address.is_callbacks();
-        let goal = match &call.operation {
-            Operation::Status { .. } => Some(Goal::Status),
-            Operation::Cancel { .. } => Some(Goal::Cancel),
+        let goal = match &call.purpose {
+            Purpose::Operation(Operation::Status { request_id }) => Some((Goal::Status, request_id)),
+            Purpose::Operation(Operation::Cancel { request_id }) => Some((Goal::Cancel, request_id)),
             _ => None,
         };
-        if let (true, Some(goal), Operation::Status { request_id } | Operation::Cancel { request_id }) =
-            (on_input, goal, &call.operation)
-        {
+        if let (true, Some((goal, request_id))) = (on_input, goal) {
             let (request_id, service) = (request_id.clone(), call.address.service);
             let (inquiry, event) = self.inquiries.begin(id, goal, request_id, service, ticket);
             return self.inquire(inquiry, Side::Main, event);
@@ -77,14 +76,16 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
 
     /// What is owed for a call, the connection that it may become, and whether its client is watched for.
     fn pending(&mut self, now_ms: u64, id: RequestId, call: &Call) -> (Pending, ConnectionId, bool) {
-        match &call.operation {
-            Operation::Watch { watch, transport } => {
+        match &call.purpose {
+            Purpose::Watch { watch, transport } => {
                 let connection = self.connections.number(now_ms);
                 let terms = Terms { side: call.side, sink: call.address.sink, watch: watch.clone() };
                 (Pending::Watch(Asked { request: id, connection, transport: *transport, terms }), connection, false)
             }
-            Operation::Get { get, .. } => (Pending::Request(id, call.form()), ConnectionId(0), get.wait_ms > 0),
-            _ => (Pending::Request(id, call.form()), ConnectionId(0), false),
+            Purpose::Operation(operation) => {
+                let waits = matches!(operation, Operation::Get { get, .. } if get.wait_ms > 0);
+                (Pending::Request(id, operation.form(&call.address, call.side)), ConnectionId(0), waits)
+            }
         }
     }
 
@@ -123,13 +124,13 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
             let why = "a text message; this protocol has binary messages and the text ping";
             return self.hang_up(id, terms.side, 1003, why);
         };
-        let Ok(requests) = socket::requests(message) else {
+        let Ok(requests) = client::requests(message) else {
             let why = "a message that is no ClientMessage of edgequeue.v1, or has too many requests";
             return self.hang_up(id, terms.side, 1002, why);
         };
         for (number, operation) in requests {
             let asked = operation.and_then(|operation| {
-                let request_ids = matches!(operation, socket::Operation::Put(_, true));
+                let request_ids = matches!(operation, ClientCommand::Put(_, true));
                 let ticket = self.replies.ticket();
                 let task = dispatch::session(ticket, id, &terms, operation, now_ms, random)?;
                 let task = self.admit(task, Caller::Session)?;
@@ -139,7 +140,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
                 Ok(())
             });
             if let Err(refused) = asked {
-                self.connections.answer(id, &Answered::refused(number, &refused));
+                self.connections.answer(id, &ServerAnswer::refused(number, &refused));
             }
         }
     }

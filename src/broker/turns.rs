@@ -14,7 +14,7 @@ use crate::queue::{
     store::Side,
 };
 use crate::store::Flushed;
-use crate::wire::{answer, socket::Answered, status};
+use crate::wire::{answer, refused, v1::server::ServerAnswer};
 use alloc::{collections::BTreeSet, format, string::ToString, vec::Vec};
 use bytes::Bytes;
 
@@ -218,14 +218,14 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
                 self.outputs.push_back(Output::Accept { request, connection, transport });
             }
             (Some(Pending::Watch(asked)), Reply::Refused(refusal)) => {
-                self.answer(asked.request, status::refused(&refusal));
+                self.answer(asked.request, refused(&refusal));
             }
             (Some(Pending::Watch(_)), reply) => unreachable!("a watch is accepted or refused, not {reply:?}"),
             (Some(Pending::Session(request)), reply) => {
                 let answered = match reply {
-                    Reply::Put(receipts) => Answered::put(request.id, receipts, request.request_ids),
-                    Reply::Refused(refusal) => Answered::refused(request.id, &status::refused(&refusal)),
-                    _ => Answered { id: request.id, ..Answered::default() },
+                    Reply::Put(receipts) => ServerAnswer::put(request.id, receipts, request.request_ids),
+                    Reply::Refused(refusal) => ServerAnswer::refused(request.id, &refused(&refusal)),
+                    _ => ServerAnswer { id: request.id, ..ServerAnswer::default() },
                 };
                 self.connections.answer(request.connection, &answered);
             }
@@ -291,7 +291,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
             Pending::Request(id, _) => self.answer(id, failed(error)),
             Pending::Watch(asked) => self.answer(asked.request, failed(error)),
             Pending::Session(request) => {
-                let answered = Answered::refused(request.id, &failed(error));
+                let answered = ServerAnswer::refused(request.id, &failed(error));
                 self.connections.answer(request.connection, &answered);
             }
             Pending::Inquiry(inquiry) => {

@@ -7,8 +7,8 @@ use super::page::{self, tags};
 use crate::client::{Endpoint, Failure, Put, Read, Request, Response, answer};
 use crate::queue::entry::Index;
 use crate::queue::event::{ConsumerId, Rejection, Start};
-use crate::wire::batch::PutEntry;
-use crate::wire::{frame, rejection};
+use crate::wire::PutEntry;
+use crate::wire::{proto::frame, rejection};
 
 /// A queue, and who asks.
 #[wasm_bindgen]

@@ -12,8 +12,10 @@ use crate::client::{
     Decision, End, Endpoint, Failure, Kind, Request, Response, Session, Subscribe, Todo, Totals, answer,
 };
 use crate::queue::entry::{Frame, Index};
-use crate::wire::handshake;
-use crate::wire::socket::{self, Answered, Operation, Said};
+use crate::wire::v1::PING;
+use crate::wire::v1::client::{ClientCommand, ClientRequest};
+use crate::wire::v1::server::{ServerAnswer, ServerEvent, events};
+use crate::wire::v1::subprotocol::{self, SUBPROTOCOL};
 
 /// A timer this late was held back, as browsers do with those of hidden pages, in milliseconds.
 const LATE_MS: u64 = 5_000;
@@ -93,7 +95,7 @@ fn seed() -> u64 {
 }
 
 /// An answer on a socket as the answer the same request would have got by HTTP.
-fn response(answered: &Answered) -> Response {
+fn response(answered: &ServerAnswer) -> Response {
     let status = if answered.status == 0 { 200 } else { answered.status };
     Response { status, request_id: None, repeated: false, body: answered.text.clone().into() }
 }
@@ -239,8 +241,8 @@ impl Watching {
 
     /// A message on the WebSocket.
     pub fn message(&self, number: f64, message: Vec<u8>) {
-        self.happened(number, |inner, now_ms, news| match socket::said(message.into()) {
-            Ok(said) => said.into_iter().for_each(|said| inner.said(now_ms, said, news)),
+        self.happened(number, |inner, now_ms, news| match events(message.into()) {
+            Ok(said) => said.into_iter().for_each(|said| inner.events(now_ms, said, news)),
             Err(_) => inner.lost(now_ms, None, "the service sent a message that is no edgequeue.v1", news),
         });
     }
@@ -334,8 +336,8 @@ impl Watching {
             return self.observer.stream(number as f64, page::request(&self.endpoint, request));
         }
         let Endpoint { token, consumer, rear, .. } = &self.endpoint;
-        let mut protocols = vec![socket::SUBPROTOCOL.into()];
-        protocols.extend(handshake::carry(token, &consumer.group, &consumer.user, *rear));
+        let mut protocols = vec![SUBPROTOCOL.into()];
+        protocols.extend(subprotocol::carry(token, &consumer.group, &consumer.user, *rear));
         self.observer.connect(number as f64, &self.endpoint.socket_url(&request.target), protocols);
     }
 
@@ -353,8 +355,8 @@ impl Watching {
             Some((_, decision)) if inner.has_session() => {
                 let indexes = inner.session.settling().iter().map(|(index, _)| Index(*index)).collect();
                 let operation = match decision {
-                    Decision::Commit => Operation::Commit(indexes),
-                    Decision::Reject(rejection) => Operation::Reject(indexes, rejection),
+                    Decision::Commit => ClientCommand::Commit(indexes),
+                    Decision::Reject(rejection) => ClientCommand::Reject(indexes, rejection),
                 };
                 inner.ask(Asked::Settle, operation, &mut news);
                 drop(inner);
@@ -373,7 +375,7 @@ impl Watching {
         match &mut inner.linked {
             Some(linked) if inner.is_ours => {
                 linked.waits_for_pong = true;
-                self.observer.say(socket::PING);
+                self.observer.say(PING);
             }
             _ => inner.session.heard(now_ms, number),
         }
@@ -421,16 +423,16 @@ impl Watching {
 
 impl Inner {
     /// Sends a request on the socket.
-    fn ask(&mut self, what: Asked, operation: Operation, news: &mut News) {
+    fn ask(&mut self, what: Asked, operation: ClientCommand, news: &mut News) {
         let Some(linked) = &mut self.linked else { return };
         self.ids += 1;
         linked.asked.push((self.ids, what));
-        socket::Request { id: self.ids, operation }.write(&mut news.send);
+        ClientRequest { id: self.ids, command: operation }.write(&mut news.send);
     }
 
     fn ask_window(&mut self, what: Asked, news: &mut News) {
         let window = if self.is_full { 0 } else { self.window };
-        self.ask(what, Operation::Window(window), news);
+        self.ask(what, ClientCommand::Window(window), news);
     }
 
     /// Whether requests can be sent on a socket.
@@ -471,10 +473,10 @@ impl Inner {
     }
 
     /// One thing that the service says on a socket.
-    fn said(&mut self, now_ms: u64, said: Said, news: &mut News) {
+    fn events(&mut self, now_ms: u64, said: ServerEvent, news: &mut News) {
         let answered = match said {
-            Said::Pushed(frame) => return self.frame(now_ms, frame, news),
-            Said::Answered(answered) => answered,
+            ServerEvent::Pushed(frame) => return self.frame(now_ms, frame, news),
+            ServerEvent::Answered(answered) => answered,
         };
         let Some(linked) = &mut self.linked else { return };
         let Some(at) = linked.asked.iter().position(|(id, _)| *id == answered.id) else { return };

@@ -1,7 +1,7 @@
 //! Requests over HTTP.
 
 use edgequeue::client::{Endpoint, Failure, Request, Response};
-use edgequeue::wire::status::{HEADER_REPEATED, HEADER_REQUEST_ID};
+use edgequeue::wire::names::{HEADER_REPEATED, HEADER_REQUEST_ID};
 use std::io::{self, ErrorKind};
 use std::thread::sleep;
 use std::time::Duration;

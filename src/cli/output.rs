@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use edgequeue::queue::entry::Frame;
-use edgequeue::wire::attributes::tags_text;
+use edgequeue::wire::http::attributes::tags_text;
 use indicatif::ProgressBar;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 

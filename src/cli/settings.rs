@@ -1,7 +1,7 @@
 //! Which queue is meant, and who asks: flags before environment before context before defaults.
 
 use edgequeue::client::Endpoint;
-use edgequeue::wire::request::{GROUP_DEFAULT, USER_DEFAULT};
+use edgequeue::wire::names::{GROUP_DEFAULT, USER_DEFAULT};
 use std::{env, fmt, io};
 
 use crate::args::Global;

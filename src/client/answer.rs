@@ -2,9 +2,9 @@
 
 use crate::queue::entry::{Frame, TAG_REQUEST_ID, Tags};
 use crate::wire::Progress;
-use crate::wire::attributes::BACKEND;
-use crate::wire::frame;
-use crate::wire::status::REPEATED;
+use crate::wire::names::BACKEND;
+use crate::wire::names::REPEATED;
+use crate::wire::proto::frame;
 use alloc::{format, string::String, vec::Vec};
 use bytes::Bytes;
 
@@ -16,9 +16,9 @@ const TEXT_CHARS_MAX: usize = 400;
 pub struct Response {
     /// HTTP status.
     pub status: u16,
-    /// The header [`HEADER_REQUEST_ID`](crate::wire::status::HEADER_REQUEST_ID).
+    /// The header [`HEADER_REQUEST_ID`](crate::wire::names::HEADER_REQUEST_ID).
     pub request_id: Option<String>,
-    /// Whether the header [`HEADER_REPEATED`](crate::wire::status::HEADER_REPEATED) is there.
+    /// Whether the header [`HEADER_REPEATED`](crate::wire::names::HEADER_REPEATED) is there.
     pub repeated: bool,
     /// The body.
     pub body: Bytes,

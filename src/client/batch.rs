@@ -2,7 +2,7 @@
 
 use crate::queue::entry::{Frame, TAG_REQUEST_ID};
 use crate::queue::limits::BATCH_ENTRIES_MAX;
-use crate::wire::frame;
+use crate::wire::proto::frame;
 use alloc::{
     string::{String, ToString},
     vec::Vec,

@@ -1,8 +1,9 @@
 //! Where a queue is, and who asks.
 
 use crate::queue::event::ConsumerId;
-use crate::wire::request::{GROUP_DEFAULT, USER_DEFAULT};
+use crate::wire::names::{GROUP_DEFAULT, USER_DEFAULT};
 use crate::wire::scalar::shown;
+use crate::wire::url::Url;
 use alloc::{format, string::String};
 
 /// Last segment of the address of an output queue.
@@ -41,8 +42,8 @@ impl Endpoint {
         if rest.contains(['?', '#']) {
             return Err("must end with the path of the queue, without ? and #".into());
         }
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        if authority.is_empty() || authority.starts_with(':') {
+        let Url { authority, host, path, .. } = Url::split(secure, rest);
+        if host.is_empty() {
             return Err("has no host".into());
         }
         if authority.contains('@') {

@@ -4,8 +4,8 @@ use super::endpoint::Endpoint;
 use crate::queue::entry::{Index, TAG_REQUEST_ID, Tags};
 use crate::queue::event::{Rejection, Start};
 use crate::wire::duration;
-use crate::wire::operation::PROTOBUF;
-use crate::wire::request::{
+use crate::wire::names::PROTOBUF;
+use crate::wire::names::{
     HEADER_GROUP, HEADER_GROUP_REDIS, HEADER_PRIORITY, HEADER_REAR, HEADER_USER, HEADER_USER_REDIS,
 };
 use alloc::{format, string::String, string::ToString, vec::Vec};
@@ -300,7 +300,7 @@ impl Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{self, Head, Operation};
+    use crate::wire::{self, Operation, Purpose, RequestParts};
 
     fn endpoint() -> Endpoint {
         let endpoint = Endpoint::parse("http://a/api/predict/x").unwrap_or_else(|wrong| panic!("{wrong}"));
@@ -308,17 +308,22 @@ mod tests {
     }
 
     /// What our own service makes of a request.
-    fn read(request: &Request) -> Operation {
+    fn purpose(request: &Request) -> Purpose {
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let header = |name: &str| {
             let found = request.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.clone())
         };
-        let head = Head { method: request.method, path, query, header: &header };
-        match wire::request::parse(&head, 1_000) {
-            Ok(call) => call.operation,
+        let head = RequestParts { method: request.method, path, query, header: &header };
+        match wire::parse(&head, 1_000) {
+            Ok(call) => call.purpose,
             Err(answer) => panic!("{answer:?}"),
         }
+    }
+
+    fn read(request: &Request) -> Operation {
+        let Purpose::Operation(operation) = purpose(request) else { panic!("{request:?}") };
+        operation
     }
 
     #[test]
@@ -338,12 +343,12 @@ mod tests {
         assert!(read_once && endpoint.put(&once, Bytes::new()).repeatable);
         assert_eq!(stored.get("callback").map(String::as_str), Some(callback));
         let Operation::Batch { batch, .. } = read(&endpoint.put_batch(&once, Vec::new())) else { panic!() };
-        assert!(batch.once);
+        assert!(batch.defaults.once);
 
         let what = Read { start: Start::Newest, count: 7, wait_ms: 500, remove: false, tags: tags.clone() };
         let Operation::Get { get, encoding } = read(&endpoint.get(&what)) else { panic!() };
         assert_eq!((get.start, get.count, get.wait_ms, get.remove), (Start::Newest, 7, 500, false));
-        assert_eq!((get.filter.0, encoding), (tags.clone(), wire::Encoding::Protobuf));
+        assert_eq!((get.filter.0, encoding), (tags.clone(), wire::EntryEncoding::List(wire::Encoding::Protobuf)));
 
         let subscribe = Subscribe {
             start: Start::At(Index(4)),
@@ -352,7 +357,7 @@ mod tests {
             index_only: true,
             tags: tags.clone(),
         };
-        let Operation::Watch { watch, .. } = read(&endpoint.watch(&subscribe)) else { panic!() };
+        let Purpose::Watch { watch, .. } = purpose(&endpoint.watch(&subscribe)) else { panic!() };
         assert_eq!((watch.start, watch.window), (subscribe.start, 6));
         assert!(watch.auto_commit && watch.index_only);
 

@@ -1,6 +1,6 @@
 //! Which hosts may be called: those a deployment lists, and never what is inside a network.
 
-use crate::wire::predictor;
+use crate::wire::url::Url;
 use alloc::{format, string::String, vec::Vec};
 
 /// Variable with the hosts that callbacks, and predictors set at run time, may name.
@@ -35,7 +35,8 @@ impl Hosts {
     /// Addresses in digits are refused in every notation there is, also public ones: a list of names is what a deployment
     /// can review.
     pub fn check(&self, url: &str) -> Result<(), String> {
-        let (secure, host) = host(url)?;
+        let Url { secure, host, .. } = Url::parse(url)?;
+        let host = host.to_ascii_lowercase();
         if self.loopback && LOOPBACK.contains(&host.as_str()) {
             return Ok(());
         }
@@ -70,17 +71,6 @@ fn is_digits(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or_default();
     let hex = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
     hex || last.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// Whether the URL is `https`, and its host in lower case.
-fn host(url: &str) -> Result<(bool, String), String> {
-    let url = predictor::url(url)?;
-    let (scheme, rest) = url.split_once("://").unwrap_or_default();
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    let bracket = authority.find(']').map_or(0, |at| at + 1);
-    let port = authority.get(bracket..).and_then(|tail| tail.find(':')).map_or(authority.len(), |at| bracket + at);
-    let host = authority.get(..port).unwrap_or_default();
-    Ok((scheme == "https", host.to_ascii_lowercase()))
 }
 
 #[cfg(test)]

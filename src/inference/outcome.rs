@@ -2,7 +2,7 @@
 
 use crate::queue::entry::{TAG_LAST_CODE, TAG_LAST_REASON, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
 use crate::queue::limits::{TAG_VALUE_BYTES_MAX, TAGS_BYTES_MAX, TAGS_MAX};
-use crate::wire::operation::{TAG_CALLBACK, TAG_CONTENT_TYPE, TAG_PATH};
+use crate::wire::names::{TAG_CALLBACK, TAG_CONTENT_TYPE, TAG_PATH};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use bytes::Bytes;
 

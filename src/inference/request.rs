@@ -3,7 +3,7 @@
 use super::event::Work;
 use super::outcome::Trouble;
 use crate::queue::entry::{TAG_LAST_CODE, TAG_LAST_REASON, TAG_REQUEST_ID, TAG_TIME_PREFIX};
-use crate::wire::operation::{TAG_CALLBACK, TAG_CONTENT_TYPE, TAG_PATH};
+use crate::wire::names::{TAG_CALLBACK, TAG_CONTENT_TYPE, TAG_PATH};
 use crate::wire::predictor::Predictor;
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 

@@ -18,7 +18,7 @@ use super::outbox::{Outbox, PutId};
 use super::outcome::{self, Answer, Ending, Letter, TIMED_OUT, TOO_LARGE, Trouble};
 use crate::queue::entry::{Index, TAG_REQUEST_ID};
 use crate::queue::limits::PAYLOAD_BYTES_CEILING;
-use crate::wire::operation::{TAG_CALLBACK, TAG_CONTENT_TYPE};
+use crate::wire::names::{TAG_CALLBACK, TAG_CONTENT_TYPE};
 use alloc::{collections::VecDeque, format, string::String, string::ToString, vec, vec::Vec};
 
 /// Bytes of answers in memory at one time, waiting results included: 24 MiB. Further answers are not read until there is

@@ -98,7 +98,7 @@ impl<R: Rows> SegmentStore<R> {
     /// The most rows the next flush can write. One statement is a transaction by itself.
     pub fn rows_to_write(&self) -> usize {
         let rows = self.main.rows_to_write().saturating_add(self.rear.rows_to_write());
-        rows + usize::from(!self.has_schema && rows > 0)
+        rows.saturating_add(usize::from(!self.has_schema && rows > 0))
     }
 
     /// The rows as they are stored; what is not flushed is missing.

@@ -15,29 +15,29 @@
 //! Invariants: nothing a client sends panics or leads to a 5xx; nothing here knows time, storage or the platform.
 //! `docs/protocol.md` is the same in prose and must change with it.
 
-pub mod address;
-pub mod attributes;
-pub mod auth;
-pub mod batch;
-pub mod cors;
+pub mod answer;
 pub mod duration;
-mod fields;
-pub mod frame;
-pub mod handshake;
-mod json;
-pub mod operation;
-pub mod predictor;
-pub mod progress;
-pub mod query;
-pub mod rejection;
-pub mod request;
-pub mod scalar;
-pub mod settings;
-pub mod socket;
-pub mod stamp;
-pub mod status;
 
-pub use address::Address;
-pub use progress::Progress;
-pub use request::{Call, Head, Operation, Transport};
-pub use status::{Answer, Encoding, Form, answer};
+pub mod http;
+pub mod json;
+pub mod names;
+pub mod predictor;
+pub mod proto;
+pub mod put;
+pub mod put_entry;
+pub mod rejection;
+pub mod request_parts;
+pub mod scalar;
+pub mod tags;
+pub mod url;
+pub mod urlencoded;
+pub mod v1;
+
+pub use answer::Answer;
+pub use http::address::Address;
+pub use http::operation::{Call, Encoding, EntryEncoding, Form, Operation, Purpose, Transport};
+pub use http::parse::parse;
+pub use http::progress::Progress;
+pub use http::reply::{answer, refused};
+pub use put_entry::PutEntry;
+pub use request_parts::RequestParts;

@@ -1,9 +1,8 @@
 //! Code and reason of a negative commit.
 
-use super::duration;
-use super::query;
+use super::answer::Answer;
 use super::scalar::shown;
-use super::status::Answer;
+use super::{duration, urlencoded};
 use crate::queue::event::Rejection;
 use crate::queue::limits::{CODE_CHARS_MAX, DELAY_MS_MAX, REASON_BYTES_MAX};
 use alloc::{format, string::String};
@@ -20,7 +19,7 @@ pub fn parse(body: &[u8], delay_ms: Option<u64>) -> Result<Rejection, Answer> {
         )
     })?;
     let mut rejection = Rejection { delay_ms: delay_ms.unwrap_or(0), ..Rejection::default() };
-    for (key, value) in query::pairs(text.trim_end()).map_err(Answer::bad)? {
+    for (key, value) in urlencoded::pairs(text.trim_end()).map_err(Answer::bad)? {
         match key.as_str() {
             "_code_" => rejection.code = value,
             "_reason_" => rejection.reason = value,

@@ -1,25 +1,41 @@
-//! A request's method, address and headers: as `entry.mjs` tells them in one text, since each text costs a crossing, or asked
-//! of the request itself.
+//! A request's method, address and headers, as JavaScript tells them in one text: each text costs a crossing.
 
-use crate::wire::{Head, address};
+use crate::wire::{RequestParts, url::Url, v1::subprotocol};
 
-/// Calls `read` with the head that is told in lines (the method, the address, then `name: value` for each header), and with
-/// the whole address.
-pub fn read<T>(told: &str, read: impl FnOnce(&Head<'_>, &str) -> T) -> T {
-    let (method, rest) = told.split_once('\n').unwrap_or((told, ""));
-    let (url, headers) = rest.split_once('\n').unwrap_or((rest, ""));
-    let (path, query) = address::path_and_query(url);
-    let header = |name: &str| {
-        let mut pairs = headers.split('\n').filter_map(|line| line.split_once(": "));
-        pairs.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
-    };
-    read(&Head { method, path, query, header: &header }, url)
+/// The head of a request: the method, the address, then `name: value` for each header, a line each.
+pub struct Told<'a> {
+    method: &'a str,
+    /// The whole address.
+    pub url: &'a str,
+    headers: &'a str,
+    query: &'a str,
 }
 
-/// Calls `read` with the head of a request.
-pub fn of<T>(request: &web_sys::Request, read: impl FnOnce(&Head<'_>) -> T) -> T {
-    let (url, method, headers) = (request.url(), request.method(), request.headers());
-    let (path, query) = address::path_and_query(&url);
-    let header = |name: &str| headers.get(name).ok().flatten();
-    read(&Head { method: &method, path, query, header: &header })
+impl<'a> Told<'a> {
+    /// Takes the text apart.
+    pub fn new(text: &'a str) -> Self {
+        let (method, rest) = text.split_once('\n').unwrap_or((text, ""));
+        let (url, headers) = rest.split_once('\n').unwrap_or((rest, ""));
+        let query = Url::of_request(url).query;
+        Self { method, url, headers, query }
+    }
+
+    /// Calls `read` with the head. Headers that the watch of a browser carries in its list of subprotocols are found in it.
+    pub fn read<T>(&self, read: impl FnOnce(&RequestParts<'_>) -> T) -> T {
+        let Url { path, query, .. } = Url::of_request(self.url);
+        let header = |name: &str| self.sent(name).or_else(|| self.carried(name));
+        read(&RequestParts { method: self.method, path, query, header: &header })
+    }
+
+    /// A header as it was sent.
+    pub fn sent(&self, name: &str) -> Option<String> {
+        let mut pairs = self.headers.split('\n').filter_map(|line| line.split_once(": "));
+        pairs.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
+    }
+
+    /// A header that a watch carries as [`subprotocol`] describes. Other requests are not searched for it.
+    pub fn carried(&self, name: &str) -> Option<String> {
+        let offered = self.query.contains("_watch_").then(|| self.sent("Sec-WebSocket-Protocol"))?;
+        subprotocol::carried(&offered?, name)
+    }
 }

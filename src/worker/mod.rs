@@ -1,40 +1,20 @@
-//! The edge service: a Worker that routes, and one Durable Object per queue.
+//! The edge service: a Worker that routes, and one Durable Object per queue. It is the shell of the
+//! [broker](crate::broker) on this platform, and holds nothing but what the platform needs.
 //!
-//! The room from door to desk:
-//! - `entry.mjs`: the module the platform loads; keeps one dead wasm instance from taking the service with it;
-//! - `service`: the Worker: checks the token, finds the queue's object and hands the request on untouched (`head` reads
-//!   what both need to know of it);
-//! - `object`: the Durable Object: a doorway; requests become events (`body` reads what they carry), replies become
-//!   responses (`respond`);
-//! - `desk`: collects events, takes the machine's turns, writes what came of them, carries the effects out;
-//! - `consumer`: works the queue off inside the object; `inference`: who is called for it; `outside`: the calls;
-//! - `inbox`: what waits on the desk, and `patience`: how long; `connections`: who watches; `session`: sockets that speak
-//!   our own protocol;
-//! - `attachment`: what a socket remembers while the object sleeps;
-//! - `faults`: faults and measurements for tests, in deployments that allow them;
-//! - `rows`, `storage`, `alarm`, `sockets`, `departure`: what the platform offers an object, as safe Rust with errors as
-//!   values.
+//! - `js/entry.mjs`: what the platform loads; `js/instance.mjs`: how it survives the death of a wasm instance;
+//! - `service`: the Worker: checks the token, finds the queue's object and hands the request on untouched;
+//! - `shell`: the object: every event becomes an input of the broker, every output a call to the `host`;
+//! - `host`, `js/host.mjs`: what the platform does for an object: answers, sockets, alarm, timer, calls;
+//! - `storage`: its SQLite database, as the store wants it;
+//! - `head`: method, address and headers out of one text;
+//! - `clock`: time and randomness.
 //!
-//! Only this room knows the platform. `wasm-bindgen` expands to unsafe code, which is denied everywhere else.
-#![allow(unsafe_code, reason = "the expansions of #[wasm_bindgen], #[event] and #[durable_object]")]
+//! `wasm-bindgen` expands to unsafe code, which is denied everywhere else.
+#![allow(unsafe_code, reason = "the expansions of #[wasm_bindgen]")]
 
-mod alarm;
-mod attachment;
-mod body;
-mod connections;
-mod consumer;
-mod departure;
-mod desk;
-mod faults;
+mod clock;
 mod head;
-mod inbox;
-mod inference;
-mod object;
-mod outside;
-mod patience;
-mod respond;
-mod rows;
+mod host;
 mod service;
-mod session;
-mod sockets;
+mod shell;
 mod storage;

@@ -10,8 +10,12 @@ use js_sys::Promise;
 use wasm_bindgen::{JsCast, prelude::*};
 use worker::Env;
 
-use super::{head, respond::respond};
-use crate::wire::{Address, Answer, Head, address, auth, cors, handshake};
+use super::{head::Told, host};
+use crate::wire::{
+    Address, Answer,
+    http::{address, auth, cors},
+    url::Url,
+};
 
 /// Name of the secret that every request must carry.
 const TOKEN: &str = "EDGEQUEUE_TOKEN";
@@ -33,10 +37,10 @@ extern "C" {
 #[wasm_bindgen]
 pub fn fetch(request: &web_sys::Request, head: &str, env: Env) -> Result<JsValue, JsValue> {
     let bindings = Bindings::of(&env)?;
-    let fetcher: Fetcher = match head::read(head, |head, url| route(head, url, &bindings)) {
+    let fetcher: Fetcher = match route(&Told::new(head), &bindings) {
         Ok(Route::Queue(name)) => bindings.queues.by_name(&name)?,
         Ok(Route::Page) => js_sys::Reflect::get(env.as_ref(), &"ASSETS".into())?.unchecked_into(),
-        Err(refused) => return Ok(web_sys::Response::from(respond(refused)?).into()),
+        Err(refused) => return Ok(host::response(&refused)?.into()),
     };
     Ok(fetcher.fetch(request)?.into())
 }
@@ -72,31 +76,26 @@ enum Route {
     Page,
 }
 
-fn route(head: &Head<'_>, url: &str, bindings: &Bindings) -> Result<Route, Answer> {
-    let header = head.header;
-    // The page is only read. A body that nobody reads would break the connection under some proxies.
-    if matches!(head.method, "GET" | "HEAD") && !address::is_api(head) {
-        return Ok(Route::Page);
-    }
-    if head.method == "OPTIONS"
-        && let Some(origin) = header("Origin")
-        && header("Access-Control-Request-Method").is_some()
-    {
-        return Err(cors::preflight(&bindings.origins, &origin));
-    }
-    let sent = header("Authorization");
-    let carried = sent.is_none().then(|| header_carried(head, "Authorization")).flatten();
-    auth::check(bindings.token.as_deref(), sent.as_deref().or(carried.as_deref()))?;
-    if carried.is_some() {
-        cors::may_connect(&bindings.origins, header("Origin").as_deref(), address::authority(url))?;
-    }
-    Ok(Route::Queue(Address::of_client(head.method, head.path)?.queue_name()))
-}
-
-/// A header that a watch carries as [`handshake`] describes. Other requests are not looked at: each look costs a call.
-pub(super) fn header_carried(head: &Head, name: &str) -> Option<String> {
-    let offered = head.query.contains("_watch_").then(|| (head.header)("Sec-WebSocket-Protocol"))?;
-    handshake::carried(&offered?, name)
+fn route(told: &Told<'_>, bindings: &Bindings) -> Result<Route, Answer> {
+    told.read(|head| {
+        // The page is only read. A body that nobody reads would break the connection under some proxies.
+        if matches!(head.method, "GET" | "HEAD") && !address::is_api(head) {
+            return Ok(Route::Page);
+        }
+        if head.method == "OPTIONS"
+            && let Some(origin) = told.sent("Origin")
+            && told.sent("Access-Control-Request-Method").is_some()
+        {
+            return Err(cors::preflight(&bindings.origins, &origin));
+        }
+        let sent = told.sent("Authorization");
+        let carried = sent.is_none().then(|| told.carried("Authorization")).flatten();
+        auth::check(bindings.token.as_deref(), sent.as_deref().or(carried.as_deref()))?;
+        if carried.is_some() {
+            cors::may_connect(&bindings.origins, told.sent("Origin").as_deref(), Url::of_request(told.url).authority)?;
+        }
+        Ok(Route::Queue(Address::of_client(head.method, head.path)?.queue_name()))
+    })
 }
 
 /// The headers, in lines, that an answer gets in a deployment with a list of origins.

@@ -6,22 +6,64 @@ import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import WebSocket from "ws";
-import { at, command, freePort, run } from "../../src/bundle/tools.mjs";
+import { at, command, freePort, run } from "../../tools/lib.mjs";
 import { TOKEN, floor, ours, stop } from "./servers.mjs";
 
 const SECONDS = 4;
 const [program = "http", ...pairs] = process.argv.slice(2);
-const wish = { path: "/api/predict/profile", token: TOKEN, connections: 64, seconds: SECONDS, ...Object.fromEntries(pairs.map((pair) => pair.split("="))) };
+const wish = {
+  path: "/api/predict/profile",
+  token: TOKEN,
+  connections: 64,
+  seconds: SECONDS,
+  ...Object.fromEntries(pairs.map((pair) => pair.split("="))),
+};
 
 /** The worker with the names of its functions, in build/profile. */
 function buildWithNames() {
   const target = "wasm32-unknown-unknown";
-  run("cargo", ["rustc", "--quiet", "--locked", "--profile", "wasm", "--lib", "--crate-type", "cdylib", "--no-default-features", "--features", "worker",
-    "--target", target, "--target-dir", at("target-profile")],
-  { env: { WASM_BINDGEN_USE_JS_SYS: "1", CARGO_PROFILE_WASM_STRIP: "none" }, why: "Compiling the worker" });
+  run(
+    "cargo",
+    [
+      "rustc",
+      "--quiet",
+      "--locked",
+      "--profile",
+      "wasm",
+      "--lib",
+      "--crate-type",
+      "cdylib",
+      "--no-default-features",
+      "--features",
+      "worker",
+      "--target",
+      target,
+      "--target-dir",
+      at("target-profile"),
+    ],
+    { env: { WASM_BINDGEN_USE_JS_SYS: "1", CARGO_PROFILE_WASM_STRIP: "none" }, why: "Compiling the worker" },
+  );
   mkdirSync(at("build", "profile"), { recursive: true });
-  run("cargo", ["run", "--quiet", "--locked", "--no-default-features", "--features", "bundle", "--bin", "bundle", "--target-dir", at("target-bundle"), "--",
-    at("target-profile", target, "wasm", "edgequeue.wasm"), at("build", "profile"), "--names"], { why: "Generating the bindings" });
+  run(
+    "cargo",
+    [
+      "run",
+      "--quiet",
+      "--locked",
+      "--no-default-features",
+      "--features",
+      "bindgen",
+      "--bin",
+      "bindgen",
+      "--target-dir",
+      at("target-bundle"),
+      "--",
+      at("target-profile", target, "wasm", "edgequeue.wasm"),
+      at("build", "profile"),
+      "--names",
+    ],
+    { why: "Generating the bindings" },
+  );
 }
 
 /** A client of the inspector: `ask(method, params)`. */
@@ -31,22 +73,26 @@ async function inspector(port) {
   await new Promise((resolve, reject) => socket.once("open", resolve).once("error", reject));
   const asked = new Map();
   socket.on("message", (text) => {
-    const { id, result, error } = JSON.parse(text);
+    const { id, result, error } = JSON.parse(String(text));
     asked.get(id)?.(result ?? error);
   });
   let count = 0;
-  return (method, params = {}) => new Promise((resolve) => {
-    asked.set(++count, resolve);
-    socket.send(JSON.stringify({ id: count, method, params }));
-  });
+  return (method, params = {}) =>
+    new Promise((resolve) => {
+      asked.set(++count, resolve);
+      socket.send(JSON.stringify({ id: count, method, params }));
+    });
 }
 
 /** Sums over the nodes of a profile: time in a function itself, and with what it called. */
 function sums({ nodes, samples, timeDeltas }) {
   const byId = new Map(nodes.map((node) => [node.id, { ...node, self: 0, total: 0 }]));
-  samples.forEach((id, place) => { byId.get(id).self += timeDeltas[place]; });
+  samples.forEach((id, place) => {
+    byId.get(id).self += timeDeltas[place];
+  });
   const parents = new Map(nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node.id])));
-  const name = ({ callFrame: { functionName, url, lineNumber } }) => `${functionName || "(anonymous)"}  ${url.split("/").at(-1).slice(0, 24)}:${lineNumber}`;
+  const name = ({ callFrame: { functionName, url, lineNumber } }) =>
+    `${functionName || "(anonymous)"}  ${url.split("/").at(-1).slice(0, 24)}:${lineNumber}`;
   const table = new Map();
   for (const node of byId.values()) {
     const entry = (of) => table.get(of) ?? table.set(of, { self: 0, total: 0 }).get(of);
@@ -61,7 +107,11 @@ function sums({ nodes, samples, timeDeltas }) {
 await command(async () => {
   const bare = process.env.PROFILE_FLOOR === "1";
   if (!bare) buildWithNames();
-  run("cargo", ["build", "--quiet", "--locked", "--release", "--no-default-features", "--features", "bench", "--bin", "load"], { why: "Compiling the load client" });
+  run(
+    "cargo",
+    ["build", "--quiet", "--locked", "--release", "--no-default-features", "--features", "bench", "--bin", "load"],
+    { why: "Compiling the load client" },
+  );
   const dir = mkdtempSync(path.join(process.env.PROFILE_DIR ?? os.tmpdir(), "edgequeue-profile-"));
   process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
   const inspect = await freePort();
@@ -76,11 +126,18 @@ await command(async () => {
   const { stdout } = await load();
   const { profile } = await ask("Profiler.stop");
   await stop(server);
-  const entries = JSON.parse(stdout).rate * (profile.endTime - profile.startTime) / 1e6;
+  const entries = (JSON.parse(stdout).rate * (profile.endTime - profile.startTime)) / 1e6;
   const table = [...sums(profile)].sort((a, b) => b[1].self - a[1].self);
   const all = table.reduce((sum, [, { self }]) => sum + self, 0);
-  const line = ([name, { self, total }]) => `${(self / all * 100).toFixed(1).padStart(5)} % ${(self / entries).toFixed(1).padStart(7)} us  ${(total / all * 100).toFixed(1).padStart(5)} %  ${name}`;
+  const share = (part) => ((part / all) * 100).toFixed(1).padStart(5);
+  const line = ([name, { self, total }]) =>
+    `${share(self)} % ${(self / entries).toFixed(1).padStart(7)} us  ${share(total)} %  ${name}`;
   console.log(`${stdout.trim()}\n\n self   per entry    total  function`);
-  console.log(table.slice(0, Number(process.env.PROFILE_LINES ?? 50)).map(line).join("\n"));
+  console.log(
+    table
+      .slice(0, Number(process.env.PROFILE_LINES ?? 50))
+      .map(line)
+      .join("\n"),
+  );
   process.exit(0);
 });

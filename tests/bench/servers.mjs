@@ -5,7 +5,7 @@ import { cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "nod
 import { createRequire } from "node:module";
 import net from "node:net";
 import path from "node:path";
-import { at, answers, freePort, nodeForWrangler, sleep } from "../../src/bundle/tools.mjs";
+import { at, answers, freePort, nodeForWrangler, sleep } from "../../tools/lib.mjs";
 
 export const TOKEN = "bench-token";
 
@@ -23,11 +23,15 @@ process.on("exit", killAll);
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(name, () => process.exit(1));
 
 function start(program, args, options = {}) {
+  /** @type {import("node:child_process").ChildProcess & {leads?: boolean, output?: string}} */
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
   running.add(child);
   child.leads = Boolean(options.detached);
   child.output = "";
-  for (const stream of [child.stdout, child.stderr]) stream?.on("data", (text) => { child.output = (child.output + text).slice(-4000); });
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on("data", (text) => {
+      child.output = (child.output + text).slice(-4000);
+    });
   child.once("exit", () => running.delete(child));
   child.once("error", () => running.delete(child));
   return child;
@@ -46,7 +50,10 @@ async function listens(child, port, patience_ms = 10_000) {
   const until = Date.now() + patience_ms;
   while (Date.now() < until && child.exitCode === null) {
     const open = await new Promise((resolve) => {
-      const probe = net.connect(port, "127.0.0.1", () => { probe.destroy(); resolve(true); });
+      const probe = net.connect(port, "127.0.0.1", () => {
+        probe.destroy();
+        resolve(true);
+      });
       probe.once("error", () => resolve(false));
     });
     if (open) return;
@@ -66,7 +73,8 @@ export function memory(server) {
 export function processor({ child }) {
   if (child.leads) return NaN;
   try {
-    // The fields after the name, which may have blanks: the 12th and 13th are user's and system's hundredths of a second.
+    // The fields after the name, which may have blanks: the 12th and 13th are user's and system's hundredths of a
+    // second.
     const fields = readFileSync(`/proc/${child.pid}/stat`, "utf8").split(") ").at(-1).split(" ");
     return (Number(fields[11]) + Number(fields[12])) * 10_000;
   } catch {
@@ -86,7 +94,11 @@ function compatibility() {
 
 /**
  * One Worker with one class of objects on workerd. `modules` are `[name, kind, file]`, the main one first; names are
- * paths, so that modules import each other as they do in the repository. With `fileKiB` no file can become longer than that.
+ * paths, so that modules import each other as they do in the repository. With `fileKiB` no file can become longer than
+ * that.
+ * @param {string} dir
+ * @param {{modules: string[][], className: string, bindings: string, inspect?: number, v8?: string[],
+ *   fileKiB?: number}} options
  */
 async function worker(dir, { modules, className, bindings, inspect, v8 = [], fileKiB }) {
   const port = await freePort();
@@ -94,7 +106,9 @@ async function worker(dir, { modules, className, bindings, inspect, v8 = [], fil
   for (const [name, , file] of modules) cpSync(file, path.join(dir, name));
   const { date, flags } = compatibility();
   const list = modules.map(([name, kind]) => `(name = "${name}", ${kind} = embed "${name}")`).join(",\n    ");
-  writeFileSync(path.join(dir, "config.capnp"), `using Workerd = import "/workerd/workerd.capnp";
+  writeFileSync(
+    path.join(dir, "config.capnp"),
+    `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [ (name = "main", worker = .main), (name = "disk", disk = (path = "${dir}/state", writable = true)) ],
   sockets = [ (name = "http", address = "127.0.0.1:${port}", http = (), service = "main") ],
@@ -109,7 +123,8 @@ const main :Workerd.Worker = (
   durableObjectStorage = (localDisk = "disk"),
   bindings = [ ${bindings} ],
 );
-`);
+`,
+  );
   const args = ["serve", path.join(dir, "config.capnp"), ...(inspect ? [`--inspector-addr=127.0.0.1:${inspect}`] : [])];
   const limited = ["-c", `trap '' XFSZ; ulimit -f ${fileKiB * 2}; exec "$0" "$@"`, workerdBinary(), ...args];
   const child = fileKiB ? start("sh", limited) : start(workerdBinary(), args);
@@ -117,12 +132,15 @@ const main :Workerd.Worker = (
   return { child, address: `127.0.0.1:${port}`, url: `http://127.0.0.1:${port}`, dir };
 }
 
-const bare = (file) => (dir, options = {}) => worker(dir, {
-  modules: [file, "object.mjs"].map((name) => [name, "esModule", at("tests", "bench", "floor", name)]),
-  className: "Floor",
-  bindings: `(name = "FLOOR", durableObjectNamespace = "Floor")`,
-  ...options,
-});
+const bare =
+  (file) =>
+  (dir, options = {}) =>
+    worker(dir, {
+      modules: [file, "object.mjs"].map((name) => [name, "esModule", at("tests", "bench", "floor", name)]),
+      className: "Floor",
+      bindings: `(name = "FLOOR", durableObjectNamespace = "Floor")`,
+      ...options,
+    });
 
 /** A plain JavaScript Worker and object: see floor/worker.mjs. */
 export const floor = bare("worker.mjs");
@@ -133,13 +151,26 @@ export const hop = bare("hop.mjs");
 /** Group commit alone: see floor/group.mjs. */
 export const group = bare("group.mjs");
 
-/** The service as it is built. With `metered` it tells how much memory its instance has. */
-export function ours(dir, { metered = false, built = at("build", "worker"), entry = at("src", "worker", "entry.mjs"), ...options } = {}) {
-  const generated = readdirSync(built, { recursive: true }).map(String).filter((name) => /\.(js|wasm)$/.test(name));
+/**
+ * The service as it is built. With `metered` it tells how much memory its instance has.
+ * @param {string} dir
+ * @param {{metered?: boolean, built?: string, entry?: string, inspect?: number, fileKiB?: number}} [options]
+ */
+export function ours(
+  dir,
+  { metered = false, built = at("build", "worker"), entry = at("src", "worker", "entry.mjs"), ...options } = {},
+) {
+  const generated = readdirSync(built, { recursive: true })
+    .map(String)
+    .filter((name) => /\.(js|wasm)$/.test(name));
   const modules = [
     ["src/worker/entry.mjs", "esModule", entry],
     ...["outside.mjs", "statement.mjs"].map((name) => [`src/worker/${name}`, "esModule", at("src", "worker", name)]),
-    ...generated.map((name) => [`build/worker/${name}`, name.endsWith(".wasm") ? "wasm" : "esModule", path.join(built, name)]),
+    ...generated.map((name) => [
+      `build/worker/${name}`,
+      name.endsWith(".wasm") ? "wasm" : "esModule",
+      path.join(built, name),
+    ]),
   ];
   const texts = { EDGEQUEUE_TOKEN: TOKEN, ...(metered ? { EDGEQUEUE_FAULTS: "allow" } : {}) };
   const bindings = Object.entries(texts).map(([name, text]) => `(name = "${name}", text = "${text}")`);
@@ -157,7 +188,7 @@ export async function simulator() {
   const until = Date.now() + 30_000;
   while (Date.now() < until && child.exitCode === null) {
     const url = child.output.match(/listening on (http:\S+?)\/?\s/)?.[1];
-    if (url && await answers(url, child, 5000)) return { child, url, address: url.replace("http://", "") };
+    if (url && (await answers(url, child, 5000))) return { child, url, address: url.replace("http://", "") };
     await sleep(50);
   }
   throw new Error(`the simulator did not start:\n${child.output}`);
@@ -165,7 +196,7 @@ export async function simulator() {
 
 const version = (program, args) => {
   const done = spawnSync(program, args, { encoding: "utf8" });
-  return done.status === 0 ? (done.stdout + done.stderr).match(/\d+\.\d+\.\d+/)?.[0] ?? "?" : null;
+  return done.status === 0 ? ((done.stdout + done.stderr).match(/\d+\.\d+\.\d+/)?.[0] ?? "?") : null;
 };
 
 /** Redis with every write on the disk before its answer. Null when it is not installed. */
@@ -174,8 +205,22 @@ export async function redis(dir) {
   if (!is) return null;
   mkdirSync(dir, { recursive: true });
   const port = await freePort();
-  const child = start("redis-server", ["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--appendonly", "yes",
-    "--appendfsync", "always", "--save", "", "--daemonize", "no"]);
+  const child = start("redis-server", [
+    "--port",
+    String(port),
+    "--bind",
+    "127.0.0.1",
+    "--dir",
+    dir,
+    "--appendonly",
+    "yes",
+    "--appendfsync",
+    "always",
+    "--save",
+    "",
+    "--daemonize",
+    "no",
+  ]);
   await listens(child, port);
   return { child, address: `127.0.0.1:${port}`, version: is };
 }
@@ -189,9 +234,12 @@ export async function nats(dir) {
   // `sync_interval: always` exists from 2.10 on; before, a publish is acknowledged without waiting for the disk.
   const [major, minor] = is.split(".").map(Number);
   const syncs = major > 2 || minor >= 10;
-  writeFileSync(path.join(dir, "nats.conf"), `listen: "127.0.0.1:${port}"
+  writeFileSync(
+    path.join(dir, "nats.conf"),
+    `listen: "127.0.0.1:${port}"
 jetstream { store_dir: "${dir}/jetstream"${syncs ? ", sync_interval: always" : ""} }
-`);
+`,
+  );
   const child = start("nats-server", ["--config", path.join(dir, "nats.conf")]);
   await listens(child, port);
   return { child, address: `127.0.0.1:${port}`, version: is, syncs };

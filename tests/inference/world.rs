@@ -14,7 +14,7 @@ use edgequeue::queue::event::{Get, NewEntry, Once, Rejection, Start, Ticket};
 use edgequeue::queue::limits::PAYLOAD_BYTES_CEILING;
 use edgequeue::queue::store::Side;
 use edgequeue::queue::{Effect, Event, Reply};
-use edgequeue::wire::status;
+use edgequeue::wire;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt::Write;
@@ -363,7 +363,7 @@ impl World {
                         };
                         PutOutcome::Stored(receipts.into_iter().map(place).collect())
                     }
-                    Reply::Refused(refusal) => match status::refused(&refusal).status {
+                    Reply::Refused(refusal) => match wire::refused(&refusal).status {
                         status @ (400 | 413) => PutOutcome::Refused(status, refusal.to_string()),
                         _ => PutOutcome::Later,
                     },

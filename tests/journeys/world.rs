@@ -10,7 +10,7 @@ use edgequeue::queue::store::Side;
 use edgequeue::queue::watcher::Remembered;
 use edgequeue::queue::{Effect, Queue, Reply, request_id};
 use edgequeue::store::{Flushed, SegmentStore, memory::MemoryRows};
-use edgequeue::wire::{duration, rejection, settings, status};
+use edgequeue::wire::{Answer, duration, http::settings, refused, rejection};
 use prost::Message;
 use std::collections::BTreeMap;
 
@@ -69,7 +69,7 @@ enum About {
 enum Line {
     Event(Event, Box<Asked>),
     /// The service refuses it before the queue hears of it.
-    Refused(status::Answer),
+    Refused(Answer),
 }
 
 impl World {
@@ -332,7 +332,7 @@ impl World {
             }
             Reply::Found(found) => return found.map_or(vec!["unknown".into()], |found| self.whereabouts(&found)),
             Reply::Cancelled(index) => index.map_or("unknown".into(), |index| format!("cancelled {}", index.0)),
-            Reply::Refused(refusal) => format!("refused {}", status::refused(&refusal).status),
+            Reply::Refused(refusal) => format!("refused {}", refused(&refusal).status),
             Reply::Stats(stats) => return state(&stats, about),
         };
         vec![text]

@@ -1,7 +1,7 @@
 """The official client's own tests, unmodified, against this service.
 
-They are `eas_prediction/test_queue_client.py` as it is in the installed package; only its constants (address, names, token)
-are set from outside.
+They are `eas_prediction/test_queue_client.py` as it is in the installed package; only its constants (address, names,
+token) are set from outside.
 """
 
 import os

@@ -50,4 +50,5 @@ indexes = [index for index, _, _ in received]
 assert indexes == sorted(set(indexes)), "not in the order of the puts"
 attributes = consumer.attributes()
 assert attributes["stream.length"] == "0", attributes
-print(f"sdk: {COUNT} entries put, watched and committed in {time.monotonic() - began:.1f} s: nothing lost, nothing twice")
+seconds = time.monotonic() - began
+print(f"sdk: {COUNT} entries put, watched and committed in {seconds:.1f} s: nothing lost, nothing twice")

@@ -1,17 +1,19 @@
 //! Batched puts: what their bodies mean, and hostile bodies.
 
-use crate::{NOW_MS, refusal, send, tags};
+use crate::{NOW_MS, operation, refusal, tags};
 use bytes::Bytes;
 use edgequeue::queue::entry::{Index, Lane};
 use edgequeue::queue::event::{NewEntry, Once};
 use edgequeue::queue::step::{Receipt, Reply};
-use edgequeue::wire::batch::{Batch, PutEntry};
-use edgequeue::wire::{Answer, Encoding, Form, Operation, answer, frame};
+use edgequeue::wire::http::batch::BatchPut;
+use edgequeue::wire::proto::frame;
+use edgequeue::wire::put::PutDefaults;
+use edgequeue::wire::{Answer, Encoding, Form, Operation, PutEntry, answer};
 use proptest::prelude::*;
 
-fn batch(content_type: &str) -> Batch {
+fn batch(content_type: &str) -> BatchPut {
     let request = format!("POST /api/predict/s/sub?_batch_=true&_priority_=3&all=1 \nContent-Type: {content_type}");
-    match send(&request).unwrap().operation {
+    match operation(&request) {
         Operation::Batch { batch, encoding: Encoding::Json } => batch,
         other => panic!("{other:?}"),
     }
@@ -72,7 +74,8 @@ fn once() {
     assert_eq!(read_back, Ok(vec![Some(Once::RequestId), source(300, 7), None]));
 
     // For the whole batch; an entry's own source wins.
-    let all = Batch { once: true, ..batch("application/json") };
+    let all = batch("application/json");
+    let all = BatchPut { defaults: PutDefaults { once: true, ..all.defaults }, ..all };
     let read_all = |body: &'static [u8]| all.read(body.into(), 9);
     let entries = read_all(br#"[{"tags":{"requestId":"a"}},{"source":7}]"#).unwrap();
     assert_eq!(entries.iter().map(|entry| entry.once).collect::<Vec<_>>(), [Some(Once::RequestId), source(7, 0)]);
@@ -112,10 +115,10 @@ fn receipts() {
     let some = || Reply::Put(vec![again(0, ""), receipt(2, "c"), again(1, "a")]);
     let json = answer(&Form::Batch(Encoding::Json), some());
     assert_eq!(json.body, "{\"indexes\":[0,2,1],\"requestIds\":[\"\",\"c\",\"a\"],\"repeated\":[0,2]}\n");
-    let frames = frame::parse_list(&answer(&Form::Batch(Encoding::Protobuf), some()).body).unwrap();
+    let frames = frame::decode_list(&answer(&Form::Batch(Encoding::Protobuf), some()).body).unwrap();
     assert_eq!(frames.iter().map(|frame| frame.message.as_str()).collect::<Vec<_>>(), ["repeated", "", "repeated"]);
     let protobuf = answer(&Form::Batch(Encoding::Protobuf), reply());
-    let frames = frame::parse_list(&protobuf.body).unwrap();
+    let frames = frame::decode_list(&protobuf.body).unwrap();
     assert_eq!((frames[1].index, &frames[1].tags), (2, &tags([("requestId", "c")])));
 }
 

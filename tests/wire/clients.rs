@@ -1,18 +1,14 @@
 //! Requests exactly as the vendor's page and the official clients send them.
 
-use super::{NOW_MS, send, tags};
+use super::{NOW_MS, operation, send, tags};
 use edgequeue::queue::entry::{Filter, Index, Lane, Tags};
 use edgequeue::queue::event::{ConsumerId, Get, Start, Watch};
 use edgequeue::queue::store::Side;
-use edgequeue::wire::{Address, Encoding, Operation, Transport};
+use edgequeue::wire::{Address, Encoding, EntryEncoding, Operation, Purpose, Transport};
 
 const NOW: &str = "1700000000123";
 const IDENTITY: &str = "X-EAS-QueueService-Redis-Uid: 6f1c\nX-EAS-QueueService-Redis-Gid: eas";
 const PROTOBUF: &str = "Accept: application/vnd.google.protobuf";
-
-fn operation(request: &str) -> Operation {
-    send(request).expect(request).operation
-}
 
 fn get() -> Get {
     Get { start: Start::At(Index(0)), filter: Filter::default(), count: 1, remove: true, wait_ms: 0 }
@@ -49,20 +45,20 @@ fn curl_of_the_vendor_page() {
         (format!("POST {svc}/sdapi/v1/txt2img\n{data}"), put(0, source(&[("Path", "/sdapi/v1/txt2img")]))),
         (
             format!("GET {svc}/sink?_index_=0&_timeout_=0\n{curl}"),
-            Operation::Get { get: get(), encoding: Encoding::Raw },
+            Operation::Get { get: get(), encoding: EntryEncoding::Raw },
         ),
         (
             format!("GET {svc}/sink?requestId=a64\n{curl}"),
             Operation::Get {
                 get: Get { filter: Filter(tags([("requestId", "a64")])), ..get() },
-                encoding: Encoding::Raw,
+                encoding: EntryEncoding::Raw,
             },
         ),
         (
             format!("GET {svc}/sink?_length_=10&_timeout_=1m&_auto_delete_=false&_raw_=false\n{curl}"),
             Operation::Get {
                 get: Get { count: 10, remove: false, wait_ms: 59_900, ..get() },
-                encoding: Encoding::Json,
+                encoding: EntryEncoding::List(Encoding::Json),
             },
         ),
         (format!("GET {svc}?_attrs_=true\n{curl}"), Operation::Attributes { encoding: Encoding::Json }),
@@ -83,7 +79,7 @@ fn python() {
     assert_eq!(call.address.queue_name(), "qservice/sink");
     assert_eq!(call.consumer, ConsumerId { group: "eas".into(), user: "6f1c".into() });
     assert_eq!(call.side, Side::Main);
-    assert_eq!(call.operation, put(0, tags([("requestId", "r1"), ("a", "b c&d"), ("ts@sink", NOW)])));
+    assert_eq!(call.purpose, Purpose::Operation(put(0, tags([("requestId", "r1"), ("a", "b c&d"), ("ts@sink", NOW)]))));
 
     let watch = Watch {
         consumer: ConsumerId { group: "eas".into(), user: "6f1c".into() },
@@ -101,7 +97,7 @@ fn python() {
             ),
             Operation::Get {
                 get: Get { filter: Filter(tags([("requestId", "r1")])), wait_ms: 4_900, ..get() },
-                encoding: Encoding::Protobuf,
+                encoding: EntryEncoding::List(Encoding::Protobuf),
             },
         ),
         (
@@ -118,18 +114,16 @@ fn python() {
         ),
         (format!("PUT /api/predict/qservice?_indexes_=7\n{headers}"), Operation::Commit { indexes: indexes(&[7]) }),
         (
-            format!(
-                "GET /api/predict/qservice?_watch_=true&_index_=0&_window_=5&_index_only_=false&_auto_commit_=true&k=v\nUpgrade: websocket\nConnection: Upgrade\nOrigin: http://h:80\n{frames}"
-            ),
-            Operation::Watch { watch, transport: Transport::Socket },
-        ),
-        (
             format!("GET /api/predict/qservice?_search_=true&_index_=4\n{headers}"),
             Operation::Search { index: Index(4) },
         ),
     ] {
         assert_eq!(operation(&line), expected, "{line}");
     }
+    let line = format!(
+        "GET /api/predict/qservice?_watch_=true&_index_=0&_window_=5&_index_only_=false&_auto_commit_=true&k=v\nUpgrade: websocket\nConnection: Upgrade\nOrigin: http://h:80\n{frames}"
+    );
+    assert_eq!(send(&line).expect(&line).purpose, Purpose::Watch { watch, transport: Transport::Socket });
 }
 
 #[test]
@@ -137,7 +131,7 @@ fn go() {
     // The first request has no identity and asks for protobuf; the base path may be empty.
     let call = send(&format!("GET /?_attrs_=true\nAuthorization: \n{PROTOBUF}")).unwrap();
     assert_eq!(call.address.queue_name(), "default");
-    assert_eq!(call.operation, Operation::Attributes { encoding: Encoding::Protobuf });
+    assert_eq!(call.purpose, Purpose::Operation(Operation::Attributes { encoding: Encoding::Protobuf }));
     let identity = "Authorization: \nX-EAS-QueueService-Uid: u\nX-EAS-QueueService-Gid: eas";
     let consumer = ConsumerId { group: "eas".into(), user: "u".into() };
 
@@ -147,9 +141,9 @@ fn go() {
     .unwrap();
     assert_eq!((call.address.queue_name().as_str(), call.side), ("default/sink", Side::Rear));
     assert_eq!(call.consumer, consumer);
-    assert_eq!(call.operation, put(1, tags([("a", "b"), ("ts@sink", NOW)])));
+    assert_eq!(call.purpose, Purpose::Operation(put(1, tags([("a", "b"), ("ts@sink", NOW)]))));
 
-    let watch = |transport| Operation::Watch {
+    let watch = |transport| Purpose::Watch {
         watch: Watch {
             consumer: consumer.clone(),
             start: Start::At(Index(0)),
@@ -162,6 +156,12 @@ fn go() {
         transport,
     };
     let subscribe = "GET /sink?_auto_commit_=false&_index_=0&_index_only_=true&_watch_=true&_window_=5";
+    for (upgrade, transport) in
+        [("Upgrade: websocket\nConnection: Upgrade", Transport::Socket), ("Accept-Encoding: gzip", Transport::Stream)]
+    {
+        let line = format!("{subscribe}\n{upgrade}\n{identity}\n{PROTOBUF}");
+        assert_eq!(send(&line).expect(&line).purpose, watch(transport), "{line}");
+    }
     for (line, expected) in [
         (
             format!(
@@ -169,7 +169,7 @@ fn go() {
             ),
             Operation::Get {
                 get: Get { filter: Filter(tags([("requestId", "r1")])), ..get() },
-                encoding: Encoding::Protobuf,
+                encoding: EntryEncoding::List(Encoding::Protobuf),
             },
         ),
         (
@@ -178,14 +178,9 @@ fn go() {
             ),
             Operation::Get {
                 get: Get { start: Start::At(Index(u64::MAX)), count: 3, remove: false, wait_ms: 89_900, ..get() },
-                encoding: Encoding::Protobuf,
+                encoding: EntryEncoding::List(Encoding::Protobuf),
             },
         ),
-        (
-            format!("{subscribe}\nUpgrade: websocket\nConnection: Upgrade\n{identity}\n{PROTOBUF}"),
-            watch(Transport::Socket),
-        ),
-        (format!("{subscribe}\n{identity}\n{PROTOBUF}"), watch(Transport::Stream)),
         (format!("PUT /sink?_indexes_=0\n{identity}"), Operation::Commit { indexes: indexes(&[0]) }),
         (
             format!(
@@ -215,7 +210,7 @@ fn java() {
             ),
             Operation::Get {
                 get: Get { start: Start::Newest, count: 5, remove: false, wait_ms: 2_900, ..get() },
-                encoding: Encoding::Protobuf,
+                encoding: EntryEncoding::List(Encoding::Protobuf),
             },
         ),
         (
@@ -242,12 +237,12 @@ fn samples_with_plain_http_libraries() {
         operation(line),
         Operation::Get {
             get: Get { filter: Filter(tags([("requestId", "r")])), wait_ms: 4_900, ..get() },
-            encoding: Encoding::Json,
+            encoding: EntryEncoding::List(Encoding::Json),
         }
     );
     // An early client: protobuf without `_raw_`.
     let line = format!("GET /api/predict/svc/sink?_index_=0&_length_=1&_timeout_=0\n{PROTOBUF}");
-    assert_eq!(operation(&line), Operation::Get { get: get(), encoding: Encoding::Protobuf });
+    assert_eq!(operation(&line), Operation::Get { get: get(), encoding: EntryEncoding::List(Encoding::Protobuf) });
     // What a consumer carries from the input queue to the sink stays; the sink adds its own stamp.
     let line = "POST /api/predict/svc/sink?requestId=r&ts@source=1&ts@sink=2&Header:Content-Type=image/png&task_id=7\nContent-Type: application/json";
     assert_eq!(

@@ -1,8 +1,9 @@
 //! Whatever a client sends is a call or a 4xx with a text.
 
 use edgequeue::queue::limits;
-use edgequeue::wire::query::RESERVED;
-use edgequeue::wire::{Call, Encoding, Head, Operation, Transport, address, auth, request};
+use edgequeue::wire::http::query::RESERVED;
+use edgequeue::wire::http::{address, auth};
+use edgequeue::wire::{Call, Operation, Purpose, RequestParts, Transport, parse};
 use proptest::prelude::*;
 
 const HEADERS: [&str; 9] = [
@@ -23,7 +24,15 @@ fn check(call: &Call) {
     for name in [&call.consumer.group, &call.consumer.user] {
         assert!(!name.is_empty() && name.len() <= limits::NAME_BYTES_MAX);
     }
-    match &call.operation {
+    let operation = match &call.purpose {
+        Purpose::Operation(operation) => operation,
+        Purpose::Watch { watch, transport } => {
+            let least = if *transport == Transport::Session { 0 } else { 1 };
+            assert!((least..=limits::WINDOW_MAX).contains(&watch.window));
+            return;
+        }
+    };
+    match operation {
         Operation::Put { tags, .. } => {
             assert!(tags.len() <= limits::TAGS_MAX);
             assert!(tags.keys().all(|key| !key.is_empty() && !key.starts_with('_')));
@@ -33,31 +42,26 @@ fn check(call: &Call) {
         Operation::Get { get, .. } => {
             assert!((1..=limits::GET_ENTRIES_MAX).contains(&get.count) && get.wait_ms <= limits::WAIT_MS_MAX);
         }
-        Operation::Watch { watch, transport } => {
-            let least = if *transport == Transport::Session { 0 } else { 1 };
-            assert!((least..=limits::WINDOW_MAX).contains(&watch.window));
-        }
-        Operation::Batch { batch, encoding } => {
-            assert_ne!(*encoding, Encoding::Raw);
-            assert!(batch.tags.len() <= limits::TAGS_MAX);
+        Operation::Batch { batch, .. } => {
+            assert!(batch.defaults.tags.len() <= limits::TAGS_MAX);
         }
         Operation::Commit { indexes } | Operation::Reject { indexes, .. } | Operation::Remove { indexes } => {
             assert!((1..=limits::INDEXES_MAX).contains(&indexes.len()));
         }
         _ => {}
     }
-    let _ = call.form();
+    let _ = operation.form(&call.address, call.side);
 }
 
 fn run(method: &str, path: &str, query: &str, headers: &[(&str, String)]) -> Result<(), TestCaseError> {
     let header =
         |name: &str| headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, text)| text.clone());
-    let head = Head { method, path, query, header: &header };
+    let head = RequestParts { method, path, query, header: &header };
     let _ = address::is_api(&head);
     if let Err(answer) = auth::check(Some("secret"), header("Authorization").as_deref()) {
         prop_assert_eq!(answer.status, 401);
     }
-    match request::parse(&head, 7) {
+    match parse(&head, 7) {
         Ok(call) => check(&call),
         Err(answer) => {
             prop_assert!((400..500).contains(&answer.status) && answer.body.len() > 10, "{:?}", answer);
@@ -125,7 +129,7 @@ proptest! {
     fn tags_survive_encoding(pairs in proptest::collection::btree_map("[^_\\p{Cc}][^\\p{Cc}]{0,5}", any::<String>(), 0..5)) {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(&pairs);
-        let parsed = edgequeue::wire::query::Query::parse(&query.finish());
+        let parsed = edgequeue::wire::http::query::Query::parse(&query.finish());
         prop_assert_eq!(parsed.map(|query| query.tags), Ok(pairs));
     }
 }

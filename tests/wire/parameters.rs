@@ -1,14 +1,15 @@
 //! Addresses, parameters, headers and methods, one rule each.
 
-use super::{refusal, send, tags};
+use super::{operation, refusal, send, tags};
 use edgequeue::queue::entry::{Filter, Index, Lane};
 use edgequeue::queue::event::{Get, Start};
 use edgequeue::queue::limits;
 use edgequeue::queue::store::Side;
-use edgequeue::wire::{Address, Encoding, Head, Operation, address, auth, query, settings};
+use edgequeue::wire::http::{address, auth, query, settings};
+use edgequeue::wire::{Address, Encoding, EntryEncoding, Operation, Purpose, RequestParts};
 
-fn get(query: &str) -> (Get, Encoding) {
-    match send(&format!("GET /api/predict/s?{query}")).expect(query).operation {
+fn get(query: &str) -> (Get, EntryEncoding) {
+    match operation(&format!("GET /api/predict/s?{query}")) {
         Operation::Get { get, encoding } => (get, encoding),
         other => panic!("{query}: {other:?}"),
     }
@@ -67,7 +68,7 @@ fn addresses() {
 #[test]
 fn bare_paths_are_shared_with_the_web_page() {
     let api = |method, path, query, header: &dyn Fn(&str) -> Option<String>| {
-        address::is_api(&Head { method, path, query, header })
+        address::is_api(&RequestParts { method, path, query, header })
     };
     let none = |_: &str| None;
     let token = |name: &str| (name == "Authorization").then(String::new);
@@ -121,14 +122,14 @@ fn methods() {
 #[test]
 fn get_defaults_and_bounds() {
     let standard = Get { start: Start::At(Index(0)), filter: Filter::default(), count: 1, remove: true, wait_ms: 0 };
-    assert_eq!(get(""), (standard.clone(), Encoding::Raw));
+    assert_eq!(get(""), (standard.clone(), EntryEncoding::Raw));
     assert_eq!(get("_length_=99999999999").0.count, limits::GET_ENTRIES_MAX);
     assert_eq!(get("_timeout_=99h").0.wait_ms, limits::WAIT_MS_MAX - 100);
     assert_eq!(get("_timeout_=999ms").0.wait_ms, 999);
     assert_eq!(get("_timeout_=1s").0.wait_ms, 900);
     assert_eq!(get("_index_=9007199254740993").0.start, Start::At(Index(9_007_199_254_740_993)));
     assert_eq!(get("_index_=-1").0.start, Start::Newest);
-    assert_eq!(get("_raw_=0").1, Encoding::Json);
+    assert_eq!(get("_raw_=0").1, EntryEncoding::List(Encoding::Json));
     assert_eq!(get("&&a&b=&c=1=2&_delete_=x&_window_=x").0.filter.0, tags([("a", ""), ("b", ""), ("c", "1=2")]));
     assert_eq!(get("a=1&a=1&_length_=2&_length_=2").0.count, 2);
     for (query, text) in [
@@ -169,10 +170,10 @@ fn accept() {
         ("application/vnd.google.protobufs", Encoding::Json),
     ] {
         let call = send(&format!("GET /api/predict/s?_attrs_=true\nAccept: {accept}")).unwrap();
-        assert_eq!(call.operation, Operation::Attributes { encoding: expected }, "{accept}");
+        assert_eq!(call.purpose, Purpose::Operation(Operation::Attributes { encoding: expected }), "{accept}");
     }
     let line = "GET /api/predict/s?_raw_=true\naccept: application/vnd.google.protobuf";
-    assert!(matches!(send(line).unwrap().operation, Operation::Get { encoding: Encoding::Raw, .. }));
+    assert!(matches!(operation(line), Operation::Get { encoding: EntryEncoding::Raw, .. }));
 }
 
 #[test]
@@ -197,7 +198,7 @@ fn identity() {
 
 #[test]
 fn put_priorities_and_tags() {
-    let put = |line: &str| match send(line).expect(line).operation {
+    let put = |line: &str| match operation(line) {
         Operation::Put { lane, tags, .. } => (lane, tags),
         other => panic!("{line}: {other:?}"),
     };
@@ -231,8 +232,8 @@ fn put_priorities_and_tags() {
 
 #[test]
 fn watches() {
-    let watch = |query: &str| match send(&format!("GET /?_watch_=true&{query}")).expect(query).operation {
-        Operation::Watch { watch, .. } => watch,
+    let watch = |query: &str| match send(&format!("GET /?_watch_=true&{query}")).expect(query).purpose {
+        Purpose::Watch { watch, .. } => watch,
         other => panic!("{query}: {other:?}"),
     };
     let standard = watch("");
@@ -248,7 +249,7 @@ fn watches() {
 
 #[test]
 fn indexes_are_a_union() {
-    let removed = |query: &str| match send(&format!("DELETE /?{query}")).expect(query).operation {
+    let removed = |query: &str| match operation(&format!("DELETE /?{query}")) {
         Operation::Remove { indexes } => indexes.iter().map(|index| index.0).collect::<Vec<_>>(),
         other => panic!("{query}: {other:?}"),
     };
@@ -275,8 +276,8 @@ fn indexes_are_a_union() {
     let many = |count: usize| vec!["1"; count].join(",");
     assert!(send(&format!("PUT /?_indexes_={}", many(limits::INDEXES_MAX))).is_ok());
     assert_eq!(refusal(&format!("PUT /?_indexes_={}", many(limits::INDEXES_MAX + 1))).0, 400);
-    assert_eq!(send("PUT /?_settings_=true").unwrap().operation, Operation::Configure);
-    assert_eq!(send("GET /?_settings_=true").unwrap().operation, Operation::Settings);
+    assert_eq!(operation("PUT /?_settings_=true"), Operation::Configure);
+    assert_eq!(operation("GET /?_settings_=true"), Operation::Settings);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What became of a request: the calls, and their answers in bytes.
 
-use super::{refusal, send, tags};
+use super::{operation, refusal, send, tags};
 use edgequeue::queue::entry::{Index, Lane};
 use edgequeue::queue::event::ConsumerId;
 use edgequeue::queue::stats::{Standing, Whereabouts};
@@ -37,14 +37,14 @@ fn text(answer: &Answer) -> (u16, String) {
 /// The answer to a request line, should the queue find that.
 fn answered(line: &str, reply: Reply) -> (u16, String) {
     let call = send(line).expect(line);
-    let told = answer(&call.form(), reply);
+    let form = operation(line).form(&call.address, call.side);
+    let told = answer(&form, reply);
     assert_eq!(told.content_type.as_deref(), Some("application/json"));
     text(&told)
 }
 
 #[test]
 fn calls() {
-    let operation = |line: &str| send(line).expect(line).operation;
     let request_id = || "a b".to_string();
     assert_eq!(
         operation("GET /api/predict/s?_status_=true&requestId=a+b"),
@@ -68,7 +68,7 @@ fn calls() {
 
 #[test]
 fn puts() {
-    let put = |line: &str| match send(line).expect(line).operation {
+    let put = |line: &str| match operation(line) {
         Operation::Put { tags, once, .. } => (tags.get("callback").cloned(), once),
         other => panic!("{line}: {other:?}"),
     };
@@ -85,7 +85,7 @@ fn puts() {
         let (status, text) = refusal(&format!("POST /?_callback_={}", url.replace('%', "%25").replace(' ', "%20")));
         assert!(status == 400 && text.starts_with("the callback "), "{url}: {text}");
     }
-    match send("PUT /?_indexes_=1&_negative_=true&_delay_=1m30s").unwrap().operation {
+    match operation("PUT /?_indexes_=1&_negative_=true&_delay_=1m30s") {
         Operation::Reject { delay_ms, .. } => assert_eq!(delay_ms, Some(90_000)),
         other => panic!("{other:?}"),
     }

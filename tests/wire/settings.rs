@@ -1,7 +1,7 @@
 //! The settings call and the deployment's defaults.
 
 use edgequeue::queue::config::{DeadPolicy, PathPolicy, Settings};
-use edgequeue::wire::settings::{Patch, defaults, to_json};
+use edgequeue::wire::http::settings::{Patch, defaults, to_json};
 use proptest::prelude::*;
 
 fn error(body: &str) -> String {
@@ -136,7 +136,7 @@ proptest! {
     }
 
     #[test]
-    fn any_value_is_read_or_refused(key in proptest::sample::select(edgequeue::wire::settings::KEYS.to_vec()), value in "[0-9a-z.]{0,12}") {
+    fn any_value_is_read_or_refused(key in proptest::sample::select(edgequeue::wire::http::settings::KEYS.to_vec()), value in "[0-9a-z.]{0,12}") {
         if let Err(answer) = Patch::parse(format!("{key}={value}").as_bytes()) {
             prop_assert_eq!(answer.status, 400);
         }

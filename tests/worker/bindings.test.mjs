@@ -1,5 +1,5 @@
-// Predictors that are bindings of the deployment: another Worker, and Workers AI, for which a Worker with a method `run`
-// stands in.
+// Predictors that are bindings of the deployment: another Worker, and Workers AI, for which a Worker with a method
+// `run` stands in.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Client, eventually, fresh } from "./client.mjs";
@@ -12,7 +12,8 @@ export default class extends WorkerEntrypoint {
   async fetch(request) {
     const url = new URL(request.url);
     if (url.pathname === "/v1/fail") return new Response("no", { status: 418 });
-    return Response.json({ path: url.pathname, query: url.search, text: await request.text(), id: request.headers.get("X-Request-Id") });
+    const id = request.headers.get("X-Request-Id");
+    return Response.json({ path: url.pathname, query: url.search, text: await request.text(), id });
   }
 }
 
@@ -36,7 +37,10 @@ before(async () => {
     workers: [{ name: "models", script: MODELS, bindings: { MODELS: "", AI: "Ai" } }],
     vars: {
       EDGEQUEUE_ALLOWED_HOSTS: "service:MODELS, ai",
-      EDGEQUEUE_SERVICES: { trusted: { predictor: "service:MODELS/v1", max_delivery: 1, retry_delay: "100ms" }, "trusted/sink": { max_length: 7 } },
+      EDGEQUEUE_SERVICES: {
+        trusted: { predictor: "service:MODELS/v1", max_delivery: 1, retry_delay: "100ms" },
+        "trusted/sink": { max_length: 7 },
+      },
     },
   });
 });
@@ -55,16 +59,19 @@ async function ask(predictor, body, { path = "", settings = {} } = {}) {
 
 test("a service binding is sent what an endpoint would be", async () => {
   const result = await ask("service:MODELS/v1", "data", { path: "/sub" });
-  assert.deepEqual(JSON.parse(result.data), { path: "/v1/sub", query: "", text: "data", id: "r" });
+  assert.deepEqual(JSON.parse(String(result.data)), { path: "/v1/sub", query: "", text: "data", id: "r" });
   assert.equal(result.tags["Header:Content-Type"], "application/json");
   assert.equal((await ask("service:MODELS/v1", "x", { path: "/fail" })).tags.lastCode, "418");
 });
 
 test("a model is run with the JSON of the request, or with its text as prompt", async () => {
   const result = await ask("ai:@cf/test/echo", '{"prompt":"hi","max_tokens":5}');
-  assert.deepEqual(JSON.parse(result.data), { model: "@cf/test/echo", input: { prompt: "hi", max_tokens: 5 } });
+  assert.deepEqual(JSON.parse(String(result.data)), { model: "@cf/test/echo", input: { prompt: "hi", max_tokens: 5 } });
   assert.equal(result.tags["Header:Content-Type"], "application/json");
-  assert.deepEqual(JSON.parse((await ask("ai:@cf/test/echo", "just a text")).data), { model: "@cf/test/echo", input: { prompt: "just a text" } });
+  assert.deepEqual(JSON.parse(String((await ask("ai:@cf/test/echo", "just a text")).data)), {
+    model: "@cf/test/echo",
+    input: { prompt: "just a text" },
+  });
 });
 
 test("a model may answer with a text, bytes or a stream", async () => {
@@ -87,19 +94,29 @@ test("a model that hangs is given up", async () => {
 test("what the deployment gives one service holds for it alone", async () => {
   const trusted = new Client(service, "trusted");
   const settings = JSON.parse((await trusted.ask("GET", { _settings_: "true" })).text);
-  assert.deepEqual([settings.predictor, settings.max_delivery, settings.retry_delay], ["service:MODELS/v1", 1, "100ms"]);
+  assert.deepEqual(
+    [settings.predictor, settings.max_delivery, settings.retry_delay],
+    ["service:MODELS/v1", 1, "100ms"],
+  );
   const sink = new Client(service, "trusted/sink");
   assert.equal(JSON.parse((await sink.ask("GET", { _settings_: "true" })).text).max_length, 7);
   assert.equal(JSON.parse((await fresh(service).ask("GET", { _settings_: "true" })).text).predictor, "");
   await trusted.put("x", { requestId: "r" });
-  assert.equal(JSON.parse((await sink.get({ requestId: "r", _timeout_: "10s" }))[0].data).text, "x");
+  assert.equal(JSON.parse(String((await sink.get({ requestId: "r", _timeout_: "10s" }))[0].data)).text, "x");
 });
 
 test("a binding that is not there is told in the status of the request", async () => {
   const input = fresh(service);
-  const refused = await input.ask("PUT", { _settings_: "true" }, { body: JSON.stringify({ predictor: "service:OTHER" }) });
+  const refused = await input.ask(
+    "PUT",
+    { _settings_: "true" },
+    { body: JSON.stringify({ predictor: "service:OTHER" }) },
+  );
   assert.equal(refused.status, 400);
-  const other = await start({ direct: true, vars: { EDGEQUEUE_PREDICTOR: "service:OTHER", EDGEQUEUE_RETRY_DELAY: "100ms" } });
+  const other = await start({
+    direct: true,
+    vars: { EDGEQUEUE_PREDICTOR: "service:OTHER", EDGEQUEUE_RETRY_DELAY: "100ms" },
+  });
   try {
     const queue = fresh(other);
     await queue.put("x", { requestId: "r" });

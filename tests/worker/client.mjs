@@ -1,8 +1,9 @@
-// A client for tests: requests as the official clients send them, frames read by hand, a watcher over a socket or a body.
+// A client for tests: requests as the official clients send them, frames read by hand, a watcher over a socket or a
+// body.
 import assert from "node:assert/strict";
 import net from "node:net";
 import WebSocket from "ws";
-import { sleep } from "../../src/bundle/tools.mjs";
+import { sleep } from "../../tools/lib.mjs";
 
 export const PROTOBUF = "application/vnd.google.protobuf";
 /** Nothing in these tests may take longer than this, except where it says so. */
@@ -48,8 +49,10 @@ export function decodeFrame(bytes) {
   return frame;
 }
 
-export const decodeList = (bytes) => [...fields(bytes)].map(([number, value]) => (assert.equal(number, 1), decodeFrame(value)));
-export const decodeAttributes = (bytes) => Object.fromEntries([...fields(bytes)].map(([number, value]) => (assert.equal(number, 1), pair(value))));
+export const decodeList = (bytes) =>
+  [...fields(bytes)].map(([number, value]) => (assert.equal(number, 1), decodeFrame(value)));
+export const decodeAttributes = (bytes) =>
+  Object.fromEntries([...fields(bytes)].map(([number, value]) => (assert.equal(number, 1), pair(value))));
 
 const query = (params) => {
   const text = new URLSearchParams(params).toString();
@@ -58,9 +61,15 @@ const query = (params) => {
 
 /** One queue of a running service, as one consumer. */
 export class Client {
+  /**
+   * @param {{url: string, token: string}} service
+   * @param {string} queue
+   * @param {{user?: string, group?: string, rear?: boolean}} [who]
+   */
   constructor(service, queue, { user, group, rear = false } = {}) {
     this.service = service;
     this.path = `/api/predict/${queue}`;
+    /** @type {Record<string, string>} */
     this.headers = {
       Authorization: service.token,
       ...(user && { "X-EAS-QueueService-Uid": user }),
@@ -70,17 +79,25 @@ export class Client {
   }
 
   /**
-   * The raw answer, with its whole body as `bytes` and `text`. On a connection of its own: the service closes one that is
-   * idle for five seconds, and a busy machine may send on it just then.
+   * The raw answer, with its whole body as `bytes` and `text`. On a connection of its own: the service closes one that
+   * is idle for five seconds, and a busy machine may send on it just then.
+   * @param {string} method
+   * @param {Record<string, any>} [params]
+   * @param {{body?: any, headers?: Record<string, string>, path?: string, patience_ms?: number}} [options]
+   * @returns {Promise<{status: number, headers: Headers, bytes: Buffer, text: string}>}
    */
   async ask(method, params = {}, { body, headers = {}, path = "", patience_ms = PATIENCE_MS } = {}) {
     const answer = await fetch(`${this.service.url}${this.path}${path}${query(params)}`, {
-      method, body, headers: { Connection: "close", ...this.headers, ...headers }, signal: AbortSignal.timeout(patience_ms),
+      method,
+      body,
+      headers: { Connection: "close", ...this.headers, ...headers },
+      signal: AbortSignal.timeout(patience_ms),
     });
     const bytes = Buffer.from(await answer.arrayBuffer());
     return { status: answer.status, headers: answer.headers, bytes, text: bytes.toString() };
   }
 
+  /** @param {Parameters<Client["ask"]>} args */
   async #ok(...args) {
     const answer = await this.ask(...args);
     assert.equal(answer.status, 200, `${args[0]} ${JSON.stringify(args[1])}: ${answer.status} ${answer.text}`);
@@ -114,7 +131,10 @@ export class Client {
 
   async reject(indexes, code, reason) {
     const body = new URLSearchParams({ _code_: code, _reason_: reason });
-    assert.equal((await this.#ok("PUT", { _indexes_: [indexes].flat().join(","), _negative_: "true" }, { body })).text, "OK");
+    assert.equal(
+      (await this.#ok("PUT", { _indexes_: [indexes].flat().join(","), _negative_: "true" }, { body })).text,
+      "OK",
+    );
   }
 
   async attributes() {
@@ -144,7 +164,9 @@ export class Client {
   /** Watches by WebSocket. */
   async watch(params = {}, { headers = {} } = {}) {
     const url = `${this.service.url.replace("http", "ws")}${this.path}${query({ _watch_: "true", ...params })}`;
-    const watcher = new Watcher(new WebSocket(url, { headers: { ...this.headers, ...headers }, perMessageDeflate: false }));
+    const watcher = new Watcher(
+      new WebSocket(url, { headers: { ...this.headers, ...headers }, perMessageDeflate: false }),
+    );
     await watcher.opened;
     return watcher;
   }
@@ -153,7 +175,8 @@ export class Client {
   async stream(params = {}, { headers = {} } = {}) {
     const control = new AbortController();
     const answer = await fetch(`${this.service.url}${this.path}${query({ _watch_: "true", ...params })}`, {
-      headers: { ...this.headers, ...headers }, signal: control.signal,
+      headers: { ...this.headers, ...headers },
+      signal: control.signal,
     });
     return new StreamWatcher(answer, control);
   }
@@ -174,7 +197,9 @@ class Inbox {
     if (this.#arrived.length > 0) return this.#arrived.shift();
     let timer;
     const taken = new Promise((resolve) => this.#waiting.push(resolve));
-    const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`${what} did not come within ${patience_ms} ms`)), patience_ms); });
+    const late = new Promise((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`${what} did not come within ${patience_ms} ms`)), patience_ms);
+    });
     try {
       return await Promise.race([taken, late]);
     } finally {
@@ -188,6 +213,8 @@ class Inbox {
 }
 
 export class Watcher {
+  /** The socket, with what `ws` keeps to itself. @type {any} */
+  socket;
   #inbox = new Inbox();
   opcodes = [];
 
@@ -197,9 +224,13 @@ export class Watcher {
       socket.once("open", resolve).once("error", reject);
       socket.once("unexpected-response", (_, answer) => {
         let text = "";
-        answer.on("data", (chunk) => { text += chunk; }).on("end", () => {
-          reject(Object.assign(new Error(`${answer.statusCode} ${text}`), { status: answer.statusCode, text }));
-        });
+        answer
+          .on("data", (chunk) => {
+            text += chunk;
+          })
+          .on("end", () => {
+            reject(Object.assign(new Error(`${answer.statusCode} ${text}`), { status: answer.statusCode, text }));
+          });
       });
     });
     socket.on("message", (bytes, binary) => this.#inbox.push(binary ? decodeFrame(bytes) : { text: String(bytes) }));
@@ -286,16 +317,31 @@ class StreamWatcher {
   }
 }
 
-/** Sends bytes and reads whatever comes back until `done` says so or the other end closes; the socket stays yours. */
+/**
+ * Sends bytes and reads whatever comes back until `done` says so or the other end closes; the socket stays yours.
+ * @param {number} port
+ * @param {string|Buffer} bytes
+ * @param {(seen: Buffer) => boolean} [done]
+ */
 export async function raw(port, bytes, done = () => false) {
   const socket = net.connect(port, "127.0.0.1");
   socket.on("error", () => {});
   await new Promise((resolve) => socket.once("connect", resolve));
   let seen = Buffer.alloc(0);
   const finished = new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer; so far ${seen.length} bytes: ${JSON.stringify(String(seen.subarray(0, 300)))}`)), PATIENCE_MS);
-    const end = () => { clearTimeout(timer); resolve(seen); };
-    socket.on("data", (chunk) => { seen = Buffer.concat([seen, chunk]); if (done(seen)) end(); });
+    const timer = setTimeout(
+      () =>
+        reject(new Error(`no answer; so far ${seen.length} bytes: ${JSON.stringify(String(seen.subarray(0, 300)))}`)),
+      PATIENCE_MS,
+    );
+    const end = () => {
+      clearTimeout(timer);
+      resolve(seen);
+    };
+    socket.on("data", (chunk) => {
+      seen = Buffer.concat([seen, chunk]);
+      if (done(seen)) end();
+    });
     socket.on("close", end);
   });
   socket.write(bytes);
@@ -314,8 +360,9 @@ export async function eventually(what, check, patience_ms = PATIENCE_MS) {
 }
 
 /**
- * Something takes less than `ms`: at the first try or, as others use this machine too, at one of the next. What is slow by
- * itself is slow each time. `act` is told the number of the try and may say how long it took, where that is not all of it.
+ * Something takes less than `ms`: at the first try or, as others use this machine too, at one of the next. What is slow
+ * by itself is slow each time. `act` is told the number of the try and may say how long it took, where that is not all
+ * of it.
  */
 export async function within(ms, act) {
   const took = [];
@@ -330,4 +377,5 @@ export async function within(ms, act) {
 
 let queues = 0;
 /** A queue nobody used yet. */
-export const fresh = (service, options = {}) => new Client(service, `q${process.pid}-${++queues}${options.sink ? "/sink" : ""}`, options);
+export const fresh = (service, options = {}) =>
+  new Client(service, `q${process.pid}-${++queues}${options.sink ? "/sink" : ""}`, options);

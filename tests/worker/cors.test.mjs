@@ -19,16 +19,31 @@ before(async () => {
 });
 after(() => Promise.all(Object.values(services).map((service) => service.stop())));
 
+/**
+ * @param {{url: string}} service
+ * @param {string} method
+ * @param {{path?: string, origin?: string, headers?: Record<string, string>, body?: string}} [options]
+ */
 async function ask(service, method, { path = PATH, origin, headers = {}, body = "" } = {}) {
-  const request = http.request(`${service.url}${path}`, { method, headers: { ...(origin && { Origin: origin }), ...headers } });
+  const request = http.request(`${service.url}${path}`, {
+    method,
+    headers: { ...(origin && { Origin: origin }), ...headers },
+  });
   request.end(body);
   const [answer] = await once(request, "response");
-  return { status: answer.statusCode, headers: answer.headers, text: Buffer.concat(await Array.fromAsync(answer)).toString() };
+  return {
+    status: answer.statusCode,
+    headers: answer.headers,
+    text: Buffer.concat(await Array.fromAsync(answer)).toString(),
+  };
 }
 
-const preflight = (service, origin, path = PATH) => ask(service, "OPTIONS", {
-  path, origin, headers: { "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization,content-type" },
-});
+const preflight = (service, origin, path = PATH) =>
+  ask(service, "OPTIONS", {
+    path,
+    origin,
+    headers: { "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization,content-type" },
+  });
 const allowed = (answer) => answer.headers["access-control-allow-origin"];
 const names = (text) => text.split(",").map((name) => name.trim().toLowerCase());
 
@@ -61,8 +76,18 @@ describe("with a list", () => {
       assert.equal(answer.text, "");
       assert.deepEqual(names(answer.headers["access-control-allow-methods"]), ["get", "post", "put", "delete"]);
       const headers = names(answer.headers["access-control-allow-headers"]);
-      for (const name of ["authorization", "content-type", "accept", "x-eas-queueservice-uid", "x-eas-queueservice-gid", "x-eas-queueservice-redis-uid",
-        "x-eas-queueservice-redis-gid", "x-eas-queueservice-priority", "x-eas-queueservice-access-rear"]) assert.ok(headers.includes(name), name);
+      for (const name of [
+        "authorization",
+        "content-type",
+        "accept",
+        "x-eas-queueservice-uid",
+        "x-eas-queueservice-gid",
+        "x-eas-queueservice-redis-uid",
+        "x-eas-queueservice-redis-gid",
+        "x-eas-queueservice-priority",
+        "x-eas-queueservice-access-rear",
+      ])
+        assert.ok(headers.includes(name), name);
       assert.equal(answer.headers["access-control-max-age"], "7200");
       assert.deepEqual(names(answer.headers.vary), ["origin"]);
     }
@@ -70,7 +95,14 @@ describe("with a list", () => {
   });
 
   test("others are refused, also those that look alike", async () => {
-    for (const origin of [OTHER, "http://app.example", "https://app.example:444", "https://app.example.evil", "https://evil-app.example", "null"]) {
+    for (const origin of [
+      OTHER,
+      "http://app.example",
+      "https://app.example:444",
+      "https://app.example.evil",
+      "https://evil-app.example",
+      "null",
+    ]) {
       const answer = await preflight(services.listed, origin);
       assert.equal(answer.status, 403, origin);
       assert.equal(allowed(answer), undefined);
@@ -104,7 +136,11 @@ describe("with a list", () => {
 
   test("answers to others carry nothing but Vary, with and without an origin", async () => {
     for (const origin of [undefined, OTHER]) {
-      const answer = await ask(services.listed, "GET", { path: `${PATH}?_attrs_=true`, origin, headers: AUTHORIZATION });
+      const answer = await ask(services.listed, "GET", {
+        path: `${PATH}?_attrs_=true`,
+        origin,
+        headers: AUTHORIZATION,
+      });
       assert.equal(answer.status, 200);
       assert.equal(allowed(answer), undefined);
       assert.deepEqual(names(answer.headers.vary), ["origin"]);
@@ -122,12 +158,22 @@ test("with * every origin may, and caches need not tell them apart", async () =>
 
 describe("a WebSocket", () => {
   const BEARER = `edgequeue.bearer.${Buffer.from(TOKEN).toString("base64url")}`;
-  const status = (service, origin, headers = {}) => new Promise((resolve, reject) => {
-    const socket = new WebSocket(`ws://127.0.0.1:${service.port}${PATH}?_watch_=true`, ["edgequeue.v1", BEARER], { origin, headers });
-    socket.once("open", () => { socket.close(); resolve(101); });
-    socket.once("unexpected-response", (_, answer) => { answer.resume(); resolve(answer.statusCode); });
-    socket.once("error", reject);
-  });
+  const status = (service, origin, headers = {}) =>
+    new Promise((resolve, reject) => {
+      const socket = new WebSocket(`ws://127.0.0.1:${service.port}${PATH}?_watch_=true`, ["edgequeue.v1", BEARER], {
+        origin,
+        headers,
+      });
+      socket.once("open", () => {
+        socket.close();
+        resolve(101);
+      });
+      socket.once("unexpected-response", (_, answer) => {
+        answer.resume();
+        resolve(answer.statusCode);
+      });
+      socket.once("error", reject);
+    });
 
   test("that is authorised as browsers do it opens from the own origin and from listed ones", async () => {
     const own = (service) => `http://127.0.0.1:${service.port}`;

@@ -5,7 +5,9 @@ import { Client, eventually, fresh } from "./client.mjs";
 import { start } from "./service.mjs";
 
 let service;
-before(async () => { service = await start({ vars: { EDGEQUEUE_FAULTS: "allow" } }); });
+before(async () => {
+  service = await start({ vars: { EDGEQUEUE_FAULTS: "allow" } });
+});
 after(() => service?.stop());
 
 /** All entries that are there. */
@@ -28,11 +30,15 @@ test("a quiet restart keeps entries, settings, groups, the numbers and the dead"
   await watcher.frames(3);
   await queue.commit(2);
   await queue.reject(1, "Failed", "why");
-  // As the service ends, its sockets may close before it does: a lost connection, which must not be anybody's last attempt.
+  // As the service ends, its sockets may close before it does: a lost connection, which must not be anybody's last
+  // attempt.
   await queue.set({ max_delivery: 5 });
   await service.restart();
   assert.equal((await queue.attributes())["queue.max_length"], "50");
-  assert.deepEqual((await everything(queue)).map((frame) => frame.index), [3, 4]);
+  assert.deepEqual(
+    (await everything(queue)).map((frame) => frame.index),
+    [3, 4],
+  );
   const [dead] = await everything(rear);
   assert.equal(dead.tags.lastCode, "Failed");
   assert.equal(await queue.put("next"), 5);
@@ -46,7 +52,7 @@ test("a quiet restart keeps entries, settings, groups, the numbers and the dead"
 });
 
 for (let round = 1; round <= 2; round++) {
-  test(`kill -9 in the middle of puts from several clients, round ${round}: every acknowledged entry is there`, async () => {
+  test(`kill -9 while several clients put, round ${round}: every acknowledged entry is there`, async () => {
     const queue = fresh(service);
     const acknowledged = new Map();
     let running = true;
@@ -99,7 +105,8 @@ test("kill -9 in the middle of a watch: committed entries do not come back, all 
   await again.quiet();
   assert.equal(seen.size, left, "none twice");
   for (const index of committed) assert.ok(!seen.has(index), `${index} was committed`);
-  for (let index = 1; index <= COUNT; index++) assert.ok(seen.has(index) || committed.has(index) || COUNT - left > committed.size, `${index} is lost`);
+  for (let index = 1; index <= COUNT; index++)
+    assert.ok(seen.has(index) || committed.has(index) || COUNT - left > committed.size, `${index} is lost`);
   assert.ok(COUNT - left - committed.size <= 1, "at most the commit on its way took effect without an answer");
   await again.close();
 });

@@ -1,4 +1,5 @@
-// A disk that takes nothing more: stood in for by a limit on the length of files, which makes writes fail in the same place.
+// A disk that takes nothing more: stood in for by a limit on the length of files, which makes writes fail in the same
+// place.
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";

@@ -5,7 +5,9 @@ import { Client, PROTOBUF, decodeAttributes, decodeList, eventually, fresh, raw,
 import { start } from "./service.mjs";
 
 let service;
-before(async () => { service = await start({ vars: { EDGEQUEUE_FAULTS: "allow" } }); });
+before(async () => {
+  service = await start({ vars: { EDGEQUEUE_FAULTS: "allow" } });
+});
 after(() => service?.stop());
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -13,7 +15,11 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 describe("the vendor's page", () => {
   test("put answers the index and nothing else, with a request id", async () => {
     const queue = fresh(service);
-    const answer = await queue.ask("POST", {}, { body: "[{}]", headers: { "Content-Type": "application/x-www-form-urlencoded" } });
+    const answer = await queue.ask(
+      "POST",
+      {},
+      { body: "[{}]", headers: { "Content-Type": "application/x-www-form-urlencoded" } },
+    );
     assert.equal(answer.status, 200);
     assert.equal(answer.text, "1");
     assert.match(answer.headers.get("X-Eas-Queueservice-Request-Id"), UUID);
@@ -29,7 +35,11 @@ describe("the vendor's page", () => {
 
   test("get by index, by request id and with the defaults is the bare body", async () => {
     const queue = fresh(service);
-    const put = await queue.ask("POST", {}, { body: "[{}]", headers: { "Content-Type": "application/x-www-form-urlencoded" } });
+    const put = await queue.ask(
+      "POST",
+      {},
+      { body: "[{}]", headers: { "Content-Type": "application/x-www-form-urlencoded" } },
+    );
     const id = put.headers.get("X-Eas-Queueservice-Request-Id");
     for (const params of [{ _index_: "1", _auto_delete_: "false" }, { requestId: id, _auto_delete_: "false" }, {}]) {
       const answer = await queue.ask("GET", params);
@@ -48,9 +58,15 @@ describe("the vendor's page", () => {
     await queue.puts(4);
     for (const params of [{ _index_: "1" }, { _indexes_: "2" }, { _index_: "4", _trunc_: "true" }, { _index_: "9" }]) {
       const answer = await queue.ask("DELETE", params);
-      assert.deepEqual([answer.status, answer.text, answer.headers.get("Content-Type")], [200, "OK", "text/plain; charset=utf-8"]);
+      assert.deepEqual(
+        [answer.status, answer.text, answer.headers.get("Content-Type")],
+        [200, "OK", "text/plain; charset=utf-8"],
+      );
     }
-    assert.deepEqual((await queue.get({ _length_: "9" })).map((frame) => frame.index), [4]);
+    assert.deepEqual(
+      (await queue.get({ _length_: "9" })).map((frame) => frame.index),
+      [4],
+    );
   });
 
   test("attributes, as JSON and as protobuf", async () => {
@@ -60,11 +76,21 @@ describe("the vendor's page", () => {
     assert.equal(json.headers.get("Content-Type"), "application/json");
     const attributes = JSON.parse(json.text);
     for (const [key, value] of Object.entries({
-      "meta.name": queue.path.replace("/api/predict/", ""), "meta.state": "Normal", "meta.backend": "edgequeue",
-      "meta.header.user": "X-EAS-QueueService-Uid", "meta.header.group": "X-EAS-QueueService-Gid", "meta.header.priority": "X-EAS-QueueService-Priority",
-      "meta.maxPayloadBytes": "1048576", "stream.maxPayloadBytes": "1048576",
-      "stream.firstEntry": "1", "stream.lastEntry": "3", "stream.length": "3", "consumers.stats.total": "0", "consumers.status.total": "0",
-    })) assert.equal(attributes[key], value, key);
+      "meta.name": queue.path.replace("/api/predict/", ""),
+      "meta.state": "Normal",
+      "meta.backend": "edgequeue",
+      "meta.header.user": "X-EAS-QueueService-Uid",
+      "meta.header.group": "X-EAS-QueueService-Gid",
+      "meta.header.priority": "X-EAS-QueueService-Priority",
+      "meta.maxPayloadBytes": "1048576",
+      "stream.maxPayloadBytes": "1048576",
+      "stream.firstEntry": "1",
+      "stream.lastEntry": "3",
+      "stream.length": "3",
+      "consumers.stats.total": "0",
+      "consumers.status.total": "0",
+    }))
+      assert.equal(attributes[key], value, key);
     const bytes = (await queue.ask("GET", { _attrs_: "true" }, { headers: { Accept: PROTOBUF } })).bytes;
     // Time goes on between the two.
     assert.deepEqual({ ...decodeAttributes(bytes), "stream.oldestMs": attributes["stream.oldestMs"] }, attributes);
@@ -99,7 +125,16 @@ describe("the vendor's page", () => {
   test("a put with a sub-path keeps it, its query and its content type", async () => {
     const queue = fresh(service);
     const body = JSON.stringify({ prompt: 1 });
-    assert.equal((await queue.ask("POST", { task_id: "t1" }, { path: "/sdapi/v1/txt2img", body, headers: { "Content-Type": "application/json" } })).status, 200);
+    assert.equal(
+      (
+        await queue.ask(
+          "POST",
+          { task_id: "t1" },
+          { path: "/sdapi/v1/txt2img", body, headers: { "Content-Type": "application/json" } },
+        )
+      ).status,
+      200,
+    );
     const answer = await queue.ask("GET", { task_id: "t1", _auto_delete_: "false" });
     assert.deepEqual([answer.text, answer.headers.get("Content-Type")], [body, "application/json"]);
     const [frame] = await queue.get({ task_id: "t1" });
@@ -130,7 +165,10 @@ describe("get", () => {
     }
     await queue.put("two");
     const several = await queue.ask("GET", { ...keep, _length_: "5" });
-    assert.deepEqual(JSON.parse(several.text).map((frame) => Buffer.from(frame.data, "base64").toString()), ["hi", "two"]);
+    assert.deepEqual(
+      JSON.parse(several.text).map((frame) => Buffer.from(frame.data, "base64").toString()),
+      ["hi", "two"],
+    );
   });
 
   test("by index, newest, length and any tags", async () => {
@@ -162,7 +200,16 @@ describe("get", () => {
     assert.deepEqual([empty.status, empty.bytes.length], [200, 0], "an empty entry is not the same as none");
   });
 
-  for (const [text, waits] of [["0", 0], ["0s", 0], ["300ms", 300], ["0.4s", 400], ["1s", 900], ["1", 900], ["0m1s", 900], ["1.2s", 1100]]) {
+  for (const [text, waits] of /** @type {[string, number][]} */ ([
+    ["0", 0],
+    ["0s", 0],
+    ["300ms", 300],
+    ["0.4s", 400],
+    ["1s", 900],
+    ["1", 900],
+    ["0m1s", 900],
+    ["1.2s", 1100],
+  ])) {
     test(`_timeout_=${text} waits ${waits} ms`, async () => {
       const queue = fresh(service);
       await within(waits + 600, async () => {
@@ -207,17 +254,27 @@ describe("get", () => {
       await eventually("it waits", async () => (await queue.attributes())["stream.waitingGets"] === String(i + 1));
     }
     await queue.puts(5, String);
-    assert.deepEqual((await Promise.all(waiting)).map((answer) => answer.text), ["0", "1", "2", "3", "4"]);
+    assert.deepEqual(
+      (await Promise.all(waiting)).map((answer) => answer.text),
+      ["0", "1", "2", "3", "4"],
+    );
   });
 });
 
 describe("priorities", () => {
   test("any whole number, higher first at watchers, index order at gets", async () => {
     const queue = fresh(service, { group: "g", user: "u" });
-    for (const priority of ["0", "1", "-5", "9007199254740993", "1", "0"]) await queue.put(priority, { _priority_: priority });
+    for (const priority of ["0", "1", "-5", "9007199254740993", "1", "0"])
+      await queue.put(priority, { _priority_: priority });
     const watcher = await queue.watch({ _window_: "10" });
-    assert.deepEqual((await watcher.frames(6)).map((frame) => frame.index), [4, 2, 5, 1, 6, 3]);
-    assert.deepEqual((await queue.get({ _length_: "9", _auto_delete_: "false" })).map((frame) => frame.index), [1, 2, 3, 4, 5, 6]);
+    assert.deepEqual(
+      (await watcher.frames(6)).map((frame) => frame.index),
+      [4, 2, 5, 1, 6, 3],
+    );
+    assert.deepEqual(
+      (await queue.get({ _length_: "9", _auto_delete_: "false" })).map((frame) => frame.index),
+      [1, 2, 3, 4, 5, 6],
+    );
     assert.equal((await queue.ask("GET", { _count_: "true", _priority_: "1" })).text, "2");
     assert.equal((await queue.ask("GET", { _count_: "true", _priority_: "9007199254740993" })).text, "1");
     assert.equal((await queue.ask("GET", { _count_: "true", _priority_: "9007199254740992" })).text, "0");
@@ -253,7 +310,7 @@ describe("count and search", () => {
 });
 
 describe("refusals", () => {
-  const cases = [
+  const cases = /** @type {any[][]} */ ([
     ["GET", { _length_: "0" }, 400, /^_length_ must be at least 1/],
     ["GET", { _length_: "-3" }, 400, /_length_/],
     ["GET", { _index_: "first" }, 400, /^_index_ must be a whole number from 0, or -1/],
@@ -283,7 +340,7 @@ describe("refusals", () => {
     ["GET", { _negative_: "true", _indexes_: "5" }, 405, /_negative_ goes with PUT/, { Allow: "PUT" }],
     ["DELETE", { _eos_: "true" }, 405, /_eos_ goes with POST/, { Allow: "POST" }],
     ["PATCH", {}, 405, /PATCH/, { Allow: "GET, POST, PUT, DELETE" }],
-  ];
+  ]);
   for (const [method, params, status, text, headers = {}] of cases) {
     test(`${method} ${JSON.stringify(params).slice(0, 60)} is a ${status}`, async () => {
       const queue = fresh(service);
@@ -300,15 +357,29 @@ describe("refusals", () => {
 
   test("a negative commit with a bad code", async () => {
     const queue = fresh(service);
-    for (const [code, text] of [["5xx", "code must match regular expression: ^([A-Z][a-z]*)+(.[A-Z][a-z]*)?$|^[0-9]+$"], ["A".repeat(21), "code can not have more than 20 characters"]]) {
-      const answer = await queue.ask("PUT", { _indexes_: "1", _negative_: "true" }, { body: new URLSearchParams({ _code_: code }) });
+    for (const [code, text] of [
+      ["5xx", "code must match regular expression: ^([A-Z][a-z]*)+(.[A-Z][a-z]*)?$|^[0-9]+$"],
+      ["A".repeat(21), "code can not have more than 20 characters"],
+    ]) {
+      const answer = await queue.ask(
+        "PUT",
+        { _indexes_: "1", _negative_: "true" },
+        { body: new URLSearchParams({ _code_: code }) },
+      );
       assert.deepEqual([answer.status, answer.text], [400, text]);
     }
   });
 
   test("paths that are no queue", async () => {
     const client = new Client(service, "x");
-    for (const [path, status] of [["/api/predict/", 404], ["/api/predict", 404], ["/api/nothing", 404], ["/api/predict/a%20b", 400], [`/api/predict/${"n".repeat(129)}`, 400], ["/api/predict/.hidden", 400]]) {
+    for (const [path, status] of /** @type {[string, number][]} */ ([
+      ["/api/predict/", 404],
+      ["/api/predict", 404],
+      ["/api/nothing", 404],
+      ["/api/predict/a%20b", 400],
+      [`/api/predict/${"n".repeat(129)}`, 400],
+      ["/api/predict/.hidden", 400],
+    ])) {
       client.path = path;
       const answer = await client.ask("POST", {}, { body: "x" });
       assert.equal(answer.status, status, `${path}: ${answer.text}`);
@@ -344,8 +415,12 @@ describe("refusals", () => {
 
   test("a body of unknown length is stopped at the limit too", async () => {
     const queue = fresh(service);
-    const parts = async function* () { for (let i = 0; i < 40; i++) yield Buffer.alloc(65_536); };
-    const answer = await fetch(`${service.url}${queue.path}`, { method: "POST", headers: queue.headers, body: parts(), duplex: "half" });
+    const parts = async function* () {
+      for (let i = 0; i < 40; i++) yield Buffer.alloc(65_536);
+    };
+    // A body that is told in parts, which the types of `fetch` do not know.
+    const options = /** @type {any} */ ({ body: parts(), duplex: "half" });
+    const answer = await fetch(`${service.url}${queue.path}`, { method: "POST", headers: queue.headers, ...options });
     assert.equal(answer.status, 413);
     assert.equal(await queue.length(), 0);
   });
@@ -366,7 +441,10 @@ describe("refusals", () => {
     const queue = fresh(service);
     await queue.set({ max_length: 2, auto_evict: true });
     await queue.puts(5);
-    assert.deepEqual((await queue.get({ _length_: "9" })).map((frame) => frame.index), [4, 5]);
+    assert.deepEqual(
+      (await queue.get({ _length_: "9" })).map((frame) => frame.index),
+      [4, 5],
+    );
   });
 });
 
@@ -381,7 +459,14 @@ describe("settings", () => {
     const attributes = await queue.attributes();
     assert.deepEqual([attributes["queue.max_idle"], attributes["meta.maxPayloadBytes"]], ["1m0s", "8192"]);
     assert.equal((await queue.ask("POST", {}, { body: Buffer.alloc(8193) })).status, 413);
-    for (const bad of ['{"max_delivery": -1}', '{"max_length": 0}', '{"unknown": 1}', '{"max_idle": "soon"}', "[1]", '{"max_payload_size_kb": 100000}']) {
+    for (const bad of [
+      '{"max_delivery": -1}',
+      '{"max_length": 0}',
+      '{"unknown": 1}',
+      '{"max_idle": "soon"}',
+      "[1]",
+      '{"max_payload_size_kb": 100000}',
+    ]) {
       assert.equal((await queue.ask("PUT", { _settings_: "true" }, { body: bad })).status, 400, bad);
     }
     assert.deepEqual(await read(), settings);
@@ -389,9 +474,17 @@ describe("settings", () => {
 
   test("changes made at the same time are all kept", async () => {
     const queue = fresh(service);
-    await Promise.all([queue.set({ max_delivery: 9 }), queue.set({ max_length: 77 }), queue.set({ auto_evict: true }), queue.set({ max_idle: "2m" })]);
+    await Promise.all([
+      queue.set({ max_delivery: 9 }),
+      queue.set({ max_length: 77 }),
+      queue.set({ auto_evict: true }),
+      queue.set({ max_idle: "2m" }),
+    ]);
     const attributes = await queue.attributes();
-    assert.deepEqual(["max_delivery", "max_length", "auto_evict", "max_idle"].map((key) => attributes[`queue.${key}`]), ["9", "77", "true", "2m0s"]);
+    assert.deepEqual(
+      ["max_delivery", "max_length", "auto_evict", "max_idle"].map((key) => attributes[`queue.${key}`]),
+      ["9", "77", "true", "2m0s"],
+    );
   });
 
   test("retention removes entries when their time is up", async () => {
@@ -431,7 +524,15 @@ describe("end of stream", () => {
 describe("the token", () => {
   test("missing, wrong, right, and right with Bearer", async () => {
     const queue = fresh(service);
-    for (const token of ["", "wrong", "Bearer wrong", "Bearer", `${service.token}x`, `x${service.token}`, `Basic ${service.token}`]) {
+    for (const token of [
+      "",
+      "wrong",
+      "Bearer wrong",
+      "Bearer",
+      `${service.token}x`,
+      `x${service.token}`,
+      `Basic ${service.token}`,
+    ]) {
       queue.headers.Authorization = token;
       for (const method of ["GET", "POST", "PUT", "DELETE"]) {
         const answer = await queue.ask(method);
@@ -451,7 +552,8 @@ describe("the token", () => {
     const queue = fresh(service);
     const { Authorization, ...headers } = queue.headers;
     queue.headers = headers;
-    for (const method of ["GET", "POST", "PUT", "DELETE", "PATCH"]) assert.equal((await queue.ask(method, { _index_: "1" })).status, 401);
+    for (const method of ["GET", "POST", "PUT", "DELETE", "PATCH"])
+      assert.equal((await queue.ask(method, { _index_: "1" })).status, 401);
     assert.equal(service.stateFiles().length, before);
     queue.headers.Authorization = Authorization;
     await queue.put("x");
@@ -516,7 +618,9 @@ test("hostile requests get a 4xx and never a 5xx", async () => {
     `GET /api/predict/h HTTP/1.1\r\n${auth}Upgrade: websocket\r\n\r\n`,
   ];
   for (const request of requests) {
-    const { socket, answer: bytes } = await raw(port, Buffer.from(request, "latin1"), (seen) => seen.includes("\r\n\r\n"));
+    const { socket, answer: bytes } = await raw(port, Buffer.from(request, "latin1"), (seen) =>
+      seen.includes("\r\n\r\n"),
+    );
     const answer = String(await bytes);
     socket.destroy();
     assert.match(answer, /^HTTP\/1\.1 4\d\d /, `${request.split("\r\n")[0]}: ${answer.slice(0, 200)}`);

@@ -4,7 +4,7 @@ import { after, before, test } from "node:test";
 import { Client, eventually, fresh } from "./client.mjs";
 import { predictor } from "./predictor.mjs";
 import { start } from "./service.mjs";
-import { sleep } from "../../src/bundle/tools.mjs";
+import { sleep } from "../../tools/lib.mjs";
 
 /** An object without work loses its memory after ten seconds. */
 const SLEEP_MS = 12_000;
@@ -14,8 +14,13 @@ const LIFE_LINE_MS = 30_000;
 let service;
 let model;
 before(async () => {
-  model = await predictor(async (request) => (request.text === "slow" ? { body: "at last", after_ms: 14_000 } : `result of ${request.text}`));
-  service = await start({ direct: true, vars: { EDGEQUEUE_FAULTS: "allow", EDGEQUEUE_ALLOW_LOOPBACK: "allow", EDGEQUEUE_PREDICTOR: model.url } });
+  model = await predictor(async (request) =>
+    request.text === "slow" ? { body: "at last", after_ms: 14_000 } : `result of ${request.text}`,
+  );
+  service = await start({
+    direct: true,
+    vars: { EDGEQUEUE_FAULTS: "allow", EDGEQUEUE_ALLOW_LOOPBACK: "allow", EDGEQUEUE_PREDICTOR: model.url },
+  });
 });
 after(async () => {
   await service?.stop();
@@ -51,7 +56,10 @@ test("a thousand requests at a time: rows", async () => {
   await input.set({ worker_threads: 100 });
   const body = Array.from({ length: 1000 }, (_, i) => `${i}`).join("\n");
   const before = [await input.measured(), await sink.measured()];
-  assert.equal((await input.ask("POST", { _batch_: "true" }, { body, headers: { "Content-Type": "text/plain" } })).status, 200);
+  assert.equal(
+    (await input.ask("POST", { _batch_: "true" }, { body, headers: { "Content-Type": "text/plain" } })).status,
+    200,
+  );
   await eventually("all are done", async () => (await input.length()) === 0 && (await sink.length()) === 1000, 60_000);
   const after = [await input.measured(), await sink.measured()];
   const rows = after.map((measured, i) => (measured.rows_written - before[i].rows_written) / 1000);
@@ -82,7 +90,7 @@ test("the object sleeps when nothing is left to infer, and is woken once at the 
 test("a call that takes longer than an idle object keeps its memory is not repeated", async () => {
   const input = fresh(service);
   await input.put("slow", { requestId: "slow" });
-  const [result] = await sinkOf(input).get({ requestId: "slow", _timeout_: "20s" }, { patience_ms: 30_000 });
+  const [result] = await sinkOf(input).get({ requestId: "slow", _timeout_: "20s" });
   assert.ok(result, "no result");
   assert.equal(result.data.toString(), "at last");
   assert.equal(model.requests.filter((request) => request.text === "slow").length, 1);

@@ -10,7 +10,9 @@ const BATCH = 10_000;
 /** Batches in the queue that is neither empty nor large. */
 const SEGMENTS = 5;
 const ROUNDS = 200;
-/** The large queue may be this much slower; anything that grew with the backlog would be slower by orders of magnitude. */
+/**
+ * The large queue may be this much slower; anything that grew with the backlog would be slower by orders of magnitude.
+ */
 const SLOWER_MAX = 2;
 const SLOWER_MS = 3;
 /** Room for the segment cache and for allocator slack, the same whatever the backlog. */
@@ -33,7 +35,11 @@ async function fill(queue, entries) {
   for (let put = 0; put < entries; put += BATCH) {
     const count = Math.min(BATCH, entries - put);
     const body = Array.from({ length: count }, (_, i) => line(put + i)).join("");
-    const answer = await queue.ask("POST", { _batch_: "true" }, { body, headers: { "Content-Type": "text/plain" }, patience_ms: 60_000 });
+    const answer = await queue.ask(
+      "POST",
+      { _batch_: "true" },
+      { body, headers: { "Content-Type": "text/plain" }, patience_ms: 60_000 },
+    );
     assert.equal(answer.status, 200, answer.text.slice(0, 300));
   }
 }
@@ -82,17 +88,25 @@ async function opening(names, act) {
 // After a kill the database reads its write-ahead log again, up to some MB, whatever else it holds. So the backlog's
 // price is what the large queue takes longer than one that has written a full log and holds a twentieth.
 test("it opens as fast, and with the same rows read, as one that holds a twentieth", { timeout: 120_000 }, async () => {
-  const { fastest, rows } = await opening(["empty", "segments", "large"], (queue) => queue.ask("GET", { _count_: "true" }));
+  const { fastest, rows } = await opening(["empty", "segments", "large"], (queue) =>
+    queue.ask("GET", { _count_: "true" }),
+  );
   compare("open", fastest.empty, fastest.large);
   compare(`open, against ${SEGMENTS * BATCH} entries`, fastest.segments, fastest.large);
-  assert.ok(fastest.large < fastest.segments * SLOWER_MAX + SLOWER_MS, `${fastest.large} ms against ${fastest.segments} ms`);
+  assert.ok(
+    fastest.large < fastest.segments * SLOWER_MAX + SLOWER_MS,
+    `${fastest.large} ms against ${fastest.segments} ms`,
+  );
   assert.ok(rows.large <= rows.empty && rows.large <= rows.segments, JSON.stringify(rows));
 });
 
 test("first attributes read its first and last segment, however many lie between", { timeout: 120_000 }, async () => {
   const { fastest, rows } = await opening(["segments", "large"], (queue) => queue.attributes());
   compare(`open and read both ends, against ${SEGMENTS * BATCH} entries`, fastest.segments, fastest.large);
-  assert.ok(fastest.large < fastest.segments * SLOWER_MAX + SLOWER_MS, `${fastest.large} ms against ${fastest.segments} ms`);
+  assert.ok(
+    fastest.large < fastest.segments * SLOWER_MAX + SLOWER_MS,
+    `${fastest.large} ms against ${fastest.segments} ms`,
+  );
   assert.ok(rows.large <= rows.segments, `${rows.large} rows read against ${rows.segments}`);
 });
 
@@ -111,12 +125,16 @@ for (const [what, act] of Object.entries(OPERATIONS)) {
   });
 }
 
-test("a tag that nothing carries is looked for in every segment's marks: not free, but bounded", { timeout: 120_000 }, async () => {
-  const empty = await latencies(() => queues.empty.get({ nobody: "has this" }));
-  const large = await latencies(() => queues.large.get({ nobody: "has this" }));
-  compare("get by a tag that nothing carries", empty, large);
-  assert.ok(large < empty + 5 + ENTRIES / 5_000, `${large} ms`);
-});
+test(
+  "a tag that nothing carries is looked for in every segment's marks: not free, but bounded",
+  { timeout: 120_000 },
+  async () => {
+    const empty = await latencies(() => queues.empty.get({ nobody: "has this" }));
+    const large = await latencies(() => queues.large.get({ nobody: "has this" }));
+    compare("get by a tag that nothing carries", empty, large);
+    assert.ok(large < empty + 5 + ENTRIES / 5_000, `${large} ms`);
+  },
+);
 
 test("it is drained by a watcher, in order, once each, in bounded memory", { timeout: 1_800_000 }, async () => {
   const queue = queues.large;

@@ -16,18 +16,33 @@ after(async () => {
   await model?.stop();
 });
 
-test("2,000 requests, 5 % of calls fail, kill -9 in the middle: 2,000 results or dead letters, none twice", async () => {
+test("2,000 requests, 5 % of calls fail, kill -9: 2,000 results or dead letters, none twice", async () => {
   let calls = 0;
   model = await predictor((request) => {
     if (isDoomed(Number(request.text)) || ++calls % 20 === 0) return { status: 500, body: "by chance" };
     return { body: `result of ${request.text}`, after_ms: 20 };
   });
-  service = await start({ vars: { EDGEQUEUE_ALLOW_LOOPBACK: "allow", EDGEQUEUE_PREDICTOR: model.url, EDGEQUEUE_WORKER_THREADS: "20", EDGEQUEUE_RETRY_DELAY: "100ms" } });
-  const [input, sink, rear] = [new Client(service, "loss"), new Client(service, "loss/sink"), new Client(service, "loss", { rear: true })];
+  service = await start({
+    vars: {
+      EDGEQUEUE_ALLOW_LOOPBACK: "allow",
+      EDGEQUEUE_PREDICTOR: model.url,
+      EDGEQUEUE_WORKER_THREADS: "20",
+      EDGEQUEUE_RETRY_DELAY: "100ms",
+    },
+  });
+  const [input, sink, rear] = [
+    new Client(service, "loss"),
+    new Client(service, "loss/sink"),
+    new Client(service, "loss", { rear: true }),
+  ];
   const ids = Array.from({ length: COUNT }, (_, i) => `request-${i}`);
   for (let from = 0; from < COUNT; from += 500) {
     const entries = ids.slice(from, from + 500).map((requestId, i) => ({ text: `${from + i}`, tags: { requestId } }));
-    const answer = await input.ask("POST", { _batch_: "true" }, { body: JSON.stringify(entries), headers: { "Content-Type": "application/json" } });
+    const answer = await input.ask(
+      "POST",
+      { _batch_: "true" },
+      { body: JSON.stringify(entries), headers: { "Content-Type": "application/json" } },
+    );
     assert.equal(answer.status, 200, answer.text);
   }
   for (const share of [0.25, 0.6]) {
@@ -51,6 +66,9 @@ test("2,000 requests, 5 % of calls fail, kill -9 in the middle: 2,000 results or
     else assert.equal(data.toString(), `result of ${i}`);
   }
   // A result that was stored when it died makes its request end there.
-  assert.ok(dead.every((frame) => isDoomed(Number(frame.data.toString()))) && dead.length <= COUNT / 100, `${dead.length} dead letters`);
+  assert.ok(
+    dead.every((frame) => isDoomed(Number(frame.data.toString()))) && dead.length <= COUNT / 100,
+    `${dead.length} dead letters`,
+  );
   assert.ok(model.requests.length > COUNT, "nothing was ever called twice");
 });

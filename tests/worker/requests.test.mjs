@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { Client, eventually, fresh } from "./client.mjs";
 import { predictor } from "./predictor.mjs";
 import { start } from "./service.mjs";
-import { sleep } from "../../src/bundle/tools.mjs";
+import { sleep } from "../../tools/lib.mjs";
 
 let service;
 let model;
@@ -16,7 +16,15 @@ before(async () => {
     if (request.text === "bad") return { status: 400, body: "not like this" };
     return `result of ${request.text}`;
   });
-  service = await start({ vars: { EDGEQUEUE_ALLOW_LOOPBACK: "allow", EDGEQUEUE_PREDICTOR: model.url, EDGEQUEUE_MAX_DELIVERY: "2", EDGEQUEUE_RETRY_DELAY: "100ms", EDGEQUEUE_WORKER_THREADS: "1" } });
+  service = await start({
+    vars: {
+      EDGEQUEUE_ALLOW_LOOPBACK: "allow",
+      EDGEQUEUE_PREDICTOR: model.url,
+      EDGEQUEUE_MAX_DELIVERY: "2",
+      EDGEQUEUE_RETRY_DELAY: "100ms",
+      EDGEQUEUE_WORKER_THREADS: "1",
+    },
+  });
 });
 after(async () => {
   gates.forEach((open) => open());
@@ -27,7 +35,11 @@ after(async () => {
 /** The queues of a service nobody used yet. */
 function queues() {
   const input = fresh(service);
-  return { input, sink: new Client(service, `${input.path.slice("/api/predict/".length)}/sink`), rear: new Client(service, input.path.slice("/api/predict/".length), { rear: true }) };
+  return {
+    input,
+    sink: new Client(service, `${input.path.slice("/api/predict/".length)}/sink`),
+    rear: new Client(service, input.path.slice("/api/predict/".length), { rear: true }),
+  };
 }
 
 async function status(input, requestId) {
@@ -51,9 +63,21 @@ describe("the status of a request", () => {
     await input.put("second", { requestId: "second" });
     await input.put("third", { requestId: "third" });
     const { since, ...running } = await status(input, "first");
-    assert.deepEqual(running, { status: "running", requestId: "first", index: 1, attempt: 1, consumer: `${input.path.slice("/api/predict/".length)}.edge` });
+    assert.deepEqual(running, {
+      status: "running",
+      requestId: "first",
+      index: 1,
+      attempt: 1,
+      consumer: `${input.path.slice("/api/predict/".length)}.edge`,
+    });
     assert.ok(before <= since && since <= Date.now());
-    assert.deepEqual(await status(input, "third"), { status: "queued", requestId: "third", index: 3, position: 2, attempts: 0 });
+    assert.deepEqual(await status(input, "third"), {
+      status: "queued",
+      requestId: "third",
+      index: 3,
+      position: 2,
+      attempts: 0,
+    });
     gates.get(text)();
     await eventually("all are done", async () => (await sink.length()) === 3);
     assert.deepEqual(await status(input, "first"), { status: "done", requestId: "first", sinkIndex: 1 });
@@ -66,12 +90,22 @@ describe("the status of a request", () => {
     const { input, rear } = queues();
     await input.put("bad", { requestId: "bad" });
     await eventually("it is dead", async () => (await rear.length()) === 1);
-    assert.deepEqual(await status(input, "bad"), { status: "failed", requestId: "bad", code: "400", reason: "not like this", sinkIndex: 1, rearIndex: 1 });
+    assert.deepEqual(await status(input, "bad"), {
+      status: "failed",
+      requestId: "bad",
+      code: "400",
+      reason: "not like this",
+      sinkIndex: 1,
+      rearIndex: 1,
+    });
   });
 
   test("needs the id of the request", async () => {
     const { input } = queues();
-    for (const [method, marker] of [["GET", "_status_"], ["DELETE", "_cancel_"]]) {
+    for (const [method, marker] of [
+      ["GET", "_status_"],
+      ["DELETE", "_cancel_"],
+    ]) {
       const answer = await input.ask(method, { [marker]: "true" });
       assert.equal(answer.status, 400);
       assert.match(answer.text, /requestId/);
@@ -87,10 +121,19 @@ describe("a request is cancelled", () => {
     await begun(text);
     await input.put("second", { requestId: "second" });
     const answer = await cancel(input, "second");
-    assert.deepEqual([answer.status, JSON.parse(answer.text)], [200, { status: "cancelled", requestId: "second", index: 2 }]);
+    assert.deepEqual(
+      [answer.status, JSON.parse(answer.text)],
+      [200, { status: "cancelled", requestId: "second", index: 2 }],
+    );
     gates.get(text)();
     await eventually("the other is done", async () => (await sink.length()) === 1);
-    assert.ok(!model.requests.some((request) => request.text === "second" && request.headers["x-edgequeue-service"] === input.path.slice("/api/predict/".length)));
+    assert.ok(
+      !model.requests.some(
+        (request) =>
+          request.text === "second" &&
+          request.headers["x-edgequeue-service"] === input.path.slice("/api/predict/".length),
+      ),
+    );
     assert.equal(await input.length(), 0);
   });
 
@@ -116,7 +159,10 @@ describe("a request is cancelled", () => {
     await input.put("bad", { requestId: "bad" });
     await eventually("both have ended", async () => (await rear.length()) === 1 && (await sink.length()) === 2);
     const done = await cancel(input, "done");
-    assert.deepEqual([done.status, done.text], [409, "the request cannot be cancelled: its result is in the sink, entry 1"]);
+    assert.deepEqual(
+      [done.status, done.text],
+      [409, "the request cannot be cancelled: its result is in the sink, entry 1"],
+    );
     assert.equal((await cancel(input, "bad")).status, 409);
     assert.equal((await cancel(input, "unknown")).status, 404);
   });
@@ -127,11 +173,13 @@ describe("a request is cancelled", () => {
     // Until it was a race, however fast this machine is now: in each round all are given more time, or less.
     let cancelled = 0;
     for (let round = 0, most_ms = 12; round < 8 && (cancelled === 0 || cancelled === 120); round++) {
-      const answers = await Promise.all(Array.from({ length: 120 }, async (_, i) => {
-        await input.put(`${i}`, { requestId: `r${i}-${round}` });
-        await sleep(i % most_ms);
-        return (await cancel(input, `r${i}-${round}`)).status;
-      }));
+      const answers = await Promise.all(
+        Array.from({ length: 120 }, async (_, i) => {
+          await input.put(`${i}`, { requestId: `r${i}-${round}` });
+          await sleep(i % most_ms);
+          return (await cancel(input, `r${i}-${round}`)).status;
+        }),
+      );
       await eventually("nothing is left", async () => (await input.length()) === 0);
       const results = new Set((await sink.get({ _length_: "1000" })).map((frame) => frame.tags.requestId));
       for (const [i, answer] of answers.entries()) {

@@ -1,10 +1,10 @@
-// One running service for tests, on a free port and with a state directory of its own: `wrangler dev`, or the same worker
-// in workerd alone, without the proxy that `wrangler dev` puts in front of it.
+// One running service for tests, on a free port and with a state directory of its own: `wrangler dev`, or the same
+// worker in workerd alone, without the proxy that `wrangler dev` puts in front of it.
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { answers, at, end, freePort, nodeForWrangler, output, sleep, wranglerDev } from "../../src/bundle/tools.mjs";
+import { answers, at, end, freePort, nodeForWrangler, output, sleep, wranglerDev } from "../../tools/lib.mjs";
 
 const READY_MS_MAX = 60_000;
 export const TOKEN = "test-token";
@@ -18,7 +18,10 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(name, () => pro
 /**
  * Starts a service and waits until it answers. Without `persistDir` its state is in a temporary directory that goes
  * away with `stop()`. `vars` are added to the Worker's variables; `direct` leaves wrangler out, and then `workers` run
- * beside the service: scripts by their names, each with bindings to it: `{ name, script, bindings: { BINDING: entrypoint } }`.
+ * beside the service: scripts by their names, each with bindings to it:
+ * `{ name, script, bindings: { BINDING: entrypoint } }`.
+ * @param {{persistDir?: string, vars?: object, port?: number, direct?: boolean,
+ *   workers?: {name: string, script: string, bindings: Record<string, string>}[]}} [options]
  */
 export async function start({ persistDir, vars = {}, port, direct = false, workers = [] } = {}) {
   const service = direct ? new DirectService(persistDir, vars, port, workers) : new Service(persistDir, vars, port);
@@ -30,6 +33,8 @@ class Service {
   token = TOKEN;
   /** How long it may take to end by itself. */
   patience_ms = 3000;
+  /** @type {import("node:child_process").ChildProcess} */
+  child;
   #temporary = null;
   #output = "";
 
@@ -53,24 +58,33 @@ class Service {
     this.port ??= await freePort();
     this.child = await this.launch();
     running.add(this);
-    for (const stream of [this.child.stdout, this.child.stderr]) stream.on("data", (text) => { this.#output += text; });
+    for (const stream of [this.child.stdout, this.child.stderr])
+      stream.on("data", (text) => {
+        this.#output += text;
+      });
     if (!(await answers(`${this.url}/api/`, this.child, READY_MS_MAX))) {
       this.killGroup();
       throw new Error(`the service did not start:\n${this.#output}`);
     }
   }
 
+  /** @returns {Promise<import("node:child_process").ChildProcess>} */
   async launch() {
     return wranglerDev({
       // What a developer has in .dev.vars is no business of the tests.
       envFile: at(".dev.vars.example"),
-      port: this.port, inspectorPort: await freePort(), persistDir: this.persistDir, vars: this.vars, stdio: ["ignore", "pipe", "pipe"],
+      port: this.port,
+      inspectorPort: await freePort(),
+      persistDir: this.persistDir,
+      vars: this.vars,
+      stdio: ["ignore", "pipe", "pipe"],
     });
   }
 
   /** The names of the files in which objects keep their state; one for each object that ever stored something. */
   stateFiles() {
-    return readdirSync(this.persistDir, { recursive: true }).filter((name) => /[0-9a-f]{64}\.sqlite$/.test(name));
+    const names = readdirSync(this.persistDir, { recursive: true, encoding: "utf8" });
+    return names.filter((name) => /[0-9a-f]{64}\.sqlite$/.test(name));
   }
 
   /** Ends the service; the state stays only if the caller gave the directory. */
@@ -109,6 +123,7 @@ class Service {
   }
 
   async #down(act) {
+    /** @type {Promise<void>} */
     const gone = new Promise((resolve) => {
       if (this.child.exitCode !== null || this.child.signalCode !== null) resolve();
       else this.child.once("exit", resolve);
@@ -136,7 +151,17 @@ class DirectService extends Service {
       bundle = mkdtempSync(path.join(os.tmpdir(), "edgequeue-bundle-"));
       process.on("exit", () => rmSync(bundle, { recursive: true, force: true }));
       const wrangler = at("node_modules", "wrangler", "bin", "wrangler.js");
-      if (output(nodeForWrangler(), [wrangler, "deploy", "--dry-run", "--config", at("wrangler.toml"), "--outdir", bundle]) === null) {
+      if (
+        output(nodeForWrangler(), [
+          wrangler,
+          "deploy",
+          "--dry-run",
+          "--config",
+          at("wrangler.toml"),
+          "--outdir",
+          bundle,
+        ]) === null
+      ) {
         throw new Error("wrangler could not bundle the worker");
       }
     }
@@ -145,6 +170,7 @@ class DirectService extends Service {
     // Beside the modules, which it names relative to itself.
     const config = path.join(bundle, `${this.port}.capnp`);
     writeFileSync(config, this.#config(state));
+    /** @type {import("node:child_process").SpawnOptions} */
     const flags = { stdio: ["ignore", "pipe", "pipe"], detached: process.platform !== "win32" };
     const { default: workerd } = await import("workerd");
     return spawn(workerd.default ?? workerd, ["serve", "--experimental", config], flags);
@@ -155,22 +181,42 @@ class DirectService extends Service {
     const toml = readFileSync(at("wrangler.toml"), "utf8");
     const line = (name) => toml.match(new RegExp(`^${name} = (.*)$`, "m"))[1];
     const text = JSON.stringify;
-    const modules = readdirSync(bundle).filter((name) => /\.(js|wasm)$/.test(name)).sort((a, b) => Number(b.endsWith(".js")) - Number(a.endsWith(".js")));
-    const vars = { ...Object.fromEntries([...toml.matchAll(/^(EDGEQUEUE_\w+) = "(.*)"$/gm)].map(([, name, value]) => [name, value])), ...this.vars };
-    const variables = Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, ${typeof value === "string" ? `text = ${text(value)}` : `json = ${text(text(value))}`})`);
-    const bindings = this.workers.flatMap((worker) => Object.entries(worker.bindings).map(([name, entrypoint]) => {
-      return `(name = ${text(name)}, service = (name = ${text(worker.name)}${entrypoint && `, entrypoint = ${text(entrypoint)}`}))`;
-    }));
+    const modules = readdirSync(bundle)
+      .filter((name) => /\.(js|wasm)$/.test(name))
+      .sort((a, b) => Number(b.endsWith(".js")) - Number(a.endsWith(".js")));
+    const vars = {
+      ...Object.fromEntries([...toml.matchAll(/^(EDGEQUEUE_\w+) = "(.*)"$/gm)].map(([, name, value]) => [name, value])),
+      ...this.vars,
+    };
+    const valued = (value) => (typeof value === "string" ? `text = ${text(value)}` : `json = ${text(text(value))}`);
+    const variables = Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, ${valued(value)})`);
+    const bindings = this.workers.flatMap((worker) =>
+      Object.entries(worker.bindings).map(([name, entrypoint]) => {
+        const entry = entrypoint && `, entrypoint = ${text(entrypoint)}`;
+        return `(name = ${text(name)}, service = (name = ${text(worker.name)}${entry}))`;
+      }),
+    );
+    const embedded = modules.map((name) => {
+      const [path, kind] = name.endsWith(".wasm") ? [`./${name}`, "wasm"] : [name, "esModule"];
+      return `(name = ${text(path)}, ${kind} = embed ${text(name)})`;
+    });
+    const dated = `compatibilityDate = ${line("compatibility_date")}`;
+    const page = "addEventListener('fetch', (event) => event.respondWith(new Response('page')))";
+    const others = this.workers.map(({ name, script }) => {
+      const modules = `[(name = "main", esModule = ${text(script)})]`;
+      return `const ${name} :Workerd.Worker = (modules = ${modules}, ${dated});`;
+    });
     const beside = this.workers.map(({ name }) => `, (name = ${text(name)}, worker = .${name})`).join("");
     return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [(name = "main", worker = .main), (name = "page", worker = .page), (name = "disk", disk = (path = ${text(state)}, writable = true)), 
+  services = [(name = "main", worker = .main), (name = "page", worker = .page),
+    (name = "disk", disk = (path = ${text(state)}, writable = true)),
     (name = "internet", network = (allow = ["public", "private"]))${beside}],
   sockets = [(name = "http", address = "127.0.0.1:${this.port}", http = (), service = "main")]
 );
 const main :Workerd.Worker = (
-  modules = [${modules.map((name) => `(name = ${text(name.endsWith(".wasm") ? `./${name}` : name)}, ${name.endsWith(".wasm") ? "wasm" : "esModule"} = embed ${text(name)})`).join(", ")}],
-  compatibilityDate = ${line("compatibility_date")},
+  modules = [${embedded.join(", ")}],
+  ${dated},
   compatibilityFlags = ${line("compatibility_flags")},
   durableObjectNamespaces = [(className = "QueueObject", uniqueKey = "queues", enableSql = true)],
   durableObjectStorage = (localDisk = "disk"),
@@ -179,8 +225,8 @@ const main :Workerd.Worker = (
     ${[...variables, ...bindings].join(", ")}
   ]
 );
-${this.workers.map(({ name, script }) => `const ${name} :Workerd.Worker = (modules = [(name = "main", esModule = ${text(script)})], compatibilityDate = ${line("compatibility_date")});`).join("\n")}
-const page :Workerd.Worker = (serviceWorkerScript = "addEventListener('fetch', (event) => event.respondWith(new Response('page')))", compatibilityDate = ${line("compatibility_date")});
+${others.join("\n")}
+const page :Workerd.Worker = (serviceWorkerScript = ${text(page)}, ${dated});
 `;
   }
 }
@@ -189,7 +235,9 @@ const page :Workerd.Worker = (serviceWorkerScript = "addEventListener('fetch', (
 function workerds(ancestor) {
   const parents = new Map();
   const names = new Map();
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number)) {
+  for (const pid of readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)) {
     try {
       // The name is in parentheses and may itself hold spaces and parentheses: split after the last one.
       const stat = readFileSync(`/proc/${pid}/stat`, "utf8");

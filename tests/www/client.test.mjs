@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { at } from "../../src/bundle/tools.mjs";
+import { at } from "../../tools/lib.mjs";
 import { start } from "../worker/service.mjs";
 import { freshName, launch, openPage, within } from "./browser.mjs";
 
@@ -20,7 +20,14 @@ before(async () => {
         return null;
       } catch (error) {
         const { code, status, name, message } = error;
-        return { code, status, name, message, isQueueError: error instanceof client.QueueError, isError: error instanceof Error };
+        return {
+          code,
+          status,
+          name,
+          message,
+          isQueueError: error instanceof client.QueueError,
+          isError: error instanceof Error,
+        };
       }
     };
   });
@@ -31,7 +38,11 @@ after(async () => {
 });
 
 /** Runs `act(name)` in the page, with the name of a fresh queue. */
-const inPage = (act) => within(20_000, page.evaluate(({ act, name }) => (0, eval)(`(${act})`)(name), { act: String(act), name: freshName() }));
+const inPage = (act) =>
+  within(
+    20_000,
+    page.evaluate(({ act, name }) => (0, eval)(`(${act})`)(name), { act: String(act), name: freshName() }),
+  );
 
 describe("putting and getting", () => {
   test("text, bytes, blobs and buffers arrive as they were", async () => {
@@ -39,15 +50,26 @@ describe("putting and getting", () => {
       const queue = queueOf(name);
       const all = Uint8Array.from({ length: 256 }, (_, i) => i);
       const receipts = [
-        await queue.put("h\u00e9llo \u{1f980}"), await queue.put(all), await queue.put(all.buffer), await queue.put(new DataView(all.buffer, 1, 2)),
-        await queue.put(new Blob(["blob"], { type: "text/x-blob" })), await queue.put(""), await queue.put('{"a": [1]}', { contentType: "application/json" }),
+        await queue.put("h\u00e9llo \u{1f980}"),
+        await queue.put(all),
+        await queue.put(all.buffer),
+        await queue.put(new DataView(all.buffer, 1, 2)),
+        await queue.put(new Blob(["blob"], { type: "text/x-blob" })),
+        await queue.put(""),
+        await queue.put('{"a": [1]}', { contentType: "application/json" }),
       ];
       const frames = await queue.get({ count: 10 });
       return {
-        receipts, indexes: frames.map((frame) => frame.index), texts: [frames[0].text(), frames[4].text(), frames[5].text()],
-        bytes: frames.slice(1, 4).map((frame) => [...frame.data]), isBytes: frames.every((frame) => frame.data instanceof Uint8Array),
-        types: [4, 5, 6].map((at) => frames[at].tags["Header:Content-Type"]), json: frames[6].json(), ids: frames.map((frame) => frame.requestId),
-        ages: frames.map((frame) => Date.now() - frame.putAt), left: await queue.count(),
+        receipts,
+        indexes: frames.map((frame) => frame.index),
+        texts: [frames[0].text(), frames[4].text(), frames[5].text()],
+        bytes: frames.slice(1, 4).map((frame) => [...frame.data]),
+        isBytes: frames.every((frame) => frame.data instanceof Uint8Array),
+        types: [4, 5, 6].map((at) => frames[at].tags["Header:Content-Type"]),
+        json: frames[6].json(),
+        ids: frames.map((frame) => frame.requestId),
+        ages: frames.map((frame) => Date.now() - frame.putAt),
+        left: await queue.count(),
       };
     });
     const all = Array.from({ length: 256 }, (_, i) => i);
@@ -55,11 +77,20 @@ describe("putting and getting", () => {
     assert.deepEqual(seen.bytes, [all, all, [1, 2]]);
     assert.ok(seen.isBytes);
     assert.deepEqual(seen.indexes, [1, 2, 3, 4, 5, 6, 7]);
-    assert.deepEqual(seen.receipts.map((receipt) => receipt.index), seen.indexes);
-    assert.deepEqual(seen.receipts.map((receipt) => receipt.requestId), seen.ids);
+    assert.deepEqual(
+      seen.receipts.map((receipt) => receipt.index),
+      seen.indexes,
+    );
+    assert.deepEqual(
+      seen.receipts.map((receipt) => receipt.requestId),
+      seen.ids,
+    );
     assert.deepEqual(seen.types, ["text/x-blob", undefined, "application/json"]);
     assert.deepEqual(seen.json, { a: [1] });
-    assert.ok(seen.ages.every((age) => age >= -1000 && age < 60_000), String(seen.ages));
+    assert.ok(
+      seen.ages.every((age) => age >= -1000 && age < 60_000),
+      String(seen.ages),
+    );
     assert.equal(seen.left, 7, "reading removes nothing unless it is asked to");
   });
 
@@ -68,7 +99,10 @@ describe("putting and getting", () => {
       const queue = queueOf(name);
       await queue.put("low");
       const receipt = await queue.put("high", {
-        tags: { "k k": "v&=\u00e9 +%", "\u540d": "\u524d" }, priority: 7, requestId: "\u8981\u6c42 1", path: "/a/b",
+        tags: { "k k": "v&=\u00e9 +%", "\u540d": "\u524d" },
+        priority: 7,
+        requestId: "\u8981\u6c42 1",
+        path: "/a/b",
       });
       await queue.put("lowest", { priority: -3 });
       const order = [];
@@ -83,7 +117,11 @@ describe("putting and getting", () => {
       await queue.put("x", { tags: { a: "1" } });
       await queue.put("y", { priority: 2 });
       return {
-        receipt, order, result: result.text(), none: await sink.get({ requestId: "other" }), url: sink.url,
+        receipt,
+        order,
+        result: result.text(),
+        none: await sink.get({ requestId: "other" }),
+        url: sink.url,
         counts: [await queue.count(), await queue.count({ tags: { a: "1" } }), await queue.count({ priority: 2 })],
       };
     });
@@ -106,15 +144,32 @@ describe("putting and getting", () => {
     const seen = await inPage(async (name) => {
       const queue = queueOf(name);
       await queue.configure({ max_length: 5 });
-      const receipts = await queue.putMany(["a", new Uint8Array([1, 2]), { data: new Blob(["c"]), tags: { own: "1" }, priority: 4, requestId: "mine" }], { tags: { all: "1" } });
+      const receipts = await queue.putMany(
+        ["a", new Uint8Array([1, 2]), { data: new Blob(["c"]), tags: { own: "1" }, priority: 4, requestId: "mine" }],
+        { tags: { all: "1" } },
+      );
       const refused = await thrown(() => queue.putMany(["d", "e", "f"]));
       const frames = await queue.get({ count: 10 });
-      return { receipts, refused, tags: frames.map(({ tags }) => [tags.all, tags.own]), last: frames[2].text(), none: await queue.putMany([]), high: await queue.count({ priority: 4 }) };
+      return {
+        receipts,
+        refused,
+        tags: frames.map(({ tags }) => [tags.all, tags.own]),
+        last: frames[2].text(),
+        none: await queue.putMany([]),
+        high: await queue.count({ priority: 4 }),
+      };
     });
-    assert.deepEqual(seen.receipts.map((receipt) => receipt.index), [1, 2, 3]);
+    assert.deepEqual(
+      seen.receipts.map((receipt) => receipt.index),
+      [1, 2, 3],
+    );
     assert.equal(seen.receipts[2].requestId, "mine");
     assert.equal(seen.refused.code, "full");
-    assert.deepEqual(seen.tags, [["1", undefined], ["1", undefined], ["1", "1"]]);
+    assert.deepEqual(seen.tags, [
+      ["1", undefined],
+      ["1", undefined],
+      ["1", "1"],
+    ]);
     assert.equal(seen.last, "c");
     assert.deepEqual(seen.none, []);
     assert.equal(seen.high, 1);
@@ -124,7 +179,11 @@ describe("putting and getting", () => {
     const seen = await inPage(async (name) => {
       const queue = queueOf(name, { group: "g", user: "u" });
       await queue.putMany(Array.from({ length: 10 }, (_, i) => `entry ${i}`));
-      const out = { length: (await queue.attributes())["stream.length"], position: await queue.search(4), unknown: await queue.search(99) };
+      const out = {
+        length: (await queue.attributes())["stream.length"],
+        position: await queue.search(4),
+        unknown: await queue.search(99),
+      };
       await queue.delete(2);
       await queue.delete([3, 4n]);
       await queue.truncate(6);
@@ -173,7 +232,11 @@ describe("errors", () => {
         slow: await thrown(() => queueOf(name, { timeout: 1 }).attributes()),
       };
     });
-    for (const [what, error] of Object.entries(seen)) assert.ok(error?.isQueueError && error.isError && error.name === "QueueError", `${what}: ${JSON.stringify(error)}`);
+    for (const [what, error] of Object.entries(seen))
+      assert.ok(
+        error?.isQueueError && error.isError && error.name === "QueueError",
+        `${what}: ${JSON.stringify(error)}`,
+      );
     const told = (what) => [seen[what].code, seen[what].status];
     assert.deepEqual(told("token"), ["unauthorized", 401]);
     assert.deepEqual(told("large"), ["too_large", 413]);
@@ -190,11 +253,26 @@ describe("errors", () => {
     const seen = await inPage(async (name) => {
       const queue = queueOf(name);
       const wrong = {
-        index: () => queue.search(2 ** 53), negative: () => queue.search(-1), fraction: () => queue.delete([1, 1.5]), text: () => queue.commit("1"), nothing: () => queue.commit(undefined),
-        wide: () => queue.search(2n ** 64n), reserved: () => queue.put("x", { tags: { _priority_: "9" } }), tag: () => queue.put("x", { tags: { a: 1 } }),
-        data: () => queue.put({ a: 1 }), priority: () => queue.put("x", { priority: 1.5 }), count: () => queue.get({ count: -1 }), window: () => queue.watch({ window: 1.5 }),
-        group: () => queueOf(name, { group: "gr\u00fcn" }), url: () => new client.QueueClient({ url: "ftp://a/b" }), query: () => new client.QueueClient({ url: "/a?b=c" }),
-        user: () => new client.QueueClient({ url: "http://u:p@a/b" }), protocol: () => queueOf(name, { protocol: "mqtt" }),
+        index: () => queue.search(2 ** 53),
+        negative: () => queue.search(-1),
+        fraction: () => queue.delete([1, 1.5]),
+        // @ts-expect-error not a number
+        text: () => queue.commit("1"),
+        nothing: () => queue.commit(undefined),
+        wide: () => queue.search(2n ** 64n),
+        reserved: () => queue.put("x", { tags: { _priority_: "9" } }),
+        // @ts-expect-error not a text
+        tag: () => queue.put("x", { tags: { a: 1 } }),
+        // @ts-expect-error neither text nor bytes
+        data: () => queue.put({ a: 1 }),
+        priority: () => queue.put("x", { priority: 1.5 }),
+        count: () => queue.get({ count: -1 }),
+        window: () => queue.watch({ window: 1.5 }),
+        group: () => queueOf(name, { group: "gr\u00fcn" }),
+        url: () => new client.QueueClient({ url: "ftp://a/b" }),
+        query: () => new client.QueueClient({ url: "/a?b=c" }),
+        user: () => new client.QueueClient({ url: "http://u:p@a/b" }),
+        protocol: () => queueOf(name, { protocol: "mqtt" }),
       };
       const out = {};
       for (const [what, act] of Object.entries(wrong)) out[what] = (await thrown(act))?.code;
@@ -207,7 +285,8 @@ describe("errors", () => {
     const other = await (await browser.newContext()).newPage();
     await other.goto(`${service.url}/api/`);
     const seen = await other.evaluate(async () => {
-      const client = await import("/pkg/edgequeue.js");
+      const path = "/pkg/edgequeue.js";
+      const client = await import(path);
       const told = [];
       const note = (error) => told.push(error.message);
       try {
@@ -267,7 +346,13 @@ describe("aborting", () => {
         frame.commit();
         break;
       }
-      return { error, again, states, late: await thrown(() => queue.watch({ signal: control.signal })), rear: await queue.rear().count() };
+      return {
+        error,
+        again,
+        states,
+        late: await thrown(() => queue.watch({ signal: control.signal })),
+        rear: await queue.rear().count(),
+      };
     });
     assert.equal(seen.error.name, "AbortError");
     assert.deepEqual(seen.again, ["b"]);
@@ -279,11 +364,19 @@ describe("aborting", () => {
 
 test("the declarations name what there is, and nothing else", async () => {
   const declared = (name) => {
-    const [, body] = readFileSync(at("src", "browser", "edgequeue.d.ts"), "utf8").match(new RegExp(`export (?:class|interface) ${name}\\b[^{]*\\{\n(.*?)\n\\}`, "s"));
-    return [...body.matchAll(/^ {2}(?:readonly )?(\w+)(?=[(:])/gm)].map(([, member]) => member).filter((member) => member !== "constructor").sort();
+    const [, body] = readFileSync(at("src", "browser", "edgequeue.d.ts"), "utf8").match(
+      new RegExp(`export (?:class|interface) ${name}\\b[^{]*\\{\n(.*?)\n\\}`, "s"),
+    );
+    return [...body.matchAll(/^ {2}(?:readonly )?(\w+)(?=[(:])/gm)]
+      .map(([, member]) => member)
+      .filter((member) => member !== "constructor")
+      .sort();
   };
   const seen = await inPage(async (name) => {
-    const members = (...prototypes) => prototypes.flatMap((prototype) => Object.getOwnPropertyNames(prototype)).filter((member) => member !== "constructor");
+    const members = (...prototypes) =>
+      prototypes
+        .flatMap((prototype) => Object.getOwnPropertyNames(prototype))
+        .filter((member) => member !== "constructor");
     const queue = queueOf(name);
     await queue.put("x");
     const [frame] = await queue.get();
@@ -292,11 +385,16 @@ test("the declarations name what there is, and nothing else", async () => {
     await watch.close();
     const over = (prototype) => Object.getPrototypeOf(Object.getPrototypeOf(prototype));
     return {
-      QueueClient: members(client.QueueClient.prototype), Watch: members(client.Watch.prototype), Frame: members(frame, Object.getPrototypeOf(frame)),
-      WatchedFrame: members(Object.getPrototypeOf(watched)), isFrame: over(watched) === Object.getPrototypeOf(frame), exported: Object.keys(client),
+      QueueClient: members(client.QueueClient.prototype),
+      Watch: members(client.Watch.prototype),
+      Frame: members(frame, Object.getPrototypeOf(frame)),
+      WatchedFrame: members(Object.getPrototypeOf(watched)),
+      isFrame: over(watched) === Object.getPrototypeOf(frame),
+      exported: Object.keys(client),
     };
   });
-  for (const name of ["QueueClient", "Watch", "Frame", "WatchedFrame"]) assert.deepEqual(seen[name].sort(), declared(name), name);
+  for (const name of ["QueueClient", "Watch", "Frame", "WatchedFrame"])
+    assert.deepEqual(seen[name].sort(), declared(name), name);
   assert.ok(seen.isFrame);
   assert.deepEqual(seen.exported.sort(), ["QueueClient", "QueueError", "Watch", "default", "panicForTests"]);
 });
@@ -304,7 +402,11 @@ test("the declarations name what there is, and nothing else", async () => {
 test("a fault of the module reaches everybody who waits as an error, and the page lives on", async () => {
   const other = await openPage(browser, service);
   const seen = await other.evaluate(async (name) => {
-    const code = (promise) => promise.then(() => "done", (error) => error.code);
+    const code = (promise) =>
+      promise.then(
+        () => "done",
+        (error) => error.code,
+      );
     const queue = queueOf(name);
     const waiting = code(queue.get({ wait: 20_000 }));
     const watch = queue.watch();
@@ -312,18 +414,27 @@ test("a fault of the module reaches everybody who waits as an error, and the pag
     await new Promise((resolve) => setTimeout(resolve, 500));
     let thrown;
     try {
-      client.panicForTests();
+      /** @type {any} */ (client).panicForTests();
     } catch (error) {
       thrown = error;
     }
     return {
-      thrown: [thrown.code, thrown.message], waiting: await waiting, watching: await watching, later: await code(queue.put("x")), state: watch.state.name,
-      totals: watch.totals.shown, made: await code(Promise.resolve().then(() => queueOf(name))), alive: 1 + 1,
+      thrown: [thrown.code, thrown.message],
+      waiting: await waiting,
+      watching: await watching,
+      later: await code(queue.put("x")),
+      state: watch.state.name,
+      totals: watch.totals.shown,
+      made: await code(Promise.resolve().then(() => queueOf(name))),
+      alive: 1 + 1,
     };
   }, freshName());
   assert.equal(seen.thrown[0], "internal");
   assert.match(seen.thrown[1], /a test asked for a panic/);
-  assert.deepEqual([seen.waiting, seen.watching, seen.later, seen.made], ["internal", "internal", "internal", "internal"]);
+  assert.deepEqual(
+    [seen.waiting, seen.watching, seen.later, seen.made],
+    ["internal", "internal", "internal", "internal"],
+  );
   assert.equal(seen.state, "closed");
   assert.equal(seen.alive, 2);
   assert.deepEqual(other.errors, []);
@@ -339,7 +450,8 @@ test("indexes beyond 2^53 keep every digit, both ways", async () => {
     return Buffer.from([...bytes, Number(value)]);
   };
   const frame = (index) => Buffer.concat([Buffer.from([8]), varint(index)]);
-  const list = (indexes) => Buffer.concat(indexes.map((index) => Buffer.concat([Buffer.from([10, frame(index).length]), frame(index)])));
+  const list = (indexes) =>
+    Buffer.concat(indexes.map((index) => Buffer.concat([Buffer.from([10, frame(index).length]), frame(index)])));
   const asked = [];
   await page.route("**/api/predict/beyond**", (route) => {
     const request = route.request();
@@ -353,7 +465,11 @@ test("indexes beyond 2^53 keep every digit, both ways", async () => {
     const frames = await queue.get({ start: index, count: 2 });
     await queue.commit([...frames.map((frame) => frame.index)]);
     await queue.delete(2n ** 64n - 1n);
-    return { kinds: frames.map((frame) => typeof frame.index), texts: frames.map((frame) => String(frame.index)), same: frames[1].index === index };
+    return {
+      kinds: frames.map((frame) => typeof frame.index),
+      texts: frames.map((frame) => String(frame.index)),
+      same: frames[1].index === index,
+    };
   });
   assert.deepEqual(seen, { kinds: ["number", "bigint"], texts: [String(low), String(high)], same: true });
   assert.match(asked[1], /_index_=9007199254740993&/);

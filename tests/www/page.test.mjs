@@ -5,16 +5,21 @@ import { writeFileSync, mkdtempSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { at, sleep } from "../../src/bundle/tools.mjs";
+import { at, sleep } from "../../tools/lib.mjs";
 import { eventually } from "../worker/client.mjs";
 import { TOKEN } from "../worker/service.mjs";
 import { stage } from "./page.mjs";
 
 let scene;
-before(async () => { scene = await stage(); });
+before(async () => {
+  scene = await stage();
+});
 after(() => scene.stop());
 
-const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
+const PNG = Buffer.from(
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+  "base64",
+);
 const REFUSED = [/status of 401/];
 const put = (page) => page.getByRole("button", { name: "Put", exact: true }).click();
 
@@ -57,11 +62,11 @@ test("the demo shows the whole loop with one button", async () => {
   await one.says("#flight-figure", /^0 \/ 4$/);
   await one.page.click("#worker-toggle");
   await one.says("#worker-status", /stopped/);
-  // A put that was under way when the traffic stopped may have come after the worker, or between its result and its commit. The
-  // index of one more put says how many there were.
+  // A put that was under way when the traffic stopped may have come after the worker, or between its result and its
+  // commit. The index of one more put says how many there were.
   const puts = await one.input.put("the last one");
   await eventually("every request either waits or has its result", async () => {
-    const left = await one.input.length() + await one.sink.length();
+    const left = (await one.input.length()) + (await one.sink.length());
     return left === puts || { left, puts };
   });
   await one.close();
@@ -82,7 +87,10 @@ test("put: a text is stored, and its result is shown with the time it took", asy
   assert.equal(await one.page.locator(".receipt .link").getAttribute("title"), frame.tags.requestId);
   assert.equal((await one.input.ask("GET", { _count_: "true", _priority_: "3" })).text, "1");
   await one.says("#chart-depth .legend", /priority 3 1/);
-  await one.sink.put("<img src=x onerror=alert(1)>", { requestId: frame.tags.requestId, "ts@source": frame.tags["ts@source"] });
+  await one.sink.put("<img src=x onerror=alert(1)>", {
+    requestId: frame.tags.requestId,
+    "ts@source": frame.tags["ts@source"],
+  });
   await one.says(".receipt .state", /^result after [\d.]+ m?s$/);
   await one.says(".receipt .entry .body", /^<img src=x onerror=alert\(1\)>$/);
   assert.equal(await one.page.locator(".receipt img, #panel-live img").count(), 0, "a body is never markup");
@@ -121,7 +129,9 @@ test("put: JSON is checked before it is sent, and a dropped file keeps its type"
 
 test("put: an oversize body is refused with a sentence, and nothing is stored", async () => {
   const one = await scene.open({ errors: [/status of 413/] });
-  await one.page.evaluate(() => { document.querySelector("#put-text").value = "x".repeat(1024 * 1024 + 1); });
+  await one.page.evaluate(() => {
+    /** @type {HTMLTextAreaElement} */ (document.querySelector("#put-text")).value = "x".repeat(1024 * 1024 + 1);
+  });
   await one.page.locator("#put-text").dispatchEvent("input");
   await one.says("#panel-put .note.wrong", /more than the 1\.0 MB/);
   await put(one.page);
@@ -146,8 +156,15 @@ test("put: the copied commands for curl and the command line put the same entry"
     assert.ok(!command.includes(TOKEN), `the token is in the command for ${name}`);
     return command;
   };
-  const env = { ...process.env, EDGEQUEUE_TOKEN: TOKEN, PATH: `${at("target", "debug")}${path.delimiter}${process.env.PATH}` };
-  for (const [index, name, answer] of [[1, "curl", /^1$/], [2, "CLI", /\b2\n$/]]) {
+  const env = {
+    ...process.env,
+    EDGEQUEUE_TOKEN: TOKEN,
+    PATH: `${at("target", "debug")}${path.delimiter}${process.env.PATH}`,
+  };
+  for (const [index, name, answer] of /** @type {any[][]} */ ([
+    [1, "curl", /^1$/],
+    [2, "CLI", /\b2\n$/],
+  ])) {
     const ran = spawnSync("sh", ["-c", await copied(name)], { encoding: "utf8", env });
     assert.match(ran.stdout, answer, ran.stderr);
     const [frame] = await one.input.get({ _index_: index, _auto_delete_: "false" });
@@ -179,7 +196,9 @@ test("live: reading along shows bodies as what they are and takes nothing", asyn
   const rows = one.page.locator("#panel-live .entry");
   assert.match(await rows.nth(0).innerText(), /#3\s+00 ff 41\s+3 B · (now|\d+ s)/);
   await rows.nth(2).locator(".fold").click();
-  await one.page.waitForFunction(() => document.querySelector("#panel-live .view img")?.naturalWidth === 1);
+  await one.page.waitForFunction(
+    () => /** @type {HTMLImageElement} */ (document.querySelector("#panel-live .view img"))?.naturalWidth === 1,
+  );
   assert.match(await rows.nth(2).innerText(), /requestId\s+r1/);
   await rows.nth(1).locator(".fold").click();
   assert.match(await rows.nth(1).locator(".view").innerText(), /"a": \[\n/);
@@ -219,7 +238,8 @@ test("live: consuming as a group with a window, commit and reject", async () => 
 
 test("queue: consumers, groups, finding by index, request id and tag, deleting, truncating", async () => {
   const one = await scene.open({ hash: "&panel=queue" });
-  for (let n = 1; n <= 25; n++) await one.input.put(`entry ${n}`, { requestId: `id-${n}`, parity: n % 2 ? "odd" : "even" });
+  for (let n = 1; n <= 25; n++)
+    await one.input.put(`entry ${n}`, { requestId: `id-${n}`, parity: n % 2 ? "odd" : "even" });
   await one.says("#panel-queue .facts", /Entries25/);
   const found = one.page.locator("#panel-queue .entries");
   await one.page.fill("#find-what", "id-7");
@@ -264,7 +284,10 @@ test("queue: consumers, groups, finding by index, request id and tag, deleting, 
 test("dead letters: what fails for good is there with its reason, is replayed, is deleted", async () => {
   const one = await scene.open({ hash: "&panel=worker" });
   await one.input.ask("PUT", { _settings_: "true" }, { body: JSON.stringify({ max_delivery: 1 }) });
-  await one.page.fill("#worker-code", "export default ({ text }) => { if (text !== 'good') throw new RangeError(`cannot do ${text}`); return 'fine'; }");
+  await one.page.fill(
+    "#worker-code",
+    "export default ({ text }) => { if (text !== 'good') throw new RangeError(`cannot do ${text}`); return 'fine'; }",
+  );
   await one.page.click("#worker-toggle");
   for (const text of ["bad", "worse", "good"]) await one.input.put(text, { job: text });
   await one.says("#health-name", /Failing/);
@@ -287,12 +310,13 @@ test("dead letters: what fails for good is there with its reason, is replayed, i
   await one.close();
 });
 
-test("input and sink: what is chosen or found in one is never done to the other, and all panels show the same one", async () => {
+test("input and sink: nothing chosen in one is done to the other, and all panels show the same one", async () => {
   const one = await scene.open({ hash: "&panel=dead" });
   await one.dead.put("of the input", { lastCode: "A" });
   await one.sink.put("of the sink", { lastCode: "B" }, { "X-EAS-QueueService-Access-Rear": "true" });
   await one.input.put("request");
-  const isChosen = (group, label) => one.page.getByRole("radiogroup", { name: group, exact: true }).getByLabel(label).isChecked();
+  const isChosen = (group, label) =>
+    one.page.getByRole("radiogroup", { name: group, exact: true }).getByLabel(label).isChecked();
   await one.says("#panel-dead .entries", /of the input/);
   await one.page.getByRole("checkbox", { name: "Choose dead letter 1" }).check();
   await one.choose("Dead letters of", "Sink");
@@ -313,17 +337,25 @@ test("input and sink: what is chosen or found in one is never done to the other,
   await one.close();
 });
 
-test("worker: the function has no network, no storage of the page and no page; an endless loop ends at its timeout", async () => {
+test("worker: the function has no network, no storage and no page; an endless loop ends at its timeout", async () => {
   // A connection that a policy forbids is reported on the console: that is what is wanted.
   const one = await scene.open({ hash: "&panel=worker", errors: [/Content Security Policy/, /Refused to connect/] });
   await one.input.ask("PUT", { _settings_: "true" }, { body: JSON.stringify({ max_delivery: 1 }) });
-  await one.page.fill("#worker-code", `export default async ({ text }) => {
+  await one.page.fill(
+    "#worker-code",
+    `export default async ({ text }) => {
     if (text === "loop") for (;;);
-    const tries = { same: () => fetch("/api/predict/demo"), other: () => fetch("https://example.com/"), socket: () => new Promise((ok, no) => { const s = new WebSocket("ws://127.0.0.1:9/"); s.onerror = no; s.onopen = ok; }) };
+    const opened = (ok, no) => Object.assign(new WebSocket("ws://127.0.0.1:9/"), { onerror: no, onopen: ok });
+    const tries = {
+      same: () => fetch("/api/predict/demo"),
+      other: () => fetch("https://example.com/"),
+      socket: () => new Promise(opened),
+    };
     const reached = [];
     for (const [name, go] of Object.entries(tries)) await go().then(() => reached.push(name), () => {});
     return { reached, page: typeof document, storage: typeof sessionStorage };
-  }`);
+  }`,
+  );
   // Long enough for the other entry on a busy machine.
   await one.page.fill("#worker-timeout", "5");
   await one.page.click("#worker-toggle");
@@ -360,7 +392,10 @@ test("worker: a result that the sink does not take becomes a small one that says
   await one.input.put("nothing");
   await one.input.put("much", { requestId: "big" });
   const [frame] = await one.sink.get({ requestId: "big", _timeout_: "10s", _auto_delete_: "false" });
-  assert.deepEqual([frame.tags.lastCode, String(frame.data)], ["413", "the result has 5000 bytes, more than the sink takes"]);
+  assert.deepEqual(
+    [frame.tags.lastCode, String(frame.data)],
+    ["413", "the result has 5000 bytes, more than the sink takes"],
+  );
   await one.says("#worker-status", /1 result · 1 without a result/);
   await one.holds(one.input, "stream.length", /^0$/);
   await one.page.click("#worker-toggle");
@@ -400,7 +435,8 @@ test("a page that is left hands back what its worker and its reader hold, and no
   for (const group of [0, 1]) await one.holds(one.input, `groups.list.[${group}]`, /Pending: 1/);
   await one.page.goto("about:blank");
   // First the page hands back over its sockets, then it closes them.
-  for (const consumer of [0, 1]) await one.holds(one.input, `consumers.list.[${consumer}]`, /Pending: 0, Status: (Leaving|Complete)/);
+  for (const consumer of [0, 1])
+    await one.holds(one.input, `consumers.list.[${consumer}]`, /Pending: 0, Status: (Leaving|Complete)/);
   for (const group of [0, 1]) await one.holds(one.input, `groups.list.[${group}]`, /Pending: 0/);
   assert.deepEqual([await one.input.length(), await one.dead.length()], [1, 0]);
   await one.close();

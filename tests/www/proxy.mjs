@@ -6,16 +6,21 @@ export async function proxy(service) {
   const open = new Set();
   const server = net.createServer((near) => {
     const far = net.connect(service.port, "127.0.0.1");
-    for (const [one, other] of [[near, far], [far, near]]) {
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ]) {
       open.add(one);
-      one.on("error", () => {}).on("close", () => {
-        open.delete(one);
-        other.destroy();
-      });
+      one
+        .on("error", () => {})
+        .on("close", () => {
+          open.delete(one);
+          other.destroy();
+        });
       one.pipe(other);
     }
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
   const cut = () => {
     const count = open.size;
     for (const socket of open) socket.resetAndDestroy();
@@ -28,5 +33,6 @@ export async function proxy(service) {
     server.close();
     cut();
   };
-  return { url: `http://127.0.0.1:${server.address().port}`, token: service.token, cut, stall, close };
+  const { port } = /** @type {net.AddressInfo} */ (server.address());
+  return { url: `http://127.0.0.1:${port}`, token: service.token, cut, stall, close };
 }

@@ -21,14 +21,20 @@ after(async () => {
   await service?.stop();
 });
 
-const inPage = (act, name = freshName(), argument = undefined) => within(20_000, page.evaluate(
-  ({ act, name, argument }) => (0, eval)(`(${act})`)(name, argument), { act: String(act), name, argument },
-));
+const inPage = (act, name = freshName(), argument = undefined) =>
+  within(
+    20_000,
+    page.evaluate(({ act, name, argument }) => (0, eval)(`(${act})`)(name, argument), {
+      act: String(act),
+      name,
+      argument,
+    }),
+  );
 /** The same by another client, which needs no browser. */
 const outside = (name, options) => new Client(service, name, options);
 
 describe("a watch", () => {
-  test("gets at most its window, then one more for each commit; what is not decided goes back when it is left", async () => {
+  test("gets at most its window, then one more for each commit; the undecided go back when it leaves", async () => {
     const seen = await inPage(async (name) => {
       const queue = queueOf(name, { group: "g" });
       await queue.putMany(Array.from({ length: 6 }, (_, i) => `entry ${i + 1}`));
@@ -77,7 +83,15 @@ describe("a watch", () => {
     assert.equal(seen.paused, 0);
     assert.deepEqual(seen.state, { name: "open", transport: "session" });
     assert.deepEqual(seen.held, [true, true]);
-    assert.deepEqual(seen.totals, { shown: 6, bytes: 42, committed: 2, rejected: 1, returned: 3, repeated: 0, reconnects: 0 });
+    assert.deepEqual(seen.totals, {
+      shown: 6,
+      bytes: 42,
+      committed: 2,
+      rejected: 1,
+      returned: 3,
+      repeated: 0,
+      reconnects: 0,
+    });
     assert.deepEqual(seen.states, ["connecting", "open", "closing", "closed"]);
     assert.equal(seen.end.done, true);
     assert.deepEqual(seen.left, [2, 4, 5, 6]);
@@ -100,7 +114,12 @@ describe("a watch", () => {
       })();
       const second = queue.watch();
       const again = (await second[Symbol.asyncIterator]().next()).value;
-      const out = { code: await ended, state: first.state.name, cause: first.state.error.code, again: again.index === frame.index };
+      const out = {
+        code: await ended,
+        state: first.state.name,
+        cause: /** @type {any} */ (first.state).error.code,
+        again: again.index === frame.index,
+      };
       await again.commit();
       await second.close();
       out.left = await queue.count();
@@ -122,7 +141,10 @@ describe("a watch", () => {
       const queue = queueOf(name);
       const watch = queue.watch({ tags: { a: "1" } });
       while (watch.state.name !== "open") await new Promise((resolve) => setTimeout(resolve, 20));
-      const out = { other: await code(() => queueOf(name).watch({ tags: { a: "2" } })), token: await code(() => queueOf(name, { token: "no" }).watch()) };
+      const out = {
+        other: await code(() => queueOf(name).watch({ tags: { a: "2" } })),
+        token: await code(() => queueOf(name, { token: "no" }).watch()),
+      };
       await watch.close();
       await queue.end();
       out.ended = await code(() => queueOf(name).watch({ tags: { a: "1" } }));
@@ -138,7 +160,12 @@ describe("a watch", () => {
 
   test("under auto commit goes on as fast as the page takes what comes, and stops where it takes nothing", async () => {
     const name = freshName();
-    const put = (first) => inPage((name, first) => queueOf(name).putMany(Array.from({ length: 5_000 }, (_, i) => `entry ${first + i}`)), name, first);
+    const put = (first) =>
+      inPage(
+        (name, first) => queueOf(name).putMany(Array.from({ length: 5_000 }, (_, i) => `entry ${first + i}`)),
+        name,
+        first,
+      );
     await put(0);
     const waiting = await inPage(async (name) => {
       globalThis.watch = queueOf(name).watch({ autoCommit: true });
@@ -181,11 +208,19 @@ describe("a watch", () => {
         }
         return frames;
       };
-      const entries = ["one", { data: "two", tags: { kind: "even" } }, "three", { data: "four", tags: { kind: "even" } }];
+      const entries = [
+        "one",
+        { data: "two", tags: { kind: "even" } },
+        "three",
+        { data: "four", tags: { kind: "even" } },
+      ];
       const queue = (part) => queueOf(`${name}${part}`);
       for (const part of ["a", "b", "c"]) await queue(part).putMany(entries);
       const out = {};
-      out.bare = (await take(queue("a").watch({ indexOnly: true, window: 2 }), 2)).map((frame) => [frame.index, frame.data.length]);
+      out.bare = (await take(queue("a").watch({ indexOnly: true, window: 2 }), 2)).map((frame) => [
+        frame.index,
+        frame.data.length,
+      ]);
       out.even = (await take(queue("b").watch({ tags: { kind: "even" } }), 2)).map((frame) => frame.text());
       out.later = (await take(queue("c").watch({ start: 3 }), 2)).map((frame) => frame.text());
       const newest = queue("a").watch({ start: "newest" });
@@ -194,7 +229,15 @@ describe("a watch", () => {
       out.newest = (await take(newest, 1)).map((frame) => frame.text());
       return out;
     });
-    assert.deepEqual(seen, { bare: [[1, 0], [2, 0]], even: ["two", "four"], later: ["three", "four"], newest: ["five"] });
+    assert.deepEqual(seen, {
+      bare: [
+        [1, 0],
+        [2, 0],
+      ],
+      even: ["two", "four"],
+      later: ["three", "four"],
+      newest: ["five"],
+    });
   });
 });
 
@@ -227,14 +270,25 @@ describe("a broken connection", () => {
       await globalThis.settled;
       await Promise.all(seen.slice(2).map((frame) => frame.commit()));
       await watch.close();
-      return { indexes: seen.map((frame) => frame.index), totals: watch.totals, states: states.map(({ name }) => name), broken: states.find(({ name }) => name === "reconnecting") };
+      return {
+        indexes: seen.map((frame) => frame.index),
+        totals: watch.totals,
+        states: states.map(({ name }) => name),
+        broken: states.find(({ name }) => name === "reconnecting"),
+      };
     });
     assert.deepEqual(out.indexes, [1, 2, 3, 4, 5]);
     assert.equal(out.totals.reconnects, 1);
     assert.ok(out.totals.repeated >= 2, `${out.totals.repeated} came again`);
     assert.equal(out.totals.committed, 5);
-    assert.deepEqual(out.states.filter((name, at) => name !== out.states[at - 1] && name !== "closing"), ["connecting", "open", "reconnecting", "open", "closed"]);
-    assert.ok(out.broken.reason && out.broken.attempt === 1 && out.broken.nextTryAt > 1.7e12, JSON.stringify(out.broken));
+    assert.deepEqual(
+      out.states.filter((name, at) => name !== out.states[at - 1] && name !== "closing"),
+      ["connecting", "open", "reconnecting", "open", "closed"],
+    );
+    assert.ok(
+      out.broken.reason && out.broken.attempt === 1 && out.broken.nextTryAt > 1.7e12,
+      JSON.stringify(out.broken),
+    );
     await eventually("an empty queue", async () => (await outside(name).length()) === 0);
   });
 
@@ -247,20 +301,33 @@ describe("a broken connection", () => {
         for await (const frame of watch) void frame;
       };
       globalThis.watch = watch;
-      run().catch((error) => { globalThis.code = error.code; });
+      run().catch((error) => {
+        globalThis.code = error.code;
+      });
       while (watch.state.name !== "open") await new Promise((resolve) => setTimeout(resolve, 20));
     }, name);
-    // The service restarts with another token: the socket is lost, and the new one refused without a reason a page could see.
-    await page.route("**/api/predict/**", (route) => route.continue({ headers: { ...route.request().headers(), authorization: "changed" } }));
+    // The service restarts with another token: the socket is lost, and the new one refused without a reason a page
+    // could see.
+    await page.route("**/api/predict/**", (route) =>
+      route.continue({ headers: { ...route.request().headers(), authorization: "changed" } }),
+    );
     await page.evaluate(() => {
       globalThis.OldSocket = WebSocket;
-      globalThis.WebSocket = class extends OldSocket {
-        constructor(url, [protocol]) { super(url, [protocol, "edgequeue.bearer.Y2hhbmdlZA"]); }
-      };
+      class Changed extends OldSocket {
+        constructor(url, [protocol]) {
+          super(url, [protocol, "edgequeue.bearer.Y2hhbmdlZA"]);
+        }
+      }
+      Object.assign(globalThis, { WebSocket: Changed });
     });
     wire.cut();
-    await eventually("the end of the watch", async () => (await page.evaluate(() => globalThis.code)) === "unauthorized");
-    await page.evaluate(() => { globalThis.WebSocket = OldSocket; });
+    await eventually(
+      "the end of the watch",
+      async () => (await page.evaluate(() => globalThis.code)) === "unauthorized",
+    );
+    await page.evaluate(() => {
+      globalThis.WebSocket = OldSocket;
+    });
     await page.unroute("**/api/predict/**");
   });
 });
@@ -318,12 +385,26 @@ describe("with a plain PAI-EAS endpoint", () => {
       }
       const window = await watch.window(5).catch((error) => error.code);
       await watch.close();
-      return { indexes: receipts.map((receipt) => receipt.index), first: [one.text(), two.text()], rest, state, window, left: await queue.count(), totals: watch.totals };
+      return {
+        indexes: receipts.map((receipt) => receipt.index),
+        first: [one.text(), two.text()],
+        rest,
+        state,
+        window,
+        left: await queue.count(),
+        totals: watch.totals,
+      };
     });
     page.off("request", note);
     assert.deepEqual(seen.indexes, [1, 2, 3]);
     assert.deepEqual(seen.first, ["a", "b"]);
-    assert.deepEqual(seen.rest.sort(), [["b", "OOM"], ["c", undefined]].map(([text, code]) => [text, seen.rest.find(([found]) => found === text)[1] ?? code]));
+    assert.deepEqual(
+      seen.rest.sort(),
+      [
+        ["b", "OOM"],
+        ["c", undefined],
+      ].map(([text, code]) => [text, seen.rest.find(([found]) => found === text)[1] ?? code]),
+    );
     assert.deepEqual(seen.state, { name: "open", transport: "stream" });
     assert.equal(seen.window, "unsupported");
     assert.equal(seen.left, 0);
@@ -331,7 +412,10 @@ describe("with a plain PAI-EAS endpoint", () => {
     assert.deepEqual(sockets, []);
     const extras = requests.filter(([, search]) => /_batch_|_settings_|_window_=0/.test(search));
     assert.deepEqual(extras, []);
-    assert.ok(requests.some(([method, search]) => method === "PUT" && search === "?_indexes_=1"), JSON.stringify(requests));
+    assert.ok(
+      requests.some(([method, search]) => method === "PUT" && search === "?_indexes_=1"),
+      JSON.stringify(requests),
+    );
   });
 
   test("is known by its attributes, without being told", async () => {
@@ -344,18 +428,21 @@ describe("with a plain PAI-EAS endpoint", () => {
       const { "meta.backend": _, ...attributes } = await response.json();
       await route.fulfill({ response, json: attributes });
     });
-    const seen = await within(20_000, other.evaluate(async (name) => {
-      const queue = queueOf(name, { group: "g" });
-      await queue.putMany(["a", "b"]);
-      const watch = queue.watch({ window: 1 });
-      const texts = [];
-      for await (const frame of watch) {
-        texts.push(frame.text());
-        await frame.commit();
-        if (texts.length === 2) break;
-      }
-      return { texts, totals: watch.totals.committed, left: await queue.count() };
-    }, name));
+    const seen = await within(
+      20_000,
+      other.evaluate(async (name) => {
+        const queue = queueOf(name, { group: "g" });
+        await queue.putMany(["a", "b"]);
+        const watch = queue.watch({ window: 1 });
+        const texts = [];
+        for await (const frame of watch) {
+          texts.push(frame.text());
+          await frame.commit();
+          if (texts.length === 2) break;
+        }
+        return { texts, totals: watch.totals.committed, left: await queue.count() };
+      }, name),
+    );
     assert.deepEqual(seen, { texts: ["a", "b"], totals: 2, left: 0 });
     assert.deepEqual(sockets, []);
     await other.context().close();
@@ -374,7 +461,9 @@ describe("with a plain PAI-EAS endpoint", () => {
           else {
             globalThis.kept = frame;
             // Until the break the window holds the rest back.
-            await new Promise((resolve) => { globalThis.goOn = resolve; });
+            await new Promise((resolve) => {
+              globalThis.goOn = resolve;
+            });
           }
           if (seen.length === 30) break;
         }
@@ -399,7 +488,8 @@ describe("with a plain PAI-EAS endpoint", () => {
 test("an idle connection is asked for a sign of life every ten seconds, and stays", async () => {
   const said = [];
   page.once("websocket", (socket) => {
-    for (const event of ["framesent", "framereceived"]) socket.on(event, ({ payload }) => typeof payload === "string" && said.push(payload));
+    for (const event of ["framesent", "framereceived"])
+      socket.on(event, ({ payload }) => typeof payload === "string" && said.push(payload));
   });
   await inPage(async (name) => {
     globalThis.watch = queueOf(name).watch();
@@ -410,7 +500,7 @@ test("an idle connection is asked for a sign of life every ten seconds, and stay
   await inPage(() => watch.close());
 });
 
-test("a page whose timers were held back does not take a silence it did not listen to for a broken connection", async () => {
+test("a page whose timers were held back does not mistake its own pause for a broken connection", async () => {
   const hidden = await openPage(browser, wire, { clock: true });
   await hidden.evaluate(async (name) => {
     globalThis.watch = queueOf(name).watch();
@@ -429,7 +519,9 @@ test("a page whose timers were held back does not take a silence it did not list
 
 test("a connection that answers no more is given up and made again", async () => {
   const other = await openPage(browser, wire, { clock: true });
-  await other.evaluate((name) => { globalThis.watch = queueOf(name).watch(); }, freshName());
+  await other.evaluate((name) => {
+    globalThis.watch = queueOf(name).watch();
+  }, freshName());
   const state = () => other.evaluate(() => `${watch.state.name} ${watch.totals.reconnects}`);
   await eventually("an open watch", async () => (await state()) === "open 0" || state());
   wire.stall();

@@ -22,7 +22,7 @@ export default async function infer({ text }) {
   },
   {
     name: "Draw a picture",
-    request: (step) => JSON.stringify({ seed: step, petals: 5 + step % 9 }),
+    request: (step) => JSON.stringify({ seed: step, petals: 5 + (step % 9) }),
     code: `// Draws a flower and returns it as a PNG: open a result in the Live panel to see it.
 export default async function infer({ json }) {
   const canvas = new OffscreenCanvas(320, 200);
@@ -61,6 +61,12 @@ export default function infer({ text, index }) {
 ];
 
 const SENTENCES = [
-  "I love how fast this works", "The old one was slow and broken", "It is a queue", "Great, nothing was lost", "I am happy that it never stops",
-  "This never arrived, how sad", "The results come back in order", "A great day for small models",
+  "I love how fast this works",
+  "The old one was slow and broken",
+  "It is a queue",
+  "Great, nothing was lost",
+  "I am happy that it never stops",
+  "This never arrived, how sad",
+  "The results come back in order",
+  "A great day for small models",
 ];

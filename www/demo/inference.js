@@ -1,6 +1,6 @@
-// The worker on the page: takes entries from the input queue as a consumer with a window, lets the function infer them, puts
-// results into the sink under the same request id, and commits. A result is stored before its request is committed, so a
-// page that is closed in between loses nothing; at worst a request is inferred twice.
+// The worker on the page: takes entries from the input queue as a consumer with a window, lets the function infer them,
+// puts results into the sink under the same request id, and commits. A result is stored before its request is
+// committed, so a page that is closed in between loses nothing; at worst a request is inferred twice.
 import { InferenceError, Pool } from "./pool.js";
 
 const RETRY_MS = 500;
@@ -12,7 +12,10 @@ const OWN_TAGS = new Set(["requestId", "Header:Content-Type", "lastCode", "lastR
 const PASSING = new Set(["full", "unavailable", "unreachable", "timeout"]);
 
 /** @typedef {import("../pkg/edgequeue.js").WatchedFrame} WatchedFrame */
-/** @typedef {{done: number, silent: number, failed: number, running: number, waitingForSink: boolean, lastError: string, state: string}} Progress */
+/**
+ * @typedef {{done: number, silent: number, failed: number, running: number, waitingForSink: boolean, lastError: string,
+ *   state: string}} Progress
+ */
 
 /** Event: `change`, whenever something in `progress` does. */
 export class Inference extends EventTarget {
@@ -24,13 +27,18 @@ export class Inference extends EventTarget {
 
   /**
    * Runs until `stop()`; throws when the function cannot be loaded or the watch ends with an error.
-   * @param {{input: import("../pkg/edgequeue.js").QueueClient, code: string, window: number, timeoutMs: number}} options
+   * @param {{input: import("../pkg/edgequeue.js").QueueClient, code: string, window: number, timeoutMs: number}}
+   *   options
    */
   async run({ input, code, window, timeoutMs }) {
     const pool = await Pool.open(code);
     try {
       if (this.#stopped) return;
-      this.#watch = input.watch({ window, onState: (state) => this.#tell({ state: state.name === "reconnecting" ? `reconnecting: ${state.reason}` : state.name }) });
+      this.#watch = input.watch({
+        window,
+        onState: (state) =>
+          this.#tell({ state: state.name === "reconnecting" ? `reconnecting: ${state.reason}` : state.name }),
+      });
       const sink = input.sink();
       for await (const frame of this.#watch) this.#handle(frame, pool, sink, timeoutMs);
     } finally {
@@ -46,13 +54,18 @@ export class Inference extends EventTarget {
     await this.#watch?.close();
   }
 
-  /** @param {WatchedFrame} frame @param {Pool} pool @param {import("../pkg/edgequeue.js").QueueClient} sink @param {number} timeoutMs */
+  /**
+   * @param {WatchedFrame} frame
+   * @param {Pool} pool
+   * @param {import("../pkg/edgequeue.js").QueueClient} sink
+   * @param {number} timeoutMs
+   */
   async #handle(frame, pool, sink, timeoutMs) {
     this.#tell({ running: this.progress.running + 1 });
     try {
       const outcome = await pool.run(frame, timeoutMs);
       if (this.#stopped) return;
-      const stored = !outcome.data || await this.#store(frame, outcome, sink);
+      const stored = !outcome.data || (await this.#store(frame, outcome, sink));
       if (!stored) return;
       frame.commit().catch(() => {});
       this.#tell(outcome.data ? { done: this.progress.done + 1 } : { silent: this.progress.silent + 1 });
@@ -68,10 +81,15 @@ export class Inference extends EventTarget {
   }
 
   /**
-   * Puts a result, for as long as it takes; the entry keeps its place in the window meanwhile, so a full sink stops the intake.
+   * Puts a result, for as long as it takes; the entry keeps its place in the window meanwhile, so a full sink stops the
+   * intake.
    * @returns {Promise<boolean>} false when the worker was stopped before
    */
-  async #store(/** @type {WatchedFrame} */ frame, /** @type {import("./pool.js").Outcome} */ outcome, /** @type {import("../pkg/edgequeue.js").QueueClient} */ sink) {
+  async #store(
+    /** @type {WatchedFrame} */ frame,
+    /** @type {import("./pool.js").Outcome} */ outcome,
+    /** @type {import("../pkg/edgequeue.js").QueueClient} */ sink,
+  ) {
     const tags = Object.fromEntries(Object.entries(frame.tags).filter(([key]) => !OWN_TAGS.has(key)));
     let data = /** @type {Uint8Array<ArrayBuffer>|string} */ (outcome.data ?? "");
     for (let pause = RETRY_MS; !this.#stopped; pause = Math.min(pause * 2, RETRY_MS_MAX)) {

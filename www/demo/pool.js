@@ -1,11 +1,13 @@
-// Workers for the function on the page, one for each entry under way: an endless loop in one stops no other, and is ended
-// when its time is up.
+// Workers for the function on the page, one for each entry under way: an endless loop in one stops no other, and is
+// ended when its time is up.
 
 /** Modules load from the network once; a machine under load may take its time. */
 const LOAD_MS = 20_000;
 
 /** The one place where the page starts code from an address; Trusted Types allow no other. */
-const policy = /** @type {any} */ (globalThis).trustedTypes?.createPolicy("edgequeue", { createScriptURL: (/** @type {string} */ url) => url });
+const policy = /** @type {any} */ (globalThis).trustedTypes?.createPolicy("edgequeue", {
+  createScriptURL: (/** @type {string} */ url) => url,
+});
 const RUNNER = new URL("./runner.js", import.meta.url).href;
 
 /** The function could not do it; `code` and `message` become those of the negative commit. */
@@ -41,9 +43,15 @@ export class Pool {
    * @returns {Promise<Outcome>}
    */
   async run({ index, tags, data }, timeoutMs) {
-    const worker = this.#idle.pop() ?? await this.#start();
+    const worker = this.#idle.pop() ?? (await this.#start());
     try {
-      const answer = await this.#ask(worker, { index, tags, data }, timeoutMs, "Timeout", `no result within ${timeoutMs / 1000} s`);
+      const answer = await this.#ask(
+        worker,
+        { index, tags, data },
+        timeoutMs,
+        "Timeout",
+        `no result within ${timeoutMs / 1000} s`,
+      );
       if (answer.failed !== undefined) throw new InferenceError("Exception", answer.failed);
       return { data: answer.body, type: answer.type ?? "" };
     } finally {
@@ -71,21 +79,35 @@ export class Pool {
   }
 
   /** One question, one answer, within a time; a worker that does not answer is ended. */
-  #ask(/** @type {Worker} */ worker, /** @type {any} */ question, /** @type {number} */ patienceMs, /** @type {"Timeout"|"Broken"} */ code, /** @type {string} */ late) {
-    return /** @type {Promise<any>} */ (new Promise((resolve, reject) => {
-      const give = (/** @type {Error} */ error) => {
-        clearTimeout(timer);
-        this.#end(worker);
-        reject(error);
-      };
-      const timer = setTimeout(() => give(new InferenceError(code, late)), patienceMs);
-      worker.onmessage = ({ data }) => {
-        clearTimeout(timer);
-        resolve(data);
-      };
-      worker.onerror = (event) => give(new InferenceError(code === "Broken" ? "Broken" : "Exception", event.message || "the worker could not be loaded"));
-      worker.postMessage(question);
-    }));
+  #ask(
+    /** @type {Worker} */ worker,
+    /** @type {any} */ question,
+    /** @type {number} */ patienceMs,
+    /** @type {"Timeout"|"Broken"} */ code,
+    /** @type {string} */ late,
+  ) {
+    return /** @type {Promise<any>} */ (
+      new Promise((resolve, reject) => {
+        const give = (/** @type {Error} */ error) => {
+          clearTimeout(timer);
+          this.#end(worker);
+          reject(error);
+        };
+        const timer = setTimeout(() => give(new InferenceError(code, late)), patienceMs);
+        worker.onmessage = ({ data }) => {
+          clearTimeout(timer);
+          resolve(data);
+        };
+        worker.onerror = (event) =>
+          give(
+            new InferenceError(
+              code === "Broken" ? "Broken" : "Exception",
+              event.message || "the worker could not be loaded",
+            ),
+          );
+        worker.postMessage(question);
+      })
+    );
   }
 
   #end(/** @type {Worker} */ worker) {

@@ -1,10 +1,15 @@
 // Shows entries as they come: reading along without taking anything, or consuming as a member of a group.
-import { busy, button, byId, make, write } from "../dom.js";
-import { counted, number } from "../format.js";
-import { LiveList } from "../livelist.js";
+import { busy, button, byId, make, write } from "../view/dom.js";
+import { counted, number } from "../model/format.js";
+import { LiveList } from "../view/livelist.js";
 import { recentStart } from "../results.js";
 
-const QUEUES = /** @type {const} */ ([["sink", "Sink"], ["input", "Input"], ["input-dead", "Dead letters of the input"], ["sink-dead", "Dead letters of the sink"]]);
+const QUEUES = /** @type {const} */ ([
+  ["sink", "Sink"],
+  ["input", "Input"],
+  ["input-dead", "Dead letters of the input"],
+  ["sink-dead", "Dead letters of the sink"],
+]);
 
 /** @param {import("../app.js").Context} context */
 export function mountLive({ state, update, clients, results, monitor, client, signal }) {
@@ -17,37 +22,153 @@ export function mountLive({ state, update, clients, results, monitor, client, si
   /** @type {number|null} */
   let lastIndex = null;
 
-  const queue = make("select", { id: "live-queue", onchange: () => { update({ live: queue.value }); restart(); } }, ...QUEUES.map(([value, label]) => make("option", { value }, label)));
+  const queue = make(
+    "select",
+    {
+      id: "live-queue",
+      onchange: () => {
+        update({ live: queue.value });
+        restart();
+      },
+    },
+    ...QUEUES.map(([value, label]) => make("option", { value }, label)),
+  );
   queue.value = state.live;
-  const mode = make("div", { class: "choice", role: "radiogroup", "aria-label": "How to read" }, ...[["tail", "Read along"], ["consume", "Consume"]].map(([value, label]) =>
-    make("label", {}, make("input", { type: "radio", name: "live-mode", value, checked: state.mode === value, onchange: () => { update({ mode: value }); restart(); } }), label)));
-  const group = make("input", { id: "live-group", type: "text", value: state.group, required: true, maxlength: "128", spellcheck: "false", onchange: () => { update({ group: group.value.trim() || "page" }); restart(); } });
-  const window_ = make("input", { id: "live-window", type: "number", min: "1", max: "1000", value: state.window, required: true, onchange: changeWindow });
-  const start = make("select", { id: "live-start", onchange: () => { update({ start: start.value }); restart(); } }, make("option", { value: "oldest" }, "oldest entry"), make("option", { value: "newest" }, "now on"));
+  const mode = make(
+    "div",
+    { class: "choice", role: "radiogroup", "aria-label": "How to read" },
+    ...[
+      ["tail", "Read along"],
+      ["consume", "Consume"],
+    ].map(([value, label]) =>
+      make(
+        "label",
+        {},
+        make("input", {
+          type: "radio",
+          name: "live-mode",
+          value,
+          checked: state.mode === value,
+          onchange: () => {
+            update({ mode: value });
+            restart();
+          },
+        }),
+        label,
+      ),
+    ),
+  );
+  const group = make("input", {
+    id: "live-group",
+    type: "text",
+    value: state.group,
+    required: true,
+    maxlength: "128",
+    spellcheck: "false",
+    onchange: () => {
+      update({ group: group.value.trim() || "page" });
+      restart();
+    },
+  });
+  const window_ = make("input", {
+    id: "live-window",
+    type: "number",
+    min: "1",
+    max: "1000",
+    value: state.window,
+    required: true,
+    onchange: changeWindow,
+  });
+  const start = make(
+    "select",
+    {
+      id: "live-start",
+      onchange: () => {
+        update({ start: start.value });
+        restart();
+      },
+    },
+    make("option", { value: "oldest" }, "oldest entry"),
+    make("option", { value: "newest" }, "now on"),
+  );
   start.value = state.start;
   const commits = make("input", { type: "checkbox", id: "live-commits" });
-  const toggle = make("button", { type: "button", class: "primary", onclick: () => busy(toggle, async () => { await (watch ? stop() : consume()); }) }, "Start consuming");
-  const consuming = make("div", { class: "fields row", hidden: true },
+  const toggle = make(
+    "button",
+    {
+      type: "button",
+      class: "primary",
+      onclick: () =>
+        busy(toggle, async () => {
+          await (watch ? stop() : consume());
+        }),
+    },
+    "Start consuming",
+  );
+  const consuming = make(
+    "div",
+    { class: "fields row", hidden: true },
     make("div", { class: "field" }, make("label", { for: "live-group" }, "Group"), group),
     make("div", { class: "field" }, make("label", { for: "live-window" }, "Window"), window_),
     make("div", { class: "field" }, make("label", { for: "live-start" }, "New group from"), start),
     make("label", { class: "check" }, commits, "Commit on arrival"),
-    make("div", { class: "actions" }, toggle));
-  const warning = make("p", { class: "hint", hidden: true }, "What is committed here is done for this group; without another group that wants it, it leaves the queue.");
+    make("div", { class: "actions" }, toggle),
+  );
+  const warning = make(
+    "p",
+    { class: "hint", hidden: true },
+    "What is committed here is done for this group; without another group that wants it, it leaves the queue.",
+  );
   const trouble = make("p", { class: "trouble", role: "alert", hidden: true });
   const list = new LiveList({ label: "Entries, newest first", signal, empty, actions });
   const status = make("span", { role: "status" });
   const tally = make("span", {});
   panel.replaceChildren(
-    make("header", {}, make("h2", {}, "Live"), make("div", { class: "actions" }, make("label", { class: "unseen", for: "live-queue" }, "Queue"), queue, mode)),
-    consuming, warning, trouble, list.element,
-    make("div", { class: "live-foot" }, status, make("span", {}, tally, " ", button("Clear", () => { list.clear(); reset(); }, { class: "link" }))));
+    make(
+      "header",
+      {},
+      make("h2", {}, "Live"),
+      make("div", { class: "actions" }, make("label", { class: "unseen", for: "live-queue" }, "Queue"), queue, mode),
+    ),
+    consuming,
+    warning,
+    trouble,
+    list.element,
+    make(
+      "div",
+      { class: "live-foot" },
+      status,
+      make(
+        "span",
+        {},
+        tally,
+        " ",
+        button(
+          "Clear",
+          () => {
+            list.clear();
+            reset();
+          },
+          { class: "link" },
+        ),
+      ),
+    ),
+  );
 
   restart();
   const telling = setInterval(tell, 250);
-  signal.addEventListener("abort", () => { clearInterval(telling); stop(); });
+  signal.addEventListener("abort", () => {
+    clearInterval(telling);
+    stop();
+  });
   // A page that is left hands back what it holds: a connection that is merely lost counts as a failure of each entry.
-  addEventListener("pagehide", () => { if (watch) stop(); }, { signal });
+  addEventListener(
+    "pagehide",
+    () => {
+      if (watch) stop();
+    },
+    { signal },
+  );
 
   function reset() {
     Object.assign(counts, { received: 0, committed: 0, refused: 0, skipped: 0 });
@@ -56,7 +177,12 @@ export function mountLive({ state, update, clients, results, monitor, client, si
   }
 
   function empty() {
-    const what = state.mode === "consume" ? "Nothing was delivered yet." : state.live === "sink" ? "No results yet. They appear here as soon as they are in the sink." : "Nothing here yet.";
+    const what =
+      state.mode === "consume"
+        ? "Nothing was delivered yet."
+        : state.live === "sink"
+          ? "No results yet. They appear here as soon as they are in the sink."
+          : "Nothing here yet.";
     return make("p", {}, what);
   }
 
@@ -107,7 +233,12 @@ export function mountLive({ state, update, clients, results, monitor, client, si
     if (!window_.reportValidity() || !group.reportValidity()) return;
     trouble.hidden = true;
     const reader = client({ queue: state.live, group: state.group });
-    const opened = watch = reader.watch({ window: Number(state.window), start: state.start === "newest" ? "newest" : 0, signal, onState: follow });
+    const opened = (watch = reader.watch({
+      window: Number(state.window),
+      start: state.start === "newest" ? "newest" : 0,
+      signal,
+      onState: follow,
+    }));
     write(toggle, "Stop");
     toggle.classList.remove("primary");
     take(opened);
@@ -119,7 +250,12 @@ export function mountLive({ state, update, clients, results, monitor, client, si
       for await (const frame of opened) {
         counts.received += 1;
         if (commits.checked) {
-          frame.commit().then(() => { counts.committed += 1; }, () => {});
+          frame.commit().then(
+            () => {
+              counts.committed += 1;
+            },
+            () => {},
+          );
           list.add(frame);
         } else {
           list.add(frame, false);
@@ -131,17 +267,27 @@ export function mountLive({ state, update, clients, results, monitor, client, si
     if (watch === opened) await stop();
   }
 
-  /** @param {import("../livelist.js").Item} item */
+  /** @param {import("../view/livelist.js").Item} item */
   function actions(item) {
     if (item.settled) return [];
     const frame = /** @type {import("../pkg/edgequeue.js").WatchedFrame} */ (item.frame);
     return [
-      button("Commit", () => decide(item, frame.commit(), "committed"), { class: "small", "aria-label": `Commit entry ${frame.index}` }),
-      button("Reject", () => decide(item, frame.negative("Rejected", "by hand on the page"), "rejected"), { class: "small danger-quiet", "aria-label": `Reject entry ${frame.index}` }),
+      button("Commit", () => decide(item, frame.commit(), "committed"), {
+        class: "small",
+        "aria-label": `Commit entry ${frame.index}`,
+      }),
+      button("Reject", () => decide(item, frame.negative("Rejected", "by hand on the page"), "rejected"), {
+        class: "small danger-quiet",
+        "aria-label": `Reject entry ${frame.index}`,
+      }),
     ];
   }
 
-  /** @param {import("../livelist.js").Item} row @param {Promise<void>} confirmed @param {"committed"|"rejected"} word */
+  /**
+   * @param {import("../view/livelist.js").Item} row
+   * @param {Promise<void>} confirmed
+   * @param {"committed"|"rejected"} word
+   */
   async function decide(row, confirmed, word) {
     list.decided(row, "…", word === "committed" ? "done" : "refused");
     list.element.focus({ preventScroll: true });
@@ -179,7 +325,7 @@ export function mountLive({ state, update, clients, results, monitor, client, si
   function follow(now) {
     const words = {
       connecting: () => "connecting",
-      open: () => state.mode === "consume" ? `consuming as ${state.group}` : "reading along",
+      open: () => (state.mode === "consume" ? `consuming as ${state.group}` : "reading along"),
       reconnecting: () => `reconnecting: ${"reason" in now ? now.reason : ""}`,
       closing: () => "handing back",
       closed: () => "stopped",
@@ -204,6 +350,8 @@ export function mountLive({ state, update, clients, results, monitor, client, si
   }
 
   function selected() {
-    return { input: clients.input, sink: clients.sink, "input-dead": clients.inputDead, "sink-dead": clients.sinkDead }[/** @type {"input"} */ (state.live)];
+    return { input: clients.input, sink: clients.sink, "input-dead": clients.inputDead, "sink-dead": clients.sinkDead }[
+      /** @type {"input"} */ (state.live)
+    ];
   }
 }

@@ -3,8 +3,8 @@
 import { Inference } from "../demo/inference.js";
 import { EXAMPLES } from "../demo/examples.js";
 import { traffic } from "../demo/traffic.js";
-import { busy, byId, make, write } from "../dom.js";
-import { counted, number } from "../format.js";
+import { busy, byId, make, write } from "../view/dom.js";
+import { counted, number } from "../model/format.js";
 
 const WINDOW_MAX = 16;
 const DEMO = { perSecond: 4, seconds: 60, window: 4 };
@@ -18,37 +18,132 @@ export function mountWorker({ state, clients, client, monitor, select, signal })
   let sending = null;
   let drawing = false;
 
-  const example = make("select", { id: "worker-example", onchange: choose }, ...EXAMPLES.map(({ name }, at) => make("option", { value: String(at) }, name)));
-  const code = make("textarea", { id: "worker-code", class: "code", rows: "16", wrap: "off", spellcheck: "false", autocapitalize: "off", autocomplete: "off", "aria-describedby": "worker-code-hint" });
-  const window_ = make("input", { id: "worker-window", type: "number", min: "1", max: String(WINDOW_MAX), value: "4", required: true });
-  const timeout = make("input", { id: "worker-timeout", type: "number", min: "0.1", max: "600", step: "any", value: "10", required: true });
-  const toggle = make("button", { type: "button", class: "primary", id: "worker-toggle", onclick: () => busy(toggle, async () => { await (worker ? stop() : start()); }) }, "Start the worker");
+  const example = make(
+    "select",
+    { id: "worker-example", onchange: choose },
+    ...EXAMPLES.map(({ name }, at) => make("option", { value: String(at) }, name)),
+  );
+  const code = make("textarea", {
+    id: "worker-code",
+    class: "code",
+    rows: "16",
+    wrap: "off",
+    spellcheck: "false",
+    autocapitalize: "off",
+    autocomplete: "off",
+    "aria-describedby": "worker-code-hint",
+  });
+  const window_ = make("input", {
+    id: "worker-window",
+    type: "number",
+    min: "1",
+    max: String(WINDOW_MAX),
+    value: "4",
+    required: true,
+  });
+  const timeout = make("input", {
+    id: "worker-timeout",
+    type: "number",
+    min: "0.1",
+    max: "600",
+    step: "any",
+    value: "10",
+    required: true,
+  });
+  const toggle = make(
+    "button",
+    {
+      type: "button",
+      class: "primary",
+      id: "worker-toggle",
+      onclick: () =>
+        busy(toggle, async () => {
+          await (worker ? stop() : start());
+        }),
+    },
+    "Start the worker",
+  );
   const status = make("p", { class: "note", role: "status", id: "worker-status" }, "stopped");
   const pool = make("ul", { class: "pool", "aria-hidden": "true" });
   const trouble = make("p", { class: "trouble", role: "alert", hidden: true });
-  const perSecond = make("input", { id: "traffic-rate", type: "number", min: "0.1", max: "1000", step: "any", value: String(DEMO.perSecond), required: true });
-  const seconds = make("input", { id: "traffic-seconds", type: "number", min: "1", max: "3600", step: "1", value: String(DEMO.seconds), required: true });
-  const send = make("button", { type: "button", id: "traffic-toggle", onclick: () => sending ? sending.abort() : startTraffic() }, "Send requests");
+  const perSecond = make("input", {
+    id: "traffic-rate",
+    type: "number",
+    min: "0.1",
+    max: "1000",
+    step: "any",
+    value: String(DEMO.perSecond),
+    required: true,
+  });
+  const seconds = make("input", {
+    id: "traffic-seconds",
+    type: "number",
+    min: "1",
+    max: "3600",
+    step: "1",
+    value: String(DEMO.seconds),
+    required: true,
+  });
+  const send = make(
+    "button",
+    { type: "button", id: "traffic-toggle", onclick: () => (sending ? sending.abort() : startTraffic()) },
+    "Send requests",
+  );
   const sent = make("p", { class: "note", role: "status" });
   panel.replaceChildren(
-    make("div", { class: "panel-head" }, make("h2", {}, "Infer on this page"), make("div", { class: "actions" }, make("label", { for: "worker-example", class: "note" }, "Example"), example)),
-    make("div", { class: "field" }, make("label", { for: "worker-code" }, "Function"), code,
-      make("p", { class: "hint", id: "worker-code-hint" }, "It runs in a worker of its own: no access to this page or the token, and no network.")),
-    make("div", { class: "fields" },
+    make(
+      "div",
+      { class: "panel-head" },
+      make("h2", {}, "Infer on this page"),
+      make("div", { class: "actions" }, make("label", { for: "worker-example", class: "note" }, "Example"), example),
+    ),
+    make(
+      "div",
+      { class: "field" },
+      make("label", { for: "worker-code" }, "Function"),
+      code,
+      make(
+        "p",
+        { class: "hint", id: "worker-code-hint" },
+        "It runs in a worker of its own: no access to this page or the token, and no network.",
+      ),
+    ),
+    make(
+      "div",
+      { class: "fields" },
       make("div", { class: "field" }, make("label", { for: "worker-window" }, "Window"), window_),
       make("div", { class: "field" }, make("label", { for: "worker-timeout" }, "Timeout, seconds"), timeout),
-      make("div", { class: "actions" }, toggle)),
-    trouble, make("div", { class: "actions" }, pool, status),
-    make("div", { class: "part" }, make("h3", {}, "Requests"),
-      make("div", { class: "fields" },
+      make("div", { class: "actions" }, toggle),
+    ),
+    trouble,
+    make("div", { class: "actions" }, pool, status),
+    make(
+      "div",
+      { class: "part" },
+      make("h3", {}, "Requests"),
+      make(
+        "div",
+        { class: "fields" },
         make("div", { class: "field" }, make("label", { for: "traffic-rate" }, "Per second"), perSecond),
         make("div", { class: "field" }, make("label", { for: "traffic-seconds" }, "For, seconds"), seconds),
-        make("div", { class: "actions" }, send)),
-      sent));
+        make("div", { class: "actions" }, send),
+      ),
+      sent,
+    ),
+  );
   choose();
-  signal.addEventListener("abort", () => { sending?.abort(); stop(); });
+  signal.addEventListener("abort", () => {
+    sending?.abort();
+    stop();
+  });
   // A page that is left hands its entries back; losing its connection would count as a failure of each.
-  addEventListener("pagehide", () => { worker?.stop(); }, { signal });
+  addEventListener(
+    "pagehide",
+    () => {
+      worker?.stop();
+    },
+    { signal },
+  );
 
   function choose() {
     code.value = EXAMPLES[Number(example.value)].code;
@@ -63,7 +158,7 @@ export function mountWorker({ state, clients, client, monitor, select, signal })
   async function start() {
     if (!window_.reportValidity() || !timeout.reportValidity()) return;
     trouble.hidden = true;
-    const started = worker = new Inference();
+    const started = (worker = new Inference());
     toggle.textContent = "Stop the worker";
     toggle.classList.remove("primary");
     worker.addEventListener("change", draw);
@@ -71,9 +166,14 @@ export function mountWorker({ state, clients, client, monitor, select, signal })
     monitor.hurry();
     // As the inference services of the vendor do: the group has the name of the service.
     const input = client({ queue: "input", group: state.service });
-    started.run({ input, code: code.value, window: Number(window_.value), timeoutMs: Number(timeout.value) * 1000 })
-      .catch((error) => { if (!signal.aborted) fail(error); })
-      .finally(() => { if (worker === started) stopped(); });
+    started
+      .run({ input, code: code.value, window: Number(window_.value), timeoutMs: Number(timeout.value) * 1000 })
+      .catch((error) => {
+        if (!signal.aborted) fail(error);
+      })
+      .finally(() => {
+        if (worker === started) stopped();
+      });
   }
 
   async function stop() {
@@ -107,7 +207,10 @@ export function mountWorker({ state, clients, client, monitor, select, signal })
       if (pool.children.length !== places) pool.replaceChildren(...Array.from({ length: places }, () => make("li")));
       [...pool.children].forEach((place, at) => place.classList.toggle("working", at < (progress?.running ?? 0)));
       if (!progress) return write(status, "stopped");
-      const parts = [progress.waitingForSink ? "waiting for the sink" : progress.state === "open" ? "running" : progress.state, `${counted(progress.done, "result")}`];
+      const parts = [
+        progress.waitingForSink ? "waiting for the sink" : progress.state === "open" ? "running" : progress.state,
+        `${counted(progress.done, "result")}`,
+      ];
       if (progress.silent > 0) parts.push(`${number(progress.silent)} without a result`);
       if (progress.failed > 0) parts.push(`${number(progress.failed)} failed`);
       if (progress.lastError) parts.push(progress.lastError);
@@ -117,19 +220,27 @@ export function mountWorker({ state, clients, client, monitor, select, signal })
 
   async function startTraffic() {
     if (!perSecond.reportValidity() || !seconds.reportValidity()) return;
-    const controller = sending = new AbortController();
+    const controller = (sending = new AbortController());
     send.textContent = "Stop sending";
     monitor.depths.learn(1);
     monitor.hurry();
     let total = 0;
     try {
       await traffic({
-        input: clients.input, request: (step) => EXAMPLES[Number(example.value)].request(step), perSecond: Number(perSecond.value), seconds: Number(seconds.value),
-        signal: AbortSignal.any([signal, controller.signal]), onput: (count) => { total = count; write(sent, `${counted(total, "request")} sent`); },
+        input: clients.input,
+        request: (step) => EXAMPLES[Number(example.value)].request(step),
+        perSecond: Number(perSecond.value),
+        seconds: Number(seconds.value),
+        signal: AbortSignal.any([signal, controller.signal]),
+        onput: (count) => {
+          total = count;
+          write(sent, `${counted(total, "request")} sent`);
+        },
       });
       write(sent, `${counted(total, "request")} sent, done`);
     } catch (error) {
-      if (!controller.signal.aborted && !signal.aborted) write(sent, `${counted(total, "request")} sent, then: ${/** @type {Error} */ (error).message}`);
+      if (!controller.signal.aborted && !signal.aborted)
+        write(sent, `${counted(total, "request")} sent, then: ${/** @type {Error} */ (error).message}`);
     } finally {
       sending = null;
       send.textContent = "Send requests";

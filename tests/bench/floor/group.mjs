@@ -1,5 +1,5 @@
-// Group commit and nothing else: what arrives together is one INSERT, and everyone is answered. No token, no parsing, no
-// numbers, nothing to be delivered: what a queue on this platform could reach if being a queue cost nothing.
+// Group commit and nothing else: what arrives together is one INSERT, and everyone is answered. No token, no parsing,
+// no numbers, nothing to be delivered: what a queue on this platform could reach if being a queue cost nothing.
 import { PlainObject } from "./object.mjs";
 
 export { default } from "./object.mjs";
@@ -42,7 +42,11 @@ export class Floor extends PlainObject {
   async work() {
     this.busy = true;
     while (this.waiting.length > 0) {
-      for (let quiet = 0, seen = 0; !this.alone && quiet < QUIET_TURNS; quiet = this.waiting.length > seen ? 0 : quiet + 1) {
+      for (
+        let quiet = 0, seen = 0;
+        !this.alone && quiet < QUIET_TURNS;
+        quiet = this.waiting.length > seen ? 0 : quiet + 1
+      ) {
         seen = this.waiting.length;
         await this.state.storage.sync();
       }

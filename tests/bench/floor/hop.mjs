@@ -1,5 +1,5 @@
-// The way alone: a Worker that asks an object that stores nothing, and a socket that echoes. No service that goes this way
-// once per request or message answers more often, whatever it saves behind it.
+// The way alone: a Worker that asks an object that stores nothing, and a socket that echoes. No service that goes this
+// way once per request or message answers more often, whatever it saves behind it.
 import { PlainObject } from "./object.mjs";
 
 export { default } from "./object.mjs";

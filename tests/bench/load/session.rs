@@ -5,8 +5,10 @@ use crate::http::authorization;
 use crate::measure::{Figures, Talk, Window, closed_loop};
 use crate::wire::{Wire, bad, frame_index, message};
 use edgequeue::queue::entry::Index;
-use edgequeue::wire::batch::PutEntry;
-use edgequeue::wire::socket::{Operation, Request, SUBPROTOCOL, Said, said};
+use edgequeue::wire::PutEntry;
+use edgequeue::wire::v1::client::{ClientCommand, ClientRequest};
+use edgequeue::wire::v1::server::{ServerEvent, events};
+use edgequeue::wire::v1::subprotocol::SUBPROTOCOL;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::Result;
@@ -24,10 +26,10 @@ async fn open(wish: &Wish, user: u64, window: u64) -> Result<Wire> {
     Ok(wire)
 }
 
-async fn next(wire: &mut Wire) -> Result<Vec<Said>> {
-    let all = said(wire.message().await?.data.into()).map_err(|_| bad("no server message"))?;
+async fn next(wire: &mut Wire) -> Result<Vec<ServerEvent>> {
+    let all = events(wire.message().await?.data.into()).map_err(|_| bad("no server message"))?;
     match all.iter().find_map(|said| match said {
-        Said::Answered(answered) if answered.status != 0 => Some(answered),
+        ServerEvent::Answered(answered) if answered.status != 0 => Some(answered),
         _ => None,
     }) {
         Some(refused) => Err(bad(format!("refused with {}: {}", refused.status, refused.text))),
@@ -39,7 +41,7 @@ fn put(wish: &Wish, entries: u64) -> Vec<u8> {
     let entry = PutEntry { data: wish.body().into(), ..PutEntry::default() };
     let entries = std::iter::repeat_n(entry, entries as usize).collect();
     let mut out = Vec::new();
-    Request { id: 1, operation: Operation::Put(entries, false) }.write(&mut out);
+    ClientRequest { id: 1, command: ClientCommand::Put(entries, false) }.write(&mut out);
     message(&out)
 }
 
@@ -102,8 +104,8 @@ pub async fn flow(wish: &Wish) -> Result<Figures> {
     while Instant::now() < window.until {
         for said in next(&mut consumer).await? {
             match said {
-                Said::Pushed(frame) => indexes.push(Index(frame_index(&frame))),
-                Said::Answered(_) => {
+                ServerEvent::Pushed(frame) => indexes.push(Index(frame_index(&frame))),
+                ServerEvent::Answered(_) => {
                     let began: Instant = sent.pop_front().ok_or_else(|| bad("an answer nobody asked for"))?;
                     figures.add(window, began, batch);
                     ahead.set(ahead.get().saturating_sub(batch));
@@ -112,9 +114,9 @@ pub async fn flow(wish: &Wish) -> Result<Figures> {
         }
         while indexes.len() >= batch as usize {
             let rest = indexes.split_off(batch as usize);
-            let commit = Operation::Commit(std::mem::replace(&mut indexes, rest));
+            let commit = ClientCommand::Commit(std::mem::replace(&mut indexes, rest));
             let mut out = Vec::new();
-            Request { id: 1, operation: commit }.write(&mut out);
+            ClientRequest { id: 1, command: commit }.write(&mut out);
             sent.push_back(Instant::now());
             consumer.send(&message(&out)).await?;
         }

@@ -12,7 +12,7 @@ use edgequeue::client::answer::{self, Receipt};
 use edgequeue::client::{Failure, Kind, Outcome, Put, Receipts};
 use edgequeue::queue::entry::{TAG_REQUEST_ID, Tags};
 use edgequeue::queue::limits::ONCE_LOOKUPS_MAX;
-use edgequeue::wire::predictor;
+use edgequeue::wire::url::Url;
 use indicatif::ProgressBar;
 use serde_json::json;
 use std::io::{IsTerminal, stdin};
@@ -106,7 +106,7 @@ fn path(text: &str) -> Result<String, String> {
 
 fn url(text: &str) -> Result<String, String> {
     if !text.is_empty() {
-        predictor::url(text)?;
+        Url::parse(text)?;
     }
     Ok(text.into())
 }

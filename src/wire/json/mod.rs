@@ -1,0 +1,5 @@
+//! JSON.
+
+pub mod frame;
+pub mod go;
+pub mod put_entry;

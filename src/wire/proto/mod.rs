@@ -1,0 +1,5 @@
+//! Protobuf.
+
+pub mod fields;
+pub mod frame;
+pub mod put_entry;

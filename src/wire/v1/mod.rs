@@ -1,0 +1,16 @@
+//! Our own protocol on a WebSocket, for clients that offer [`SUBPROTOCOL`]: requests with answers, and several of either
+//! in one message.
+//!
+//! A client message is a list of [`client::ClientRequest`]s, carried out in their order. A server message is a list of [`server::ServerAnswer`]
+//! requests and of pushed frames. Both are protobuf and can be written by appending; `docs/protocol.md` has the schema.
+//! Unknown fields are passed over; a change that old clients would misread gets another subprotocol name.
+
+pub mod client;
+pub mod server;
+mod steps;
+pub mod subprotocol;
+
+/// Text message that is answered with [`PONG`] without waking the queue.
+pub const PING: &str = "ping";
+/// Answer to [`PING`].
+pub const PONG: &str = "pong";

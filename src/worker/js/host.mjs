@@ -1,0 +1,294 @@
+// The platform of one object, as its shell in the instance sees it: what the shell says (`src/worker/host.rs`) is done
+// here, and what comes of that is told to it. The shell holds nothing of this: it is handed the host with each call, so that
+// both are freed when the object sleeps.
+import * as rust from "./edgequeue.js";
+import { Socket, Stream, idOf } from "./connections.mjs";
+import { OutboundCall } from "./egress.mjs";
+import { headOf, headersOf, readBody, textResponse } from "./http.mjs";
+import { current, died, isDying, register, unregister } from "./instance.mjs";
+
+/** A request inside the instance. It is settled by the instance, or given up when that dies. */
+class Call {
+  constructor(request, resolve, reject) {
+    this.request = request;
+    this.resolve = resolve;
+    this.reject = reject;
+    register(this);
+  }
+
+  settle(response) {
+    unregister(this);
+    this.resolve(response);
+  }
+
+  giveUp(error) {
+    unregister(this);
+    this.reject(error);
+  }
+}
+
+export class Host {
+  #state;
+  #env;
+  #shell;
+  #born = current();
+  #last = 0;
+  #calls = new Map();
+  #connections = new Map();
+  #fetches = new Map();
+  #timer;
+  #alarm;
+
+  constructor(state, env) {
+    this.#state = state;
+    this.#env = env;
+    this.#shell = new rust.Shell(state, env);
+  }
+
+  /** Whether its instance lives. */
+  get isCurrent() {
+    return this.#born === current();
+  }
+
+  // What happens.
+
+  /** Answers a request. Its body is given where it is short and known to be complete. */
+  fetch(request, body) {
+    return new Promise((resolve, reject) => {
+      const id = ++this.#last;
+      this.#calls.set(id, new Call(request, resolve, reject));
+      this.#enter((shell) => shell.request(this, id, headOf(request), body));
+    });
+  }
+
+  message(socket, message) {
+    const id = idOf(socket);
+    if (id === undefined) return;
+    if (!this.#connections.has(id)) this.#connections.set(id, new Socket(socket));
+    if (typeof message === "string") this.#enter((shell) => shell.text(this, id));
+    else this.#enter((shell) => shell.message(this, id, new Uint8Array(message)));
+  }
+
+  /** A socket was closed by its client, or broke. */
+  closed(id) {
+    if (id !== undefined) this.#gone(id);
+  }
+
+  /** Resolves when what was due is done; after a failure the platform tries the alarm again. */
+  alarm() {
+    return new Promise((resolve, reject) => {
+      this.#alarm = { settle: resolve, giveUp: reject };
+      register(this.#alarm);
+      this.#enter((shell) => shell.alarm(this));
+    });
+  }
+
+  #gone(id) {
+    this.#connections.delete(id);
+    this.#enter((shell) => shell.closed(this, id));
+  }
+
+  /** Enters the instance, and waits as it wants. */
+  #enter(enter) {
+    if (isDying() || !this.isCurrent) return;
+    try {
+      const wait = enter(this.#shell);
+      if (wait !== rust.Wait.None) this.#drive(wait);
+    } catch (error) {
+      // Whatever was thrown, it left the instance in the middle of something.
+      console.error("edgequeue:", error);
+      died();
+    }
+  }
+
+  /** Waits between turns. Only one wait is under way at a time. */
+  async #drive(wait) {
+    try {
+      while (wait !== rust.Wait.None) {
+        switch (wait) {
+          case rust.Wait.Soon: // a promise, as the platform's `queueMicrotask` costs twenty times as much
+            await null;
+            break;
+          case rust.Wait.Moment:
+            await new Promise((resolve) => setTimeout(resolve, 0));
+            break;
+          case rust.Wait.Turn: // nothing waits to become durable then, and the answer comes with the next turn
+          case rust.Wait.Durable:
+            await this.#state.storage.sync();
+        }
+        if (isDying() || !this.isCurrent) return;
+        wait = this.#shell.waited(this);
+      }
+    } catch (error) {
+      // A write that fails is not seen here: the platform then lets nothing out and begins the object anew.
+      console.error("edgequeue:", error);
+      died();
+    }
+  }
+
+  // What the shell says. Nothing here may throw, or enter the instance before it has come back.
+
+  #later(enter) {
+    Promise.resolve().then(() => this.#enter(enter));
+  }
+
+  #settle(id, make) {
+    const call = this.#calls.get(id);
+    this.#calls.delete(id);
+    try {
+      call?.settle(make());
+    } catch (error) {
+      call?.giveUp(error);
+    }
+  }
+
+  answerText(id, status, answer) {
+    this.#settle(id, () => textResponse(status, answer));
+  }
+
+  /** `body` is the instance's own memory and must be copied. */
+  answer(id, status, headers, body) {
+    this.#settle(id, () => new Response(body?.slice(), { status, headers: headersOf(headers) }));
+  }
+
+  hold(id) {
+    const { signal } = this.#calls.get(id).request;
+    signal.addEventListener("abort", () => {
+      if (this.#calls.has(id)) this.#enter((shell) => shell.gone(this, id));
+    });
+  }
+
+  readBody(id, max) {
+    const { request } = this.#calls.get(id);
+    readBody(request, max).then(
+      (body) => this.#enter((shell) => shell.body(this, id, body)),
+      (error) => this.#enter((shell) => shell.body_failed(this, id, error.message)),
+    );
+  }
+
+  accept(id, connection, transport, subprotocol) {
+    const { signal } = this.#calls.get(id).request;
+    this.#settle(id, () => {
+      try {
+        const [accepted, response] = transport === "stream"
+          ? Stream.accept(signal, () => this.#gone(connection))
+          : Socket.accept(this.#state, connection, subprotocol, transport === "session");
+        this.#connections.set(connection, accepted);
+        return response;
+      } catch (error) {
+        this.#later((shell) => shell.closed(this, connection));
+        throw error;
+      }
+    });
+  }
+
+  /**
+   * The bytes are copied first: the message may wait for a write to become durable, and by then the instance's memory
+   * holds something else.
+   */
+  send(connection, bytes) {
+    try {
+      this.#connections.get(connection)?.send(bytes.slice());
+    } catch {
+      this.#later(() => this.#gone(connection));
+    }
+  }
+
+  close(connection, code, reason) {
+    const closing = this.#connections.get(connection);
+    this.#connections.delete(connection);
+    try {
+      closing?.close(code, reason);
+    } catch {
+      // It is closed already.
+    }
+  }
+
+  keep(connection, bytes) {
+    try {
+      this.#connections.get(connection)?.keep(connection, bytes.slice());
+    } catch {
+      // It is closed already.
+    }
+  }
+
+  /** Every open socket, in no particular order: `[id, bytes]`; also those accepted before the object slept. */
+  sockets() {
+    const sockets = [];
+    for (const socket of this.#state.getWebSockets()) {
+      const kept = socket.deserializeAttachment();
+      if (!kept) continue;
+      sockets.push(kept);
+      this.#connections.set(kept[0], new Socket(socket));
+    }
+    return sockets;
+  }
+
+  /** When the platform last answered a ping on each connection, Unix milliseconds; 0 where it never did. */
+  heartbeats(connections) {
+    return connections.map((connection) => this.#connections.get(connection)?.heartbeat(this.#state) ?? 0);
+  }
+
+  askAlarm() {
+    this.#state.storage.getAlarm().then((at) => at, () => null)
+      .then((at) => this.#enter((shell) => shell.alarm_set(this, at ?? undefined)));
+  }
+
+  setAlarm(at) {
+    this.#state.storage.setAlarm(at).catch(() => {});
+  }
+
+  alarmDone(error) {
+    unregister(this.#alarm);
+    if (error === undefined) this.#alarm.settle();
+    else this.#alarm.giveUp(new Error(error));
+  }
+
+  /** At this time, Unix milliseconds, or not at all: a timer that is set keeps the object awake. */
+  setTimer(at) {
+    clearTimeout(this.#timer);
+    if (at === undefined) return;
+    this.#timer = setTimeout(() => this.#enter((shell) => shell.timer(this)), Math.max(0, at - Date.now()));
+  }
+
+  /** `body` is the instance's own memory and must be copied. */
+  fetchOutside(id, target, name, method, url, headers, body) {
+    const call = new OutboundCall();
+    this.#fetches.set(id, call);
+    call.begin(this.#env, target, name, method, url, headers, body.slice()).then(
+      () => this.#news(id, (shell) => shell.begun(this, id, call.status, call.length)),
+      (error) => this.#failed(id, error),
+    );
+  }
+
+  readOutside(id, max) {
+    const call = this.#fetches.get(id);
+    call?.read(max).then(
+      (body) => {
+        this.#news(id, (shell) => shell.answered(this, id, call.status, call.contentType, body, call.cut));
+        this.#fetches.delete(id);
+        if (call.cut) call.abort();
+      },
+      (error) => this.#failed(id, error),
+    );
+  }
+
+  abortOutside(id) {
+    this.#fetches.get(id)?.abort();
+    this.#fetches.delete(id);
+  }
+
+  /** Of a call that was given up nothing is of interest. */
+  #news(id, enter) {
+    if (this.#fetches.has(id)) this.#enter(enter);
+  }
+
+  #failed(id, error) {
+    this.#news(id, (shell) => shell.failed(this, id, error?.message ?? String(error)));
+    this.#fetches.delete(id);
+  }
+
+  log(line) {
+    console.error(`edgequeue: ${line}`);
+  }
+}

@@ -1,0 +1,129 @@
+//! The broker as its shell sees it: requests, connections, failures, sleeps.
+
+#![allow(missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use bytes::Bytes;
+use edgequeue::broker::{ConnectionId, Message, Output, Wait};
+use edgequeue::queue::entry::Index;
+use edgequeue::wire::batch::PutEntry;
+use edgequeue::wire::socket::{self, Answered, Operation, Said};
+use edgequeue::wire::{Answer, Transport};
+use support::disk::MemoryDisk;
+use support::host::{Clock, Host, Variables};
+use support::request::{Request, said};
+
+fn host() -> Host<MemoryDisk> {
+    Host::new("demo", Variables::new(), MemoryDisk::default(), Clock::new(1_700_000_000_000))
+}
+
+fn put(body: &'static str) -> Request {
+    Request::with_body("POST", "", body)
+}
+
+/// Watches over a socket of `edgequeue.v1`.
+fn session(host: &mut Host<MemoryDisk>, user: &str, window: u32) -> ConnectionId {
+    let query = format!("_watch_=true&_window_={window}");
+    host.request(&Request::new("GET", query).by("g", user).upgrade(socket::SUBPROTOCOL));
+    host.settle();
+    let accepted = host.seen().into_iter().find_map(|output| match output {
+        Output::Accept { connection, transport: Transport::Session, .. } => Some(connection),
+        _ => None,
+    });
+    accepted.expect("a session")
+}
+
+fn send(host: &mut Host<MemoryDisk>, connection: ConnectionId, operations: Vec<Operation>) {
+    let mut message = Vec::new();
+    for (id, operation) in (1..).zip(operations) {
+        socket::Request { id, operation }.write(&mut message);
+    }
+    host.message(connection, Message::Binary(message.into()));
+}
+
+fn entry(body: &'static str) -> PutEntry {
+    PutEntry { data: body.into(), ..PutEntry::default() }
+}
+
+fn answers(host: &mut Host<MemoryDisk>) -> Vec<Answer> {
+    let answer = |output| match output {
+        Output::Answer(_, answer) => Some(answer),
+        _ => None,
+    };
+    host.seen().into_iter().filter_map(answer).collect()
+}
+
+fn statuses(host: &mut Host<MemoryDisk>) -> Vec<u16> {
+    answers(host).into_iter().map(|answer| answer.status).collect()
+}
+
+/// What sessions were told: the indexes of pushed entries, and answers.
+fn told(host: &mut Host<MemoryDisk>) -> (Vec<u64>, Vec<Answered>) {
+    let (mut pushed, mut answered) = (Vec::new(), Vec::new());
+    for output in host.seen() {
+        let Output::Send(_, bytes) = output else { continue };
+        for said in said(Transport::Session, bytes) {
+            match said {
+                Said::Pushed(frame) => pushed.push(edgequeue::queue::entry::Frame::decode(frame).unwrap().index),
+                Said::Answered(answer) => answered.push(answer),
+            }
+        }
+    }
+    (pushed, answered)
+}
+
+use prost::Message as _;
+
+#[test]
+fn nothing_is_seen_before_it_is_durable() {
+    let mut host = host();
+    host.request(&put("a"));
+    host.drain();
+    while host.waiting() != Some(Wait::Durable) {
+        host.waited();
+        host.drain();
+    }
+    assert_eq!(host.seen(), []);
+    host.waited();
+    host.settle();
+    assert_eq!(statuses(&mut host), [200]);
+}
+
+#[test]
+fn requests_that_come_together_share_a_flush() {
+    let mut host = host();
+    for _ in 0..50 {
+        host.request(&put("a"));
+        host.drain();
+    }
+    host.settle();
+    assert_eq!(statuses(&mut host), [200; 50]);
+    assert_eq!(host.spent.flushes, 1);
+}
+
+#[test]
+fn what_a_session_holds_outlives_a_sleep() {
+    let mut host = host();
+    let connection = session(&mut host, "u", 2);
+    send(&mut host, connection, vec![Operation::Put(vec![entry("a"), entry("b"), entry("c")], false)]);
+    host.settle();
+    assert_eq!(told(&mut host).0, [1, 2]);
+    host.sleep();
+    send(&mut host, connection, vec![Operation::Commit(vec![Index(1)])]);
+    host.settle();
+    assert_eq!(told(&mut host), (vec![3], vec![Answered { id: 1, ..Answered::default() }]));
+}
+
+#[test]
+fn a_failed_flush_is_answered_and_forgotten() {
+    let mut host = host();
+    host.request(&put("a"));
+    host.faults.flushes = 1;
+    host.settle();
+    assert_eq!(statuses(&mut host), [503]);
+    host.request(&Request::with_body("POST", "", Bytes::from("b")));
+    host.settle();
+    assert_eq!(answers(&mut host)[0].body, "1");
+}

@@ -1,0 +1,663 @@
+//! A shell in memory around one real broker.
+//!
+//! A world tells it what happens ([`request`](Host::request), [`message`](Host::message), [`fetched`](Host::fetched), ...),
+//! lets it do one output at a time ([`step`](Host::step)), all there are ([`drain`](Host::drain)), or everything that
+//! follows without anybody from outside ([`settle`](Host::settle)), and [takes](Host::seen) what was seen outside.
+//! Between any two of these it may let the memory be lost: [`sleep`](Host::sleep), [`crash`](Host::crash).
+//!
+//! What follows a flush is held back until that is durable, as a shell must. The rest of the contract is asserted.
+
+use super::disk::Disk;
+use super::request::Request;
+use bytes::Bytes;
+use edgequeue::broker::{
+    Body, Broker, ConnectionId, FetchId, Fetched, Input, Message, Output, RequestId, Wait, body_too_large,
+    observer::Observer, resume,
+};
+use edgequeue::queue::refusal::StoreError;
+use edgequeue::store::Flushed;
+use edgequeue::wire::{Call, Transport};
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// An alarm whose work was not done comes again this much later.
+pub const ALARM_AGAIN_MS: u64 = 2_000;
+/// Outputs and waits in a row after which nothing seems to end.
+const STEPS_MAX: usize = 100_000;
+
+/// One clock for all hosts of a world, Unix milliseconds. It may be set back.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Rc<Cell<u64>>);
+
+impl Clock {
+    /// A clock that shows this time.
+    pub fn new(now_ms: u64) -> Self {
+        Self(Rc::new(Cell::new(now_ms)))
+    }
+
+    /// What it shows.
+    pub fn now_ms(&self) -> u64 {
+        self.0.get()
+    }
+
+    /// Sets it.
+    pub fn set(&self, now_ms: u64) {
+        self.0.set(now_ms);
+    }
+}
+
+/// Variables of a deployment.
+pub type Variables = BTreeMap<String, String>;
+
+/// What the next operations of the storage do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// This many openings fail.
+    pub openings: u32,
+    /// This many flushes fail.
+    pub flushes: u32,
+    /// A socket that its client closes is once more among the open ones.
+    pub lingering: bool,
+}
+
+/// What was spent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Flushes that wrote something.
+    pub flushes: u64,
+    /// Rows written and deleted by them.
+    pub rows: Flushed,
+    /// How often the alarm was set, each a row.
+    pub alarms: u64,
+}
+
+/// What was lost with a memory: nobody hears of these any more.
+#[derive(Debug, Default)]
+pub struct Lost {
+    /// Requests that were not seen to be answered.
+    pub requests: BTreeSet<RequestId>,
+    /// Connections that broke.
+    pub connections: Vec<ConnectionId>,
+}
+
+/// The order in which sockets are found after a sleep.
+pub type Order = Box<dyn FnMut(&mut Vec<(ConnectionId, Bytes)>)>;
+
+/// A request that is not answered.
+#[derive(Debug, Default)]
+struct Asked {
+    /// Its body, while nobody has read it.
+    unread: Option<Bytes>,
+    /// How much of it the broker asked for.
+    read_max: Option<u64>,
+    /// Its client is watched for.
+    held: bool,
+}
+
+#[derive(Debug)]
+struct Connection {
+    transport: Transport,
+    kept: Bytes,
+    /// When a `ping` was last answered.
+    heard_ms: Option<u64>,
+}
+
+/// A call to the outside.
+#[derive(Debug, Default)]
+struct Calling {
+    begun: bool,
+    reading: bool,
+}
+
+/// The durable alarm.
+#[derive(Debug, Default)]
+struct Alarm {
+    at_ms: Option<u64>,
+    /// Set, and not durable yet.
+    unsynced_ms: Option<u64>,
+    /// It went off and its work is not done.
+    rings: bool,
+    /// The broker asked when it is set.
+    asked: bool,
+}
+
+/// The shell of one queue.
+pub struct Host<D: Disk, O = ()> {
+    /// Name of the queue: `service`, `service/sink` or `service/~callbacks`.
+    pub name: String,
+    /// What the broker finds when it opens its store.
+    pub disk: D,
+    /// The time.
+    pub clock: Clock,
+    /// Variables of the deployment; a change counts from the next life on.
+    pub variables: Rc<Variables>,
+    /// What goes wrong next.
+    pub faults: Faults,
+    /// What was spent so far.
+    pub spent: Spent,
+    /// The order in which sockets are found.
+    pub order: Order,
+    observer: O,
+    broker: Option<Broker<D::Store, O>>,
+    /// Memories so far. News of calls of an earlier one are of no interest.
+    life: u64,
+    numbers: u64,
+    /// The broker said all it had to say.
+    drained: bool,
+    waiting: Option<Wait>,
+    /// A flush wrote something that is not durable yet.
+    unsynced: bool,
+    held_back: Vec<Output>,
+    seen: Vec<Output>,
+    requests: BTreeMap<RequestId, Asked>,
+    connections: BTreeMap<ConnectionId, Connection>,
+    lingering: Vec<(ConnectionId, Bytes)>,
+    calls: BTreeMap<FetchId, Calling>,
+    alarm: Alarm,
+    timer_ms: Option<u64>,
+}
+
+impl<D: Disk> Host<D> {
+    /// A queue nobody has used yet.
+    pub fn new(name: &str, variables: Variables, disk: D, clock: Clock) -> Self {
+        Self::observed(name, variables, disk, clock, ())
+    }
+}
+
+impl<D: Disk, O: Observer<D::Store> + Clone> Host<D, O> {
+    /// The same, with somebody who looks on. Each life has a clone.
+    pub fn observed(name: &str, variables: Variables, disk: D, clock: Clock, observer: O) -> Self {
+        Self {
+            name: name.into(),
+            disk,
+            clock,
+            variables: Rc::new(variables),
+            faults: Faults::default(),
+            spent: Spent::default(),
+            order: Box::new(|_| {}),
+            observer,
+            broker: None,
+            life: 0,
+            numbers: 0,
+            drained: true,
+            waiting: None,
+            unsynced: false,
+            held_back: Vec::new(),
+            seen: Vec::new(),
+            requests: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            lingering: Vec::new(),
+            calls: BTreeMap::new(),
+            alarm: Alarm::default(),
+            timer_ms: None,
+        }
+    }
+
+    // What happens.
+
+    /// A client sends a request.
+    pub fn request(&mut self, request: &Request) -> RequestId {
+        match request.parse(&self.name, self.clock.now_ms()) {
+            Ok(call) => self.call(call, Body::Whole(request.body.clone())),
+            Err(refused) => {
+                let id = RequestId(self.number());
+                self.say(Output::Answer(id, refused));
+                id
+            }
+        }
+    }
+
+    /// The same, with a body that is read when the broker asks for it.
+    pub fn request_unread(&mut self, request: &Request) -> RequestId {
+        match request.parse(&self.name, self.clock.now_ms()) {
+            Ok(call) => {
+                let id = self.call(call, Body::Unread);
+                self.requests.get_mut(&id).expect("it was just asked").unread = Some(request.body.clone());
+                id
+            }
+            Err(_) => self.request(request),
+        }
+    }
+
+    /// The same as a call, for worlds that need speed or what no text can say.
+    pub fn call(&mut self, call: Call, body: Body) -> RequestId {
+        let id = RequestId(self.number());
+        let random = self.random();
+        self.requests.insert(id, Asked::default());
+        self.tell(Input::Request { id, call, body, random });
+        id
+    }
+
+    /// The client of a request goes away. The broker hears of it where it asked to.
+    pub fn gone(&mut self, id: RequestId) {
+        self.assert_drained();
+        if self.requests.get(&id).is_some_and(|asked| asked.held) {
+            self.requests.remove(&id);
+            self.tell(Input::Gone(id));
+        }
+    }
+
+    /// A message comes on a socket.
+    pub fn message(&mut self, connection: ConnectionId, message: Message) {
+        assert!(self.connections.contains_key(&connection), "there is no connection {}", connection.0);
+        let random = self.random();
+        self.tell(Input::Message { connection, message, random });
+    }
+
+    /// A `ping` on a socket is answered, without waking the broker.
+    pub fn ping(&mut self, connection: ConnectionId) {
+        self.connections.get_mut(&connection).expect("an open connection").heard_ms = Some(self.clock.now_ms());
+    }
+
+    /// A connection is closed by its client, or broke.
+    pub fn closed(&mut self, id: ConnectionId) {
+        let connection = self.connections.remove(&id).expect("an open connection");
+        if self.faults.lingering && connection.transport != Transport::Stream {
+            self.lingering.push((id, connection.kept));
+        }
+        self.tell(Input::Closed(id));
+    }
+
+    /// The alarm goes off, whether it is due or not.
+    pub fn ring(&mut self) {
+        assert!(!self.alarm.rings, "the platform rings once at a time");
+        self.alarm.at_ms = None;
+        self.alarm.rings = true;
+        self.tell(Input::Alarm);
+    }
+
+    /// The timer goes off, whether it is due or not.
+    pub fn timer(&mut self) {
+        assert!(self.broker.is_some(), "a timer does not survive its memory");
+        self.timer_ms = None;
+        self.tell(Input::Timer);
+    }
+
+    /// There is news of a call that was made in some life.
+    pub fn fetched(&mut self, life: u64, id: FetchId, news: Fetched) {
+        if life != self.life {
+            return;
+        }
+        self.assert_drained();
+        if let Some(call) = self.calls.get_mut(&id) {
+            match &news {
+                Fetched::Begun(..) => {
+                    assert!(!std::mem::replace(&mut call.begun, true), "an answer begins once");
+                }
+                Fetched::Answered(_) => {
+                    assert!(call.reading, "nobody reads this answer");
+                    self.calls.remove(&id);
+                }
+                Fetched::Failed(_) => drop(self.calls.remove(&id)),
+            }
+        }
+        self.tell(Input::Fetched(id, news));
+    }
+
+    /// What is waited for has happened.
+    pub fn waited(&mut self) {
+        self.assert_drained();
+        let wait = self.waiting.take().expect("the broker waits");
+        if wait == Wait::Durable {
+            self.sync();
+        }
+        self.tell(Input::Waited);
+    }
+
+    /// The body of a request is read.
+    pub fn read_body(&mut self, id: RequestId) {
+        let asked = self.requests.get_mut(&id).expect("an open request");
+        let (max, body) = (asked.read_max.take().expect("it is to be read"), asked.unread.take());
+        let body = body.expect("nobody has read it");
+        let body = if body.len() as u64 > max { Err(body_too_large(max)) } else { Ok(body) };
+        let random = self.random();
+        self.tell(Input::Body { id, body, random });
+    }
+
+    /// The broker is told when the alarm is set.
+    pub fn tell_alarm(&mut self) {
+        assert!(std::mem::take(&mut self.alarm.asked), "nobody asked");
+        self.tell(Input::AlarmSet(self.alarm.unsynced_ms.or(self.alarm.at_ms)));
+    }
+
+    /// Whether the memory may be given up: nothing is under way that needs it.
+    pub fn can_sleep(&self) -> bool {
+        let busy = !self.drained || self.waiting.is_some() || self.unsynced || self.alarm.asked || self.alarm.rings;
+        let streams = self.connections.values().any(|connection| connection.transport == Transport::Stream);
+        !busy && !streams && self.timer_ms.is_none() && self.requests.is_empty() && self.calls.is_empty()
+    }
+
+    /// The memory is given up. Sockets stay.
+    pub fn sleep(&mut self) {
+        assert!(self.can_sleep(), "{} is awake for a reason", self.name);
+        for (id, connection) in &self.connections {
+            assert!(!connection.kept.is_empty(), "nothing is kept with connection {}", id.0);
+        }
+        self.forget();
+    }
+
+    /// The process dies, at any moment. Of what was written and is not durable it is open whether it survives.
+    pub fn crash(&mut self, survives: bool) -> Lost {
+        self.disk.die(survives);
+        let unsynced_ms = self.alarm.unsynced_ms.take().filter(|_| survives);
+        self.alarm.at_ms = unsynced_ms.or(self.alarm.at_ms);
+        if std::mem::take(&mut self.alarm.rings) {
+            self.alarm_again();
+        }
+        let held_back = std::mem::take(&mut self.held_back);
+        let unseen = held_back.into_iter().filter_map(|output| match output {
+            Output::Answer(request, _) | Output::Accept { request, .. } => Some(request),
+            _ => None,
+        });
+        let requests = std::mem::take(&mut self.requests).into_keys().chain(unseen).collect();
+        let connections = std::mem::take(&mut self.connections).into_keys().collect();
+        self.lingering.clear();
+        self.forget();
+        Lost { requests, connections }
+    }
+
+    fn forget(&mut self) {
+        self.broker = None;
+        self.life += 1;
+        self.drained = true;
+        (self.waiting, self.timer_ms, self.unsynced, self.alarm.asked) = (None, None, false, false);
+        self.calls.clear();
+    }
+
+    // What follows.
+
+    /// Does the next output. False when there is none until something else happens.
+    pub fn step(&mut self) -> bool {
+        let now_ms = self.clock.now_ms();
+        let Some(output) = self.broker.as_mut().and_then(|broker| broker.poll(now_ms)) else {
+            if !self.unsynced {
+                self.sync_alarm();
+            }
+            self.drained = true;
+            return false;
+        };
+        self.output(output);
+        true
+    }
+
+    /// Does all outputs that there are.
+    pub fn drain(&mut self) {
+        for _ in 0..STEPS_MAX {
+            if !self.step() {
+                return;
+            }
+        }
+        panic!("{} says things without end", self.name);
+    }
+
+    /// Does everything that follows without time passing and without anybody from outside.
+    pub fn settle(&mut self) {
+        for _ in 0..STEPS_MAX {
+            self.drain();
+            if self.waiting.is_some() {
+                self.waited();
+            } else if self.alarm.asked {
+                self.tell_alarm();
+            } else if let Some(id) = self.unread().first().copied() {
+                self.read_body(id);
+            } else {
+                return self.check_rest();
+            }
+        }
+        panic!("{} never comes to rest", self.name);
+    }
+
+    /// What was seen outside since the last time, in order: `Answer`, `Accept`, `Send`, `Close`, `Fetch`, `Read`, `Abort`
+    /// and `Log`.
+    pub fn seen(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.seen)
+    }
+
+    /// When the durable alarm goes off.
+    pub fn alarm_ms(&self) -> Option<u64> {
+        self.alarm.at_ms
+    }
+
+    /// When the timer goes off.
+    pub fn timer_ms(&self) -> Option<u64> {
+        self.timer_ms
+    }
+
+    /// What the broker waits for.
+    pub fn waiting(&self) -> Option<Wait> {
+        self.waiting
+    }
+
+    /// Whether the broker wants to know when the alarm is set.
+    pub fn asks_alarm(&self) -> bool {
+        self.alarm.asked
+    }
+
+    /// Requests whose body is to be read.
+    pub fn unread(&self) -> Vec<RequestId> {
+        self.requests.iter().filter(|(_, asked)| asked.read_max.is_some()).map(|(id, _)| *id).collect()
+    }
+
+    /// Requests whose client is watched for.
+    pub fn held(&self) -> Vec<RequestId> {
+        self.requests.iter().filter(|(_, asked)| asked.held).map(|(id, _)| *id).collect()
+    }
+
+    /// How a connection is made, while it is open.
+    pub fn transport(&self, id: ConnectionId) -> Option<Transport> {
+        self.connections.get(&id).map(|connection| connection.transport)
+    }
+
+    /// Counts the memories so far.
+    pub fn life(&self) -> u64 {
+        self.life
+    }
+
+    /// The broker, if it is in memory.
+    pub fn broker(&mut self) -> Option<&mut Broker<D::Store, O>> {
+        self.broker.as_mut()
+    }
+
+    fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    fn random(&mut self) -> u128 {
+        u128::from(self.number()) << 80
+    }
+
+    fn assert_drained(&self) {
+        assert!(self.drained, "the broker is told something before all it said was done");
+    }
+
+    fn tell(&mut self, input: Input<D::Store>) {
+        self.assert_drained();
+        let (variables, observer) = (self.variables.clone(), self.observer.clone());
+        let broker = self.broker.get_or_insert_with(|| {
+            Broker::observed(&self.name, Box::new(move |name| variables.get(name).cloned()), observer)
+        });
+        broker.handle(self.clock.now_ms(), input);
+        self.drained = false;
+    }
+
+    /// The answer to a question that must be answered before anything else.
+    fn answer(&mut self, input: Input<D::Store>) {
+        let broker = self.broker.as_mut().expect("it has just asked");
+        broker.handle(self.clock.now_ms(), input);
+    }
+
+    fn output(&mut self, output: Output) {
+        match output {
+            Output::Open => self.open(),
+            Output::Flush { rows_max } => self.flush(rows_max),
+            Output::Wait(wait) => {
+                assert!(self.waiting.is_none(), "there is never more than one wait");
+                assert!(!self.unsynced || wait == Wait::Durable, "what was written is not waited for");
+                self.waiting = Some(wait);
+            }
+            Output::ReadBody(id, max) => {
+                let asked = self.requests.get_mut(&id).expect("a body of an open request");
+                assert!(asked.unread.is_some() && asked.read_max.is_none(), "a body is read once");
+                asked.read_max = Some(max);
+            }
+            Output::Hold(id) => self.requests.get_mut(&id).expect("an open request is held").held = true,
+            Output::Answer(id, _) => {
+                self.answered(id);
+                self.say(output);
+            }
+            Output::Accept { request, connection, transport } => {
+                self.answered(request);
+                let last = self.connections.last_key_value().map(|(id, _)| *id);
+                assert!(last < Some(connection), "connection {} is not newer than {last:?}", connection.0);
+                self.connections.insert(connection, Connection { transport, kept: Bytes::new(), heard_ms: None });
+                self.say(output);
+            }
+            Output::Send(id, _) => {
+                assert!(self.connections.contains_key(&id), "connection {} is closed and sent something", id.0);
+                self.say(output);
+            }
+            Output::Close(id, ..) => {
+                // Its client may have closed it at the same time.
+                if self.connections.remove(&id).is_some() {
+                    self.say(output);
+                }
+            }
+            Output::Keep(id, bytes) => self.keep(id, bytes),
+            Output::AskHeartbeats(ids) => {
+                let heard = ids.into_iter().filter_map(|id| Some((id, self.connections.get(&id)?.heard_ms?)));
+                let heard = heard.collect();
+                self.answer(Input::Heartbeats(heard));
+            }
+            Output::AskAlarm => assert!(!std::mem::replace(&mut self.alarm.asked, true), "it has asked before"),
+            Output::SetAlarm(at_ms) => {
+                self.spent.alarms += 1;
+                self.alarm.unsynced_ms = Some(at_ms);
+            }
+            Output::AlarmDone(_) => {
+                assert!(self.alarm.rings, "no alarm rings");
+                self.say(output);
+            }
+            Output::SetTimer(at_ms) => self.timer_ms = at_ms,
+            Output::Fetch(id, _) => {
+                assert!(self.calls.insert(id, Calling::default()).is_none(), "two calls have one id");
+                self.say(output);
+            }
+            Output::Read(id, _) => {
+                let call = self.calls.get_mut(&id).expect("an answer that has begun");
+                assert!(call.begun && !std::mem::replace(&mut call.reading, true), "an answer is read once");
+                self.say(output);
+            }
+            Output::Abort(id) => {
+                assert!(self.calls.remove(&id).is_some(), "a call is given up that has ended");
+                self.say(output);
+            }
+            Output::Log(_) => self.say(output),
+        }
+    }
+
+    fn answered(&mut self, id: RequestId) {
+        let asked = self.requests.remove(&id);
+        assert!(asked.is_some(), "request {} is answered twice, or its client is gone", id.0);
+    }
+
+    fn keep(&mut self, id: ConnectionId, bytes: Bytes) {
+        assert!(bytes.len() <= resume::BYTES_MAX, "{} bytes cannot be kept", bytes.len());
+        let connection = self.connections.get_mut(&id).expect("something is kept with an open socket");
+        assert!(connection.transport != Transport::Stream, "nothing can be kept with an endless body");
+        connection.kept = bytes;
+    }
+
+    fn open(&mut self) {
+        let store = match self.faults.openings.checked_sub(1) {
+            Some(left) => {
+                self.faults.openings = left;
+                Err(failure())
+            }
+            None => self.disk.open(),
+        };
+        let sockets = self.connections.iter().filter(|(_, connection)| connection.transport != Transport::Stream);
+        let mut sockets: Vec<_> = sockets.map(|(id, connection)| (*id, connection.kept.clone())).collect();
+        sockets.append(&mut self.lingering);
+        (self.order)(&mut sockets);
+        self.answer(Input::Opened { store, sockets });
+    }
+
+    fn flush(&mut self, rows_max: usize) {
+        assert!(!self.unsynced, "a flush before the last one is durable");
+        let broker = self.broker.as_mut().expect("it has just asked");
+        let flushed = match self.faults.flushes.checked_sub(1) {
+            Some(left) => {
+                self.faults.flushes = left;
+                Err(failure())
+            }
+            None => broker.flush(),
+        };
+        if let Ok(flushed) = &flushed
+            && !flushed.is_empty()
+        {
+            assert!(flushed.rows_written <= rows_max as u64, "more rows were written than announced");
+            let (_, store) = broker.memory().expect("a flush that succeeded keeps the memory");
+            self.disk.written(store);
+            self.unsynced = true;
+            self.spent.flushes += 1;
+            self.spent.rows.rows_written += flushed.rows_written;
+            self.spent.rows.rows_deleted += flushed.rows_deleted;
+        }
+        self.answer(Input::Flushed(flushed));
+    }
+
+    /// Everything that was written is durable: what was held back is seen.
+    fn sync(&mut self) {
+        self.disk.sync();
+        self.unsynced = false;
+        self.sync_alarm();
+        for output in std::mem::take(&mut self.held_back) {
+            self.say(output);
+        }
+    }
+
+    fn sync_alarm(&mut self) {
+        self.alarm.at_ms = self.alarm.unsynced_ms.take().or(self.alarm.at_ms);
+    }
+
+    /// Something can be seen outside, now or when it is durable.
+    fn say(&mut self, output: Output) {
+        match output {
+            output if self.unsynced => self.held_back.push(output),
+            Output::AlarmDone(done) => {
+                self.alarm.rings = false;
+                if done.is_err() {
+                    self.alarm_again();
+                }
+            }
+            output => self.seen.push(output),
+        }
+    }
+
+    fn alarm_again(&mut self) {
+        let again_ms = self.clock.now_ms() + ALARM_AGAIN_MS;
+        self.alarm.at_ms = Some(self.alarm.at_ms.map_or(again_ms, |at_ms| at_ms.min(again_ms)));
+    }
+
+    /// Nothing happens any more until time passes or somebody comes: nobody may be forgotten.
+    fn check_rest(&mut self) {
+        assert!(!self.unsynced && self.held_back.is_empty(), "something is held back for ever");
+        assert!(!self.alarm.rings, "the alarm is never done");
+        for (id, asked) in &self.requests {
+            assert!(asked.held || !self.calls.is_empty(), "request {} waits for nothing", id.0);
+        }
+        let Some((queue, _)) = self.broker.as_mut().and_then(Broker::memory) else { return };
+        let wake = queue.wake();
+        for (what, wanted, set) in [("alarm", wake.alarm_ms, self.alarm.at_ms), ("timer", wake.timer_ms, self.timer_ms)]
+        {
+            let early = wanted.is_none_or(|wanted| set.is_some_and(|set| set <= wanted));
+            assert!(early, "{}: the {what} is set to {set:?} and wanted at {wanted:?}", self.name);
+        }
+    }
+}
+
+fn failure() -> StoreError {
+    StoreError("it was told to fail".into())
+}
