@@ -5,7 +5,7 @@ use edgequeue::queue::config::Settings;
 use edgequeue::queue::entry::{Filter, Index};
 use edgequeue::queue::event::{ConsumerId, NewEntry, Start, Ticket, Watch, WatcherId};
 use edgequeue::queue::store::Side;
-use edgequeue::queue::{Effect, Event, Queue, Reply};
+use edgequeue::queue::{Effect, Event, Queue, Reply, Timer};
 use edgequeue::store::{SegmentStore, memory::MemoryRows};
 
 struct World {
@@ -35,7 +35,7 @@ impl World {
 
     fn put(&mut self, count: usize) -> Vec<u64> {
         let entry =
-            NewEntry { lane: Default::default(), tags: Default::default(), data: "x".into(), random: 0, once: None };
+            NewEntry { lane: Default::default(), tags: Default::default(), data: "x".into(), random: 0, dedup: None };
         pushed(&self.turn(Event::Put(Ticket(0), vec![entry; count])))
     }
 
@@ -69,10 +69,10 @@ fn without_credit_a_connection_is_no_watcher() {
     let mut world = World::new(Settings::standard());
     world.put(2);
     assert!(world.window(1, 0).is_empty());
-    assert_eq!(world.queue.attachment(WatcherId(1)), None);
+    assert_eq!(world.queue.resume_state(WatcherId(1)), None);
     assert_eq!(world.window(2, 1), [1]);
     assert!(world.window(1, 0).is_empty(), "nobody's place is taken");
-    assert!(world.queue.attachment(WatcherId(2)).is_some());
+    assert!(world.queue.resume_state(WatcherId(2)).is_some());
 }
 
 #[test]
@@ -84,12 +84,12 @@ fn credit_widens_narrows_and_stops() {
     assert!(world.window(1, 3).is_empty() && world.commit(1).is_empty());
     assert_eq!(world.commit(2), [5]);
     assert!(world.window(1, 0).is_empty() && world.commit(3).is_empty());
-    // A stopped connection sleeps and comes back as it was.
-    let (side, remembered) = world.queue.attachment(WatcherId(1)).unwrap();
-    assert!(remembered.stopped || remembered.watch.window == 0);
-    assert_eq!((side, remembered.leases.len()), (Side::Main, 2));
+    // A draining connection sleeps and comes back as it was.
+    let (side, state) = world.queue.resume_state(WatcherId(1)).unwrap();
+    assert!(state.draining || state.watch.window == 0);
+    assert_eq!((side, state.leases.len()), (Side::Main, 2));
     world.queue = Queue::open(Settings::standard(), &mut world.store).unwrap();
-    world.turn(Event::Resume(WatcherId(1), remembered));
+    world.turn(Event::Resume(WatcherId(1), state));
     assert!(world.turn(Event::Tick).iter().all(|effect| !matches!(effect, Effect::Push(..))));
     assert_eq!(world.window(1, 3), [6]);
     assert_eq!(world.window(1, u32::MAX), [7, 8, 9]);
@@ -101,10 +101,11 @@ fn who_was_heard_of_is_not_silent() {
     world.put(1);
     assert_eq!(world.window(1, 1), [1]);
     world.now_ms = 2_500;
-    assert!(pushed(&world.turn(Event::Alive(vec![(WatcherId(1), 2_000), (WatcherId(9), 2_000)]))).is_empty());
-    assert!(world.queue.attachment(WatcherId(1)).is_some());
-    assert_eq!(world.queue.wake().alarm_ms, Some(3_000));
+    assert!(pushed(&world.turn(Event::Heartbeats(vec![(WatcherId(1), 2_000), (WatcherId(9), 2_000)]))).is_empty());
+    assert!(world.queue.resume_state(WatcherId(1)).is_some());
+    let wake = world.queue.wake();
+    assert_eq!((wake.alarm_ms, wake.alarm), (Some(3_000), Some(Timer::Silence)));
     world.now_ms = 3_000;
-    let effects = world.turn(Event::Alive(vec![]));
+    let effects = world.turn(Event::Heartbeats(vec![]));
     assert!(matches!(effects[..], [.., Effect::Close(WatcherId(1), _)]), "{effects:?}");
 }

@@ -4,10 +4,10 @@ use super::io::{ConnectionId, Output};
 use super::resume::SocketState;
 use crate::queue::{
     Queue,
+    effect::{CloseReason, Delivery},
+    event::ResumeState,
     event::Watch,
-    step::{CloseReason, Delivery},
     store::Side,
-    watcher::Remembered,
 };
 use crate::wire::{
     Transport,
@@ -192,10 +192,11 @@ impl Connections {
             Connection::Session(terms) => Some(terms),
         };
         let session = terms.map(|terms| terms.sink);
-        match (queue.attachment(id), terms) {
+        match (queue.resume_state(id), terms) {
             (Some((side, resume)), _) => Some(SocketState { connection: id, side, resume, session, idle: false }),
             (None, Some(terms)) => {
-                let resume = Remembered { watch: terms.watch.clone(), leases: Vec::new(), sign_ms: 0, stopped: false };
+                let resume =
+                    ResumeState { watch: terms.watch.clone(), leases: Vec::new(), heartbeat_ms: 0, draining: false };
                 Some(SocketState { connection: id, side: terms.side, resume, session, idle: true })
             }
             (None, None) => None,

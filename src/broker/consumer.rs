@@ -14,9 +14,9 @@ use crate::inference::{
 };
 use crate::queue::{
     config::Settings,
+    effect::Delivery,
     entry::{Frame, Index},
-    event::{self, Once, Rejection, Watch, WatcherId},
-    step::Delivery,
+    event::{self, Dedup, Rejection, Watch, WatcherId},
 };
 use crate::wire::{
     Progress, PutEntry,
@@ -316,7 +316,7 @@ impl Consumer {
 /// Results or callbacks as the body of a batch.
 fn entries(letters: Vec<(Index, Letter)>, settled_below: Index) -> Bytes {
     let entry = |(index, letter): (Index, Letter)| {
-        let once = Some(Once::Source { index, settled_below });
+        let once = Some(Dedup::Source { index, settled_below });
         PutEntry { tags: letter.tags, data: letter.data, priority: None, once }.encode().into()
     };
     frame::list(&letters.into_iter().map(entry).collect::<Vec<Bytes>>()).into()

@@ -6,7 +6,7 @@ use super::inbox::Task;
 use super::io::{BodyError, ConnectionId};
 use crate::queue::{
     Event,
-    event::{NewEntry, Once, Ticket, Watch},
+    event::{Dedup, NewEntry, Ticket, Watch},
     limits,
     store::Side,
 };
@@ -60,8 +60,8 @@ pub(super) fn call(
     };
     let event = match operation {
         Operation::Put { lane, tags, once } => {
-            let once = once.then_some(Once::RequestId);
-            Event::Put(ticket, vec![NewEntry { lane, tags, data: body, random, once }])
+            let once = once.then_some(Dedup::RequestId);
+            Event::Put(ticket, vec![NewEntry { lane, tags, data: body, random, dedup: once }])
         }
         Operation::Batch { batch, .. } => Event::Put(ticket, batch.read(body, random)?),
         Operation::Get { get, .. } => Event::Get(ticket, get),

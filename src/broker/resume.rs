@@ -3,8 +3,8 @@
 
 use crate::queue::entry::{Filter, Index, Lane, Tags};
 use crate::queue::event::{ConsumerId, Start, Watch};
+use crate::queue::event::{Lease, ResumeState};
 use crate::queue::store::Side;
-use crate::queue::watcher::{Lease, Remembered};
 use alloc::{string::String, vec::Vec};
 use bytes::Bytes;
 use prost::Message;
@@ -54,9 +54,9 @@ struct Record {
     #[prost(bool, tag = "16")]
     idle: bool,
     #[prost(uint64, tag = "17")]
-    sign_ms: u64,
+    heartbeat_ms: u64,
     #[prost(bool, tag = "18")]
-    stopped: bool,
+    draining: bool,
 }
 
 /// Stands for a watch of new entries only.
@@ -67,7 +67,7 @@ const FROM_NEWEST: u64 = u64::MAX;
 pub(super) struct SocketState {
     pub connection: ConnectionId,
     pub side: Side,
-    pub resume: Remembered,
+    pub resume: ResumeState,
     /// For a session of `edgequeue.v1`: whether it is one of a sink.
     pub session: Option<bool>,
     /// It does not watch yet.
@@ -106,8 +106,8 @@ impl SocketState {
             session: self.session.is_some(),
             sink: self.session == Some(true),
             idle: self.idle,
-            sign_ms: self.resume.sign_ms,
-            stopped: self.resume.stopped,
+            heartbeat_ms: self.resume.heartbeat_ms,
+            draining: self.resume.draining,
             ..Record::default()
         };
         let (mut index, mut lane, mut since) = (0, 0, 0);
@@ -145,7 +145,7 @@ impl SocketState {
         };
         let side = if record.rear { Side::Rear } else { Side::Main };
         let session = record.session.then_some(record.sink);
-        let resume = Remembered { watch, leases, sign_ms: record.sign_ms, stopped: record.stopped };
+        let resume = ResumeState { watch, leases, heartbeat_ms: record.heartbeat_ms, draining: record.draining };
         Some(Self { connection: ConnectionId(record.watcher), side, resume, session, idle: record.idle })
     }
 }

@@ -45,7 +45,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
     /// The shell says when it last heard of connections.
     pub(super) fn heartbeats(&mut self, now_ms: u64, heartbeats: Vec<(ConnectionId, u64)>) {
         assert_eq!(self.phase, Phase::Listening, "nobody asked for heartbeats");
-        self.take_turns(now_ms, Some(Event::Alive(heartbeats)));
+        self.take_turns(now_ms, Some(Event::Heartbeats(heartbeats)));
     }
 
     /// The store is open: sockets that outlived the memory come back, then the consumer, then what waits.
@@ -99,9 +99,13 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
             // Durable with the flush: nothing that was put may wait for somebody to come by.
             self.wakes.guard(now_ms, &mut self.outputs);
         }
-        let (_, store) = self.memory.as_ref().expect("turns are taken in memory");
+        let (queue, store) = self.memory.as_mut().expect("turns are taken in memory");
+        if let Err(error) = queue.before_flush(store) {
+            return self.fail(now_ms, &error);
+        }
         self.phase = Phase::Flushing;
-        self.outputs.push_back(Output::Flush { rows_max: store.rows_to_write() });
+        let rows_max = store.rows_to_write();
+        self.outputs.push_back(Output::Flush { rows_max });
     }
 
     /// One task: nearly always one turn.

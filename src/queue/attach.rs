@@ -1,17 +1,14 @@
-//! Connections coming, coming back and going.
+//! Connections coming and going.
 
-use super::entry::Index;
-use super::event::{ConsumerId, Event, Start, Ticket, Watch, WatcherId};
-use super::group::{Consumer, Group, Holder, Open};
+use super::effect::{CloseReason, Effect, Reply};
+use super::event::{ConsumerId, Start, Ticket, Watch, WatcherId};
+use super::group::{Consumer, Group, Requeue};
 use super::refusal::{Refusal, StoreError};
-use super::settle::GiveBack;
-use super::step::{CloseReason, Effect, Reply};
 use super::store::Store;
 use super::stream::{Stream, Turn};
-use super::watcher::{Lease, Remembered, Watcher};
+use super::watcher::Watcher;
 use super::{limits, record};
-use alloc::{string::ToString, vec::Vec};
-use core::cmp::Reverse;
+use alloc::vec::Vec;
 
 impl Stream {
     /// A connection asks to watch.
@@ -46,32 +43,32 @@ impl Stream {
             self.release(turn, old, 0)?;
             turn.effects.push(Effect::Close(old, CloseReason::TakenOver));
         }
-        self.seat(turn, id, watch, start, from, turn.now_ms);
+        self.register(turn, id, watch, start, from, turn.now_ms);
         turn.reply(ticket, Reply::Attached);
         Ok(())
     }
 
-    /// Gives a connection that watches already another window; false when it does not watch.
+    /// Changes the window of a connection that watches already; false when it does not watch.
     fn resize(&mut self, now_ms: u64, id: WatcherId, window: u32) -> bool {
         let Some(watcher) = self.watchers.get_mut(&id) else { return false };
         watcher.window = window.min(limits::WINDOW_MAX);
-        // Who says that it leaves and then asks for more has changed its mind.
-        watcher.stopped &= window == 0;
+        // A connection that said it would leave and now asks for more has changed its mind.
+        watcher.draining &= window == 0;
         self.changed.watchers.insert(id);
-        self.heard_of(now_ms, &[(id, now_ms)]);
+        self.heartbeats(now_ms, &[(id, now_ms)]);
         true
     }
 
-    /// Whether anything is left for a watch. After the end nobody else shall connect, be closed and connect again.
+    /// Whether anything is left for a watch. Otherwise, after the end, a client would connect, be closed and connect again.
     fn has_work_for<S: Store>(&mut self, turn: &mut Turn<'_, S>, watch: &Watch) -> Result<bool, StoreError> {
         match (self.groups.get_mut(&watch.consumer.group), watch.start) {
-            (Some(group), _) => Ok(!group.open.is_empty() || group.has_fresh(turn.store)?),
+            (Some(group), _) => Ok(!group.unacked.is_empty() || group.has_undelivered(turn.store)?),
             (None, Start::Newest) => Ok(false),
-            (None, Start::At(start)) => Group::starting_at(start.0, watch.filter.clone()).has_fresh(turn.store),
+            (None, Start::At(start)) => Group::starting_at(start.0, watch.filter.clone()).has_undelivered(turn.store),
         }
     }
 
-    /// Why a watch cannot be.
+    /// Why a watch is refused, if it is.
     fn attach_refusal(&mut self, watch: &Watch) -> Option<Refusal> {
         let filter_bytes: usize = watch.filter.0.iter().map(|(key, value)| key.len() + value.len()).sum();
         if filter_bytes > limits::FILTER_BYTES_MAX {
@@ -97,67 +94,24 @@ impl Stream {
         None
     }
 
-    /// A connection that outlived the memory comes back with what is out at it. Nothing is delivered in this turn: the
-    /// others must come back first.
-    pub(super) fn resume<S: Store>(
-        &mut self,
-        turn: &mut Turn<'_, S>,
-        id: WatcherId,
-        remembered: Remembered,
-    ) -> Result<(), StoreError> {
-        let Remembered { watch, leases, sign_ms, stopped } = remembered;
-        // Two connections of one consumer can only mean that the end of the older one was not seen.
-        if let Some(old) = self.watcher_of(&watch.consumer) {
-            let (stale, fresh) = if old < id { (old, id) } else { (id, old) };
-            turn.effects.push(Effect::Close(stale, CloseReason::TakenOver));
-            if fresh == old {
-                return Ok(());
-            }
-            self.release(turn, old, 0)?;
-        }
-        let Start::At(from) = watch.start else { return Ok(()) };
-        let group_name = watch.consumer.group.clone();
-        self.seat(turn, id, watch, from.0, from.0, sign_ms);
-        if let Some(watcher) = self.watchers.get_mut(&id) {
-            watcher.stopped = stopped;
-        }
-        for lease in leases {
-            let Some(group) = self.groups.get_mut(&group_name) else { continue };
-            let holder = Some(Holder { watcher: id, since_ms: lease.since_ms, bytes: lease.bytes });
-            if let Some(open) = group.open.get_mut(&lease.index) {
-                if open.holder.is_some() {
-                    continue;
-                }
-                open.holder = holder;
-                // What it remembers may be older than that it gave the entry back.
-                group.returned.remove(&(Reverse(lease.lane), lease.index));
-                if let Some(trouble) = &open.trouble {
-                    group.delayed.remove(&(trouble.not_before_ms, lease.index));
-                }
-            } else if group.is_fresh(lease.lane, lease.index) && turn.store.find(lease.index)?.is_some() {
-                group.fresh_in(lease.lane).remove(lease.index.0, lease.index.0 + 1);
-                group.open.insert(lease.index, Open { lane: lease.lane, holder, trouble: None });
-            } else {
-                continue;
-            }
-            if let Some(watcher) = self.watchers.get_mut(&id) {
-                watcher.take(lease.index, lease.bytes);
-                self.timers.entry_leased(lease.since_ms, sign_ms, turn.settings);
-            }
-        }
-        Ok(())
-    }
-
     /// Makes a connection a watcher, and its consumer and group known.
-    fn seat<S: Store>(&mut self, turn: &Turn<'_, S>, id: WatcherId, watch: Watch, start: u64, from: u64, sign_ms: u64) {
+    pub(super) fn register<S: Store>(
+        &mut self,
+        turn: &Turn<'_, S>,
+        id: WatcherId,
+        watch: Watch,
+        start: u64,
+        from: u64,
+        heartbeat_ms: u64,
+    ) {
         let Watch { consumer, window, auto_commit, index_only, filter, local, .. } = watch;
         let group = self.groups.entry(consumer.group.clone()).or_insert_with(|| {
-            self.changed.groups = true;
+            self.unsaved.groups = true;
             Group::starting_at(start, filter)
         });
-        let seat = Consumer { last_ms: sign_ms, watcher: Some(id), auto_commit };
-        let before = group.consumers.insert(consumer.user.clone(), seat);
-        self.changed.consumers |= before.is_none_or(|before| {
+        let known = Consumer { last_ms: heartbeat_ms, watcher: Some(id), auto_commit };
+        let before = group.consumers.insert(consumer.user.clone(), known);
+        self.unsaved.consumers |= before.is_none_or(|before| {
             let stored_as_gone = before.watcher.is_none() && before.last_ms != record::CONNECTED_MS;
             before.auto_commit != auto_commit || stored_as_gone
         });
@@ -171,18 +125,18 @@ impl Stream {
                 index_only,
                 local,
                 from,
-                stopped: false,
+                draining: false,
                 leases: Vec::new(),
                 leased_bytes: 0,
-                served: 0,
-                sign_ms,
+                last_served: 0,
+                heartbeat_ms,
             },
         );
         self.timers.consumer_gone(turn.now_ms);
     }
 
-    /// A connection is gone: what was out at it comes back, each delivery counted. One inside the process is not lost but
-    /// sent away, in the middle of attempts that have not failed.
+    /// A connection is gone: what was out at it is requeued, and each delivery counts as an attempt. A local one was not
+    /// lost but sent away, in the middle of attempts that have not failed. Unknown ones are passed over.
     pub(super) fn release<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
@@ -191,106 +145,17 @@ impl Stream {
     ) -> Result<(), StoreError> {
         let Some(watcher) = self.watchers.get(&id) else { return Ok(()) };
         let (consumer, leases) = (watcher.consumer.clone(), watcher.leases.clone());
-        let counts = !watcher.local;
-        let back = GiveBack { counts, rejection: None, avoid: false, reserved_until_ms, not_before_ms: 0 };
+        let back = Requeue { counts: !watcher.local, reserved_until_ms, ..Requeue::default() };
         for index in leases {
-            self.give_back(turn, &consumer, id, index, back)?;
+            self.requeue(turn, &consumer, id, index, back)?;
         }
         self.watchers.remove(&id);
-        let seat = self.groups.get_mut(&consumer.group).and_then(|group| group.consumers.get_mut(&consumer.user));
-        if let Some(seat) = seat.filter(|seat| seat.watcher == Some(id)) {
-            seat.watcher = None;
-            seat.last_ms = turn.now_ms;
-            self.changed.consumers = true;
-            self.timers.consumer_gone(turn.now_ms);
-        }
+        let group = self.groups.get_mut(&consumer.group).expect("a watcher has a group");
+        let known = group.consumers.get_mut(&consumer.user).expect("a watcher is a known consumer");
+        assert_eq!(known.watcher.take(), Some(id), "a consumer has one connection");
+        known.last_ms = turn.now_ms;
+        self.unsaved.consumers = true;
+        self.timers.consumer_gone(turn.now_ms);
         Ok(())
-    }
-
-    /// After opening: consumers that were connected and did not come back are gone from now on. One inside the process
-    /// that attaches first of all was never away.
-    pub(super) fn miss<S: Store>(&mut self, turn: &Turn<'_, S>, event: &Event) {
-        if !core::mem::take(&mut self.opened) {
-            return;
-        }
-        if let Event::Attach(_, id, watch) = event
-            && watch.local
-            && watch.window > 0
-            && let Some(group) = self.groups.get(&watch.consumer.group)
-            && group.filter == watch.filter
-            && group.consumers.get(&watch.consumer.user).is_some_and(|seat| seat.last_ms == record::CONNECTED_MS)
-        {
-            self.seat(turn, *id, watch.clone(), 0, 0, turn.now_ms);
-        }
-        let seats = self.groups.values_mut().flat_map(|group| group.consumers.values_mut());
-        for seat in seats.filter(|seat| seat.watcher.is_none() && seat.last_ms == record::CONNECTED_MS) {
-            seat.last_ms = turn.now_ms;
-            self.changed.consumers = true;
-        }
-    }
-
-    /// The live connection of a consumer.
-    pub(super) fn watcher_of(&self, consumer: &ConsumerId) -> Option<WatcherId> {
-        self.groups.get(&consumer.group)?.consumers.get(&consumer.user)?.watcher
-    }
-
-    /// A consumer did something.
-    pub(super) fn sign_of_life(&mut self, now_ms: u64, consumer: &ConsumerId) {
-        let group = self.groups.get_mut(&consumer.group);
-        let Some(seat) = group.and_then(|group| group.consumers.get_mut(&consumer.user)) else { return };
-        seat.last_ms = now_ms;
-        if let Some(watcher) = seat.watcher.and_then(|id| self.watchers.get_mut(&id)) {
-            watcher.sign_ms = now_ms;
-            self.changed.watchers.extend(seat.watcher);
-        }
-    }
-
-    /// Connections gave signs of life.
-    pub(super) fn heard_of(&mut self, now_ms: u64, signs: &[(WatcherId, u64)]) {
-        for (id, at_ms) in signs {
-            let Some(watcher) = self.watchers.get_mut(id) else { continue };
-            watcher.sign_ms = watcher.sign_ms.max((*at_ms).min(now_ms));
-            let group = self.groups.get_mut(&watcher.consumer.group);
-            if let Some(seat) = group.and_then(|group| group.consumers.get_mut(&watcher.consumer.user)) {
-                seat.last_ms = seat.last_ms.max(watcher.sign_ms);
-            }
-        }
-    }
-
-    /// What a connection must remember to be resumed.
-    pub(super) fn attachment(&self, id: WatcherId) -> Option<Remembered> {
-        let watcher = self.watchers.get(&id)?;
-        let group = self.groups.get(&watcher.consumer.group)?;
-        let leases = watcher.leases.iter().filter_map(|index| {
-            let open = group.open.get(index)?;
-            let holder = open.holder?;
-            Some(Lease { index: *index, lane: open.lane, since_ms: holder.since_ms, bytes: holder.bytes })
-        });
-        let watch = Watch {
-            consumer: watcher.consumer.clone(),
-            start: Start::At(Index(watcher.from)),
-            window: watcher.window,
-            auto_commit: watcher.auto_commit,
-            index_only: watcher.index_only,
-            filter: group.filter.clone(),
-            local: watcher.local,
-        };
-        Some(Remembered { watch, leases: leases.collect(), sign_ms: watcher.sign_ms, stopped: watcher.stopped })
-    }
-
-    /// Forgets the consumer that is gone longest and left nothing; false when there is none.
-    fn forget_longest_gone(&mut self) -> bool {
-        let gone = self.groups.iter().flat_map(|(name, group)| {
-            group
-                .consumers
-                .iter()
-                .filter(|(user, consumer)| consumer.watcher.is_none() && !group.has_left_entries(user))
-                .map(move |(user, consumer)| (consumer.last_ms, name, user))
-        });
-        let Some((name, user)) = gone.min().map(|(_, name, user)| (name.to_string(), user.to_string())) else {
-            return false;
-        };
-        self.forget_consumer(&name, &user);
-        true
     }
 }

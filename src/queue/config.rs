@@ -48,7 +48,7 @@ pub struct Settings {
     /// Age at which an entry is removed, in milliseconds; 0 = off.
     #[prost(uint64, tag = "7")]
     pub retention_ms: u64,
-    /// Time without a sign of life after which a consumer that holds entries is disconnected, in milliseconds; 0 = off.
+    /// Time without a heartbeat after which a consumer that holds entries is disconnected, in milliseconds; 0 = off.
     #[prost(uint64, tag = "8")]
     pub max_silence_ms: u64,
     /// What infers the entries of the queue: a URL, `service:BINDING` or `ai:MODEL`; nothing when empty. Its form is

@@ -1,23 +1,24 @@
-//! Filling free windows: what goes to whom, in which order.
+//! Filling free windows: which entry goes to which consumer, in which order.
 
+use super::effect::{Delivery, Effect};
 use super::entry::{Entry, Index, Lane};
 use super::event::WatcherId;
-use super::group::{Group, Holder, Open};
+use super::group::{FailureHistory, Group, Holder, Unacked};
+use super::invariants;
 use super::limits;
 use super::refusal::StoreError;
-use super::step::{Delivery, Effect};
 use super::store::Store;
 use super::stream::{Stream, Turn};
-use super::watcher::Watcher;
+use super::watcher::{Watcher, connected, connected_mut};
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use core::cmp::Reverse;
 
-/// What one turn may still push. What is left waits for the next turn.
+/// What one turn may still push. The rest waits for the next turn.
 struct Budget {
     entries: usize,
     bytes: usize,
-    /// Entries that may still become open, see [`limits::OPEN_MAX`].
-    open: usize,
+    /// Entries that may still become unacked, see [`limits::UNACKED_MAX`].
+    unacked: usize,
     /// Entries that may still be looked at for their tags.
     looks: usize,
 }
@@ -28,18 +29,35 @@ impl Budget {
     }
 }
 
+/// The deliveries to one group in one turn.
+struct Round<'a> {
+    name: &'a str,
+    group: &'a mut Group,
+    /// Its connections that have room.
+    candidates: Vec<WatcherId>,
+    budget: &'a mut Budget,
+    /// Entries that were pushed to connections with auto commit, for all groups.
+    committed: &'a mut Vec<(String, WatcherId, Index)>,
+}
+
+impl Round<'_> {
+    fn is_over(&self) -> bool {
+        self.candidates.is_empty() || self.budget.is_spent()
+    }
+}
+
 impl Stream {
-    /// Gives every group what its consumers have room for: highest lane first, inside a lane what was given back, then
-    /// what is fresh, each in index order.
+    /// Gives every group what its consumers have room for: highest lane first, inside a lane what was requeued, then
+    /// what is undelivered, each in index order.
     pub(super) fn deliver<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
         if self.watchers.is_empty() {
             return Ok(());
         }
-        let open: usize = self.groups.values().map(|group| group.open.len()).sum();
+        let unacked: usize = self.groups.values().map(|group| group.unacked.len()).sum();
         let mut budget = Budget {
             entries: limits::TURN_PUSH_ENTRIES_MAX,
             bytes: limits::TURN_PUSH_BYTES_MAX,
-            open: limits::OPEN_MAX.saturating_sub(open),
+            unacked: limits::UNACKED_MAX.saturating_sub(unacked),
             looks: limits::TURN_LOOKS_MAX,
         };
         // The groups are taken out so that one can be worked on beside the watchers.
@@ -47,7 +65,9 @@ impl Stream {
         let mut committed = Vec::new();
         let mut outcome = Ok(());
         for (name, group) in &mut groups {
-            outcome = self.deliver_to(turn, name, group, &mut budget, &mut committed);
+            let candidates = self.candidates(group);
+            let round = Round { name, group, candidates, budget: &mut budget, committed: &mut committed };
+            outcome = self.deliver_round(turn, round);
             if outcome.is_err() {
                 break;
             }
@@ -61,27 +81,20 @@ impl Stream {
         Ok(())
     }
 
-    fn deliver_to<S: Store>(
-        &mut self,
-        turn: &mut Turn<'_, S>,
-        name: &str,
-        group: &mut Group,
-        budget: &mut Budget,
-        committed: &mut Vec<(String, WatcherId, Index)>,
-    ) -> Result<(), StoreError> {
-        let mut seats: Vec<WatcherId> = group
-            .consumers
-            .values()
-            .filter_map(|consumer| consumer.watcher)
-            .filter(|id| self.watchers.get(id).is_some_and(Watcher::has_room))
-            .collect();
-        if seats.is_empty() {
+    /// The connections of a group that have room.
+    fn candidates(&self, group: &Group) -> Vec<WatcherId> {
+        let connections = group.consumers.values().filter_map(|consumer| consumer.watcher);
+        connections.filter(|id| connected(&self.watchers, *id).has_room()).collect()
+    }
+
+    fn deliver_round<S: Store>(&mut self, turn: &mut Turn<'_, S>, mut round: Round<'_>) -> Result<(), StoreError> {
+        if round.candidates.is_empty() {
             return Ok(());
         }
         for (lane, _) in turn.store.lanes() {
-            self.deliver_returned(turn, name, group, lane, &mut seats, budget, committed)?;
-            self.deliver_fresh(turn, name, group, lane, &mut seats, budget, committed)?;
-            if seats.is_empty() || budget.is_spent() {
+            self.deliver_requeued(turn, &mut round, lane)?;
+            self.deliver_undelivered(turn, &mut round, lane)?;
+            if round.is_over() {
                 break;
             }
         }
@@ -89,63 +102,50 @@ impl Stream {
     }
 
     /// Gives out again what came back.
-    #[allow(clippy::too_many_arguments)]
-    fn deliver_returned<S: Store>(
+    fn deliver_requeued<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
-        name: &str,
-        group: &mut Group,
+        round: &mut Round<'_>,
         lane: Lane,
-        seats: &mut Vec<WatcherId>,
-        budget: &mut Budget,
-        committed: &mut Vec<(String, WatcherId, Index)>,
     ) -> Result<(), StoreError> {
         let mut after = (Reverse(lane), Index(0));
-        while !seats.is_empty() && !budget.is_spent() {
-            let Some(&place) = group.returned.range(after..).next().filter(|(Reverse(of), _)| *of == lane) else {
-                break;
-            };
-            after = (place.0, place.1.next());
-            let Some(id) = seat_for(&self.watchers, seats, group.open.get(&place.1), place.1, turn.now_ms) else {
-                continue;
-            };
-            group.returned.remove(&place);
-            match turn.store.find(place.1)? {
-                Some(entry) => self.push(turn, name, group, id, entry, seats, budget, committed),
-                None => {
-                    group.open.remove(&place.1);
-                }
-            }
+        while !round.is_over() {
+            let next = round.group.requeued.range(after..).next().copied();
+            let Some(place @ (_, index)) = next.filter(|(Reverse(of), _)| *of == lane) else { break };
+            after = (place.0, index.next());
+            let unacked = round.group.unacked.get(&index).expect("5: a requeued entry is unacked");
+            let history = unacked.history.as_deref();
+            let Some(id) = recipient(&self.watchers, &round.candidates, history, index, turn.now_ms) else { continue };
+            round.group.requeued.remove(&place);
+            let entry = turn.store.find(index)?.expect("1: an unacked entry is stored");
+            self.push(turn, round, id, entry);
         }
         Ok(())
     }
 
     /// Gives out what was never given.
-    #[allow(clippy::too_many_arguments)]
-    fn deliver_fresh<S: Store>(
+    fn deliver_undelivered<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
-        name: &str,
-        group: &mut Group,
+        round: &mut Round<'_>,
         lane: Lane,
-        seats: &mut Vec<WatcherId>,
-        budget: &mut Budget,
-        committed: &mut Vec<(String, WatcherId, Index)>,
     ) -> Result<(), StoreError> {
         // A consumer that wants new entries only may find none where another still does.
         let mut reach = u64::MAX;
-        while !budget.is_spent() && budget.open > 0 {
-            let reaching = seats.iter().copied().filter(|id| self.watchers.get(id).is_some_and(|w| w.from < reach));
+        while !round.budget.is_spent() && round.budget.unacked > 0 {
+            let candidates = round.candidates.iter().copied();
+            let reaching = candidates.filter(|id| connected(&self.watchers, *id).from < reach);
             let Some(id) = roomiest(&self.watchers, reaching) else { break };
-            let from = self.watchers.get(&id).map_or(0, |watcher| watcher.from);
-            let fresh = group.next_fresh(turn.store, lane, from, budget.looks)?;
-            match fresh {
+            let from = connected(&self.watchers, id).from;
+            match round.group.next_undelivered(turn.store, lane, from, round.budget.looks)? {
                 Some((entry, looked_at)) => {
-                    budget.looks = budget.looks.saturating_sub(looked_at);
+                    round.budget.looks = round.budget.looks.saturating_sub(looked_at);
                     let Some(entry) = entry else { break };
-                    group.fresh_in(lane).remove(entry.index.0, entry.index.0 + 1);
-                    budget.open -= 1;
-                    self.push(turn, name, group, id, entry, seats, budget, committed);
+                    let undelivered = round.group.undelivered_in(lane);
+                    invariants::first_delivery(undelivered, from, entry.index);
+                    undelivered.remove(entry.index.0, entry.index.0 + 1);
+                    round.budget.unacked -= 1;
+                    self.push(turn, round, id, entry);
                 }
                 None => reach = from,
             }
@@ -154,115 +154,58 @@ impl Stream {
     }
 
     /// One entry goes out to one connection.
-    #[allow(clippy::too_many_arguments)]
-    fn push<S: Store>(
-        &mut self,
-        turn: &mut Turn<'_, S>,
-        name: &str,
-        group: &mut Group,
-        id: WatcherId,
-        entry: Entry,
-        seats: &mut Vec<WatcherId>,
-        budget: &mut Budget,
-        committed: &mut Vec<(String, WatcherId, Index)>,
-    ) {
-        let Some(watcher) = self.watchers.get_mut(&id) else { return };
+    fn push<S: Store>(&mut self, turn: &mut Turn<'_, S>, round: &mut Round<'_>, id: WatcherId, entry: Entry) {
+        let watcher = connected_mut(&mut self.watchers, id);
         let (index, bytes) = (entry.index, entry.frame.len() as u32);
-        let open = group.open.entry(index).or_insert(Open { lane: entry.lane, holder: None, trouble: None });
-        open.holder = Some(Holder { watcher: id, since_ms: turn.now_ms, bytes });
-        let (gained, attempts) = match &open.trouble {
-            Some(trouble) => (trouble.tags(), trouble.attempts),
+        let new = Unacked { lane: entry.lane, holder: None, history: None };
+        let unacked = round.group.unacked.entry(index).or_insert(new);
+        invariants::delivery(watcher, unacked, turn.now_ms);
+        unacked.holder = Some(Holder { watcher: id, since_ms: turn.now_ms, bytes });
+        let (gained, attempts) = match &unacked.history {
+            Some(history) => (history.tags(), history.attempts),
             None => Default::default(),
         };
-        self.wheel += 1;
-        watcher.served = self.wheel;
+        self.rotation += 1;
+        watcher.last_served = self.rotation;
         watcher.take(index, bytes);
-        self.timers.entry_leased(turn.now_ms, watcher.sign_ms, turn.settings);
+        self.timers.entry_leased(turn.now_ms, watcher.heartbeat_ms, turn.settings);
         if watcher.auto_commit {
-            committed.push((String::from(name), id, index));
+            round.committed.push((String::from(round.name), id, index));
         } else {
             self.changed.watchers.insert(id);
         }
         if !watcher.has_room() {
-            seats.retain(|seat| *seat != id);
+            round.candidates.retain(|candidate| *candidate != id);
         }
-        budget.entries -= 1;
-        budget.bytes = budget.bytes.saturating_sub(entry.frame.len());
+        round.budget.entries -= 1;
+        round.budget.bytes = round.budget.bytes.saturating_sub(entry.frame.len());
         let delivery = Delivery { entry, gained, index_only: watcher.index_only, attempt: attempts.saturating_add(1) };
         turn.effects.push(Effect::Push(id, delivery));
     }
 }
 
-impl Group {
-    /// Whether something waits that it was never given. Looks at everything it has not passed over yet.
-    pub(super) fn has_fresh<S: Store>(&mut self, store: &mut S) -> Result<bool, StoreError> {
-        for (lane, _) in store.lanes() {
-            if self.next_fresh(store, lane, 0, usize::MAX)?.is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The first entry of a lane at `from` or after that the group was never given and wants, with the number of entries
-    /// that were looked at. `Some((None, n))` when `looks` ran out, `None` when there is no such entry.
-    /// What the group does not want is passed over for good.
-    pub(super) fn next_fresh<S: Store>(
-        &mut self,
-        store: &mut S,
-        lane: Lane,
-        from: u64,
-        looks: usize,
-    ) -> Result<Option<(Option<Entry>, usize)>, StoreError> {
-        let mut at = from;
-        let mut looked_at = 0;
-        while let Some((start, end)) = self.fresh_in(lane).first_from(at) {
-            let Some(entry) = store.next(lane, Index(start))? else { return Ok(None) };
-            if entry.index.0 >= end {
-                // Nothing lives in this range any more and nothing will.
-                self.fresh_in(lane).remove(start, end);
-                at = end;
-                continue;
-            }
-            if self.filter.matches(&entry) {
-                // What lies before it is gone.
-                self.fresh_in(lane).remove(start, entry.index.0);
-                return Ok(Some((Some(entry), looked_at)));
-            }
-            if looked_at >= looks {
-                return Ok(Some((None, looked_at)));
-            }
-            looked_at += 1;
-            at = entry.index.0 + 1;
-            self.fresh_in(lane).remove(start, at);
-        }
-        Ok(None)
-    }
+/// The candidate with most free slots; among equals the one that was served longest ago.
+fn roomiest(watchers: &BTreeMap<WatcherId, Watcher>, candidates: impl Iterator<Item = WatcherId>) -> Option<WatcherId> {
+    candidates.max_by_key(|id| {
+        let watcher = connected(watchers, *id);
+        (watcher.slots(), Reverse(watcher.last_served), *id)
+    })
 }
 
-/// The seat with most free places; among equals the one that was served longest ago.
-fn roomiest(watchers: &BTreeMap<WatcherId, Watcher>, seats: impl Iterator<Item = WatcherId>) -> Option<WatcherId> {
-    seats
-        .filter_map(|id| watchers.get(&id).map(|watcher| (watcher.slots(), Reverse(watcher.served), id)))
-        .max()
-        .map(|(_, _, id)| id)
-}
-
-/// The seat for an entry that came back: the consumer that held it last, so that one that reconnects finds its entries;
-/// but another one, if it has room, when that consumer refused it. While it is reserved nobody else may have it.
-fn seat_for(
+/// The candidate for a requeued entry: the consumer that held it last, so that one that reconnects finds its entries; but
+/// another one, if it has room, when that consumer rejected it. While the entry is reserved nobody else may have it.
+fn recipient(
     watchers: &BTreeMap<WatcherId, Watcher>,
-    seats: &[WatcherId],
-    open: Option<&Open>,
+    candidates: &[WatcherId],
+    history: Option<&FailureHistory>,
     index: Index,
     now_ms: u64,
 ) -> Option<WatcherId> {
-    let wants = |id: &WatcherId| watchers.get(id).is_some_and(|watcher| watcher.from <= index.0);
-    let able = seats.iter().copied().filter(wants);
-    let Some(trouble) = open.and_then(|open| open.trouble.as_deref()) else { return roomiest(watchers, able) };
-    let held_last = |id: &WatcherId| watchers.get(id).is_some_and(|watcher| watcher.consumer.user == trouble.user);
+    let able = candidates.iter().copied().filter(|id| connected(watchers, *id).from <= index.0);
+    let Some(history) = history else { return roomiest(watchers, able) };
+    let held_last = |id: &WatcherId| connected(watchers, *id).consumer.user == history.user;
     let last = able.clone().find(held_last);
-    if trouble.reserved_until_ms > now_ms || last.is_some() && !trouble.avoid {
+    if history.reserved_until_ms > now_ms || last.is_some() && !history.avoid {
         return last;
     }
     roomiest(watchers, able.filter(|id| !held_last(id))).or(last)

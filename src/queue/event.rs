@@ -2,7 +2,6 @@
 
 use super::config::Settings;
 use super::entry::{Filter, Index, Lane, Tags};
-use super::watcher::Remembered;
 use alloc::{string::String, vec::Vec};
 use bytes::Bytes;
 
@@ -44,17 +43,17 @@ pub struct NewEntry {
     /// Random bits for the request id.
     pub random: u128,
     /// Whether it is stored only if it was not before, and how that is told.
-    pub once: Option<Once>,
+    pub dedup: Option<Dedup>,
 }
 
 /// How the repetition of a put is recognized. A repeated put stores nothing and is answered like the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Once {
+pub enum Dedup {
     /// An entry with the same request id is in the queue. Once that is consumed, nothing is known of it any more.
     RequestId,
     /// The entry is what came of entry `index` of another queue, always the same one, and such a thing was put before: also
     /// when it was consumed meanwhile. Of entries below `settled_below` nothing will be put again; what is put all the
-    /// same counts as repeated. The queue remembers [`ONCE_MAX`](super::limits::ONCE_MAX) of them.
+    /// same counts as repeated. The queue remembers [`DEDUP_LOG_MAX`](super::limits::DEDUP_LOG_MAX) of them.
     Source {
         /// Index in the other queue.
         index: Index,
@@ -99,6 +98,32 @@ pub struct Watch {
     pub local: bool,
 }
 
+/// An entry that is out at a consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The entry.
+    pub index: Index,
+    /// Its lane.
+    pub lane: Lane,
+    /// When it was pushed, Unix milliseconds.
+    pub since_ms: u64,
+    /// Its bytes.
+    pub bytes: u32,
+}
+
+/// What a connection must remember to be resumed after the machine was out of memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResumeState {
+    /// How it watches; it begins at what it may be given.
+    pub watch: Watch,
+    /// What is out at it.
+    pub leases: Vec<Lease>,
+    /// Its last heartbeat, Unix milliseconds.
+    pub heartbeat_ms: u64,
+    /// It is about to leave and is to be pushed nothing more.
+    pub draining: bool,
+}
+
 /// What happened outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -114,11 +139,11 @@ pub enum Event {
     /// yet stays so: it takes nobody's place and no group begins.
     Attach(Ticket, WatcherId, Watch),
     /// A connection that outlived the queue in memory, with what it remembers. No answer.
-    Resume(WatcherId, Remembered),
+    Resume(WatcherId, ResumeState),
     /// A connection is gone. No answer; unknown watchers are ignored.
     Detach(WatcherId),
     /// Connections, on either side, were heard of at these times, Unix milliseconds. No answer.
-    Alive(Vec<(WatcherId, u64)>),
+    Heartbeats(Vec<(WatcherId, u64)>),
     /// Entries are done. Answer: [`Reply::Done`](super::Reply::Done), also for unknown indexes.
     Commit(Ticket, ConsumerId, Vec<Index>),
     /// Entries are refused by their consumer. `code` and `reason` may be empty. Answer: [`Reply::Done`](super::Reply::Done).
@@ -177,7 +202,7 @@ impl Event {
             | Self::Search(ticket, ..)
             | Self::Find(ticket, ..)
             | Self::Cancel(ticket, ..) => Some(*ticket),
-            Self::Abandon(_) | Self::Resume(..) | Self::Detach(_) | Self::Alive(_) | Self::Tick => None,
+            Self::Abandon(_) | Self::Resume(..) | Self::Detach(_) | Self::Heartbeats(_) | Self::Tick => None,
         }
     }
 }

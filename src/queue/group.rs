@@ -1,11 +1,13 @@
 //! A consumer group: its own copy of the stream, as a position and what is out.
 //!
-//! An entry is, for one group, either *fresh* (never given to it), *open* (out at a consumer, or given back and waiting
-//! to go out again) or settled (everything else). Memory is therefore what is in flight, whatever the backlog.
+//! For one group an entry is *undelivered* (never given to it), *unacked* (out at a consumer, or *requeued*: waiting to go
+//! out again) or settled (everything else). Memory is therefore what is in flight, whatever the backlog.
 
 use super::entry::{Entry, Filter, Index, Lane, TAG_LAST_CODE, TAG_LAST_REASON, Tags};
-use super::event::WatcherId;
+use super::event::{Rejection, WatcherId};
 use super::ranges::Ranges;
+use super::refusal::StoreError;
+use super::store::Store;
 use alloc::{
     boxed::Box,
     collections::{BTreeMap, BTreeSet},
@@ -16,19 +18,19 @@ use core::cmp::Reverse;
 /// A consumer group.
 #[derive(Debug, Default)]
 pub(super) struct Group {
-    /// What it takes; the same for all its consumers.
+    /// The entries it takes; the same for all its consumers.
     pub filter: Filter,
-    /// Where it began: lanes it has not met yet are fresh from here.
+    /// Where it began: a lane it has not met yet is undelivered from here.
     pub start: u64,
-    /// Per lane, what it was never given. A lane that is missing is fresh from `start`.
-    pub fresh: BTreeMap<Lane, Ranges>,
-    /// What is out or was given back.
-    pub open: BTreeMap<Index, Open>,
-    /// The open entries that nobody holds, in delivery order, without the delayed ones.
-    pub returned: BTreeSet<(Reverse<Lane>, Index)>,
-    /// The open entries that nobody may have yet, by when that ends in Unix milliseconds.
+    /// Per lane, what it was never given. A lane that is missing is undelivered from `start`.
+    pub undelivered: BTreeMap<Lane, Ranges>,
+    /// What is out or requeued.
+    pub unacked: BTreeMap<Index, Unacked>,
+    /// The unacked entries that nobody holds, in delivery order, without the delayed ones.
+    pub requeued: BTreeSet<(Reverse<Lane>, Index)>,
+    /// The requeued entries that are delayed, by the end of their delay in Unix milliseconds.
     pub delayed: BTreeSet<(u64, Index)>,
-    /// Entries committed since it exists.
+    /// Entries committed since the group exists.
     pub delivered: u64,
     /// Its consumers, by user.
     pub consumers: BTreeMap<String, Consumer>,
@@ -36,15 +38,15 @@ pub(super) struct Group {
 
 /// An entry that was given out and is not settled.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct Unacked {
     pub lane: Lane,
-    /// The connection it is out at; nobody when it was given back.
+    /// The connection it is out at; none while it is requeued.
     pub holder: Option<Holder>,
-    /// What went wrong with it, if anything did.
-    pub trouble: Option<Box<Trouble>>,
+    /// Its failed deliveries, if there were any.
+    pub history: Option<Box<FailureHistory>>,
 }
 
-/// Who holds an open entry.
+/// The connection that holds an unacked entry.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Holder {
     pub watcher: WatcherId,
@@ -52,18 +54,18 @@ pub(super) struct Holder {
     pub bytes: u32,
 }
 
-/// History of an entry that was given back.
+/// The deliveries of an entry that ended without a commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Trouble {
-    /// Deliveries that count and did not end in a commit.
+pub(super) struct FailureHistory {
+    /// Deliveries that count as attempts.
     pub attempts: u32,
     /// Code of the last rejection, or empty.
     pub code: String,
     /// Reason of the last rejection, or empty.
     pub reason: String,
-    /// Who held it last.
+    /// The user that held it last.
     pub user: String,
-    /// That user refused it or was too slow: prefer another.
+    /// That user rejected it or was too slow: prefer another.
     pub avoid: bool,
     /// Until then only that user may have it, Unix milliseconds.
     pub reserved_until_ms: u64,
@@ -71,7 +73,35 @@ pub(super) struct Trouble {
     pub not_before_ms: u64,
 }
 
-impl Trouble {
+/// How an entry comes back to its group.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Requeue<'a> {
+    /// Whether the delivery counts as an attempt.
+    pub counts: bool,
+    /// Code and reason, when the consumer rejected it.
+    pub rejection: Option<&'a Rejection>,
+    /// Whether another consumer should have it next. Otherwise it goes back to its last holder, if that has room.
+    pub avoid: bool,
+    /// Until then only its last holder may have it, Unix milliseconds; 0 when anybody may at once.
+    pub reserved_until_ms: u64,
+    /// Until then nobody may have it, Unix milliseconds; 0 for at once.
+    pub not_before_ms: u64,
+}
+
+impl FailureHistory {
+    /// One more delivery to `user` ended without a commit.
+    pub fn add(&mut self, user: &str, requeue: Requeue<'_>) {
+        self.attempts += u32::from(requeue.counts);
+        self.user = user.to_string();
+        self.avoid = requeue.avoid;
+        self.reserved_until_ms = requeue.reserved_until_ms;
+        self.not_before_ms = requeue.not_before_ms;
+        if let Some(Rejection { code, reason, .. }) = requeue.rejection {
+            self.code.clone_from(code);
+            self.reason.clone_from(reason);
+        }
+    }
+
     /// The tags an entry gains from it.
     pub fn tags(&self) -> Tags {
         [(TAG_LAST_CODE, &self.code), (TAG_LAST_REASON, &self.reason)]
@@ -85,7 +115,7 @@ impl Trouble {
 /// A consumer that is or was connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Consumer {
-    /// Its last sign of life, Unix milliseconds.
+    /// Its last heartbeat, Unix milliseconds.
     pub last_ms: u64,
     /// Its connection, if it has one.
     pub watcher: Option<WatcherId>,
@@ -99,20 +129,21 @@ impl Group {
         Self { start, filter, ..Self::default() }
     }
 
-    /// What was never given to it in a lane.
-    pub fn fresh_in(&mut self, lane: Lane) -> &mut Ranges {
+    /// What it was never given of a lane.
+    pub fn undelivered_in(&mut self, lane: Lane) -> &mut Ranges {
         let start = self.start;
-        self.fresh.entry(lane).or_insert_with(|| Ranges::starting_at(start))
+        self.undelivered.entry(lane).or_insert_with(|| Ranges::starting_at(start))
     }
 
     /// Whether an entry was never given to it, matching or not.
-    pub fn is_fresh(&self, lane: Lane, index: Index) -> bool {
-        self.fresh.get(&lane).map_or(index.0 >= self.start, |fresh| fresh.contains(index.0))
+    pub fn is_undelivered(&self, lane: Lane, index: Index) -> bool {
+        self.undelivered.get(&lane).map_or(index.0 >= self.start, |undelivered| undelivered.contains(index.0))
     }
 
     /// Whether the entry must stay for this group's sake.
     pub fn needs(&self, entry: &Entry) -> bool {
-        self.open.contains_key(&entry.index) || self.is_fresh(entry.lane, entry.index) && self.filter.matches(entry)
+        self.unacked.contains_key(&entry.index)
+            || self.is_undelivered(entry.lane, entry.index) && self.filter.matches(entry)
     }
 
     /// Whether it was given the entry and is done with it.
@@ -120,23 +151,29 @@ impl Group {
         entry.index.0 >= self.start && !self.needs(entry) && self.filter.matches(entry)
     }
 
+    /// The failure histories of its unacked entries.
+    pub fn histories(&self) -> impl Iterator<Item = &FailureHistory> {
+        self.unacked.values().filter_map(|unacked| unacked.history.as_deref())
+    }
+
     /// Whether a consumer that went away left entries that nobody holds now.
     pub fn has_left_entries(&self, user: &str) -> bool {
-        let returned = self.returned.iter().map(|(_, index)| index);
-        returned.chain(self.delayed.iter().map(|(_, index)| index)).any(|index| {
-            self.open.get(index).and_then(|open| open.trouble.as_ref()).is_some_and(|trouble| trouble.user == user)
+        let requeued = self.requeued.iter().map(|(_, index)| index);
+        requeued.chain(self.delayed.iter().map(|(_, index)| index)).any(|index| {
+            let unacked = self.unacked.get(index).expect("5: a requeued entry is unacked");
+            unacked.history.as_ref().is_some_and(|history| history.user == user)
         })
     }
 
-    /// An open entry that nobody holds waits to go out again.
+    /// An unacked entry that nobody holds waits to go out again.
     pub fn wait_again(&mut self, index: Index, lane: Lane, not_before_ms: u64) {
         match not_before_ms {
-            0 => self.returned.insert((Reverse(lane), index)),
+            0 => self.requeued.insert((Reverse(lane), index)),
             _ => self.delayed.insert((not_before_ms, index)),
         };
     }
 
-    /// When the first of its delays ends.
+    /// The end of the first of its delays.
     pub fn delayed_until_ms(&self) -> Option<u64> {
         self.delayed.first().map(|(until_ms, _)| *until_ms)
     }
@@ -145,18 +182,62 @@ impl Group {
     pub fn end_delays(&mut self, now_ms: u64) {
         while let Some((_, index)) = self.delayed.first().copied().filter(|(until_ms, _)| *until_ms <= now_ms) {
             self.delayed.pop_first();
-            if let Some(open) = self.open.get(&index) {
-                self.returned.insert((Reverse(open.lane), index));
-            }
+            let unacked = self.unacked.get(&index).expect("12: a delayed entry is unacked");
+            self.requeued.insert((Reverse(unacked.lane), index));
         }
     }
 
-    /// An open entry that nobody holds does not wait any more.
-    pub fn wait_no_more(&mut self, index: Index, open: &Open) {
-        if !self.returned.remove(&(Reverse(open.lane), index))
-            && let Some(trouble) = &open.trouble
-        {
-            self.delayed.remove(&(trouble.not_before_ms, index));
+    /// An unacked entry that nobody held does not wait any more.
+    pub fn wait_no_more(&mut self, index: Index, unacked: &Unacked) {
+        let waited = self.requeued.remove(&(Reverse(unacked.lane), index)) || {
+            let not_before_ms = unacked.history.as_ref().map_or(0, |history| history.not_before_ms);
+            self.delayed.remove(&(not_before_ms, index))
+        };
+        assert!(waited, "5: an unacked entry that nobody holds waits, {index:?} does not");
+    }
+
+    /// Whether there is an entry that it wants and was never given. Looks at everything it has not passed over yet.
+    pub fn has_undelivered<S: Store>(&mut self, store: &mut S) -> Result<bool, StoreError> {
+        for (lane, _) in store.lanes() {
+            if self.next_undelivered(store, lane, 0, usize::MAX)?.is_some() {
+                return Ok(true);
+            }
         }
+        Ok(false)
+    }
+
+    /// The first entry of a lane at `from` or after that the group was never given and wants, with the number of entries
+    /// that were looked at. `Some((None, n))` when `looks` ran out, `None` when there is no such entry.
+    /// What the group does not want is passed over for good.
+    pub fn next_undelivered<S: Store>(
+        &mut self,
+        store: &mut S,
+        lane: Lane,
+        from: u64,
+        looks: usize,
+    ) -> Result<Option<(Option<Entry>, usize)>, StoreError> {
+        let mut at = from;
+        let mut looked_at = 0;
+        while let Some((start, end)) = self.undelivered_in(lane).first_from(at) {
+            let Some(entry) = store.next(lane, Index(start))? else { return Ok(None) };
+            if entry.index.0 >= end {
+                // Nothing lives in this range, and nothing ever will again.
+                self.undelivered_in(lane).remove(start, end);
+                at = end;
+                continue;
+            }
+            if self.filter.matches(&entry) {
+                // The entries before it are gone.
+                self.undelivered_in(lane).remove(start, entry.index.0);
+                return Ok(Some((Some(entry), looked_at)));
+            }
+            if looked_at >= looks {
+                return Ok(Some((None, looked_at)));
+            }
+            looked_at += 1;
+            at = entry.index.0 + 1;
+            self.undelivered_in(lane).remove(start, at);
+        }
+        Ok(None)
     }
 }

@@ -1,14 +1,15 @@
-//! What people and programs are told about a queue.
+//! The state of a queue as it is told to people and programs.
 
+use super::effect::Reply;
 use super::entry::{Entry, Index, Lane};
 use super::event::{ConsumerId, Ticket};
 use super::group::{Consumer, Group};
 use super::limits;
 use super::refusal::{Refusal, StoreError};
 use super::stats::{ConsumerStats, ConsumerStatus, GroupStats, Position, Stats};
-use super::step::Reply;
 use super::store::Store;
 use super::stream::{Stream, Turn};
+use super::watcher::connected;
 use alloc::{boxed::Box, vec::Vec};
 use core::cmp::Reverse;
 
@@ -61,16 +62,16 @@ impl Stream {
     /// Everything below is settled for a group.
     pub(super) fn settled_below<S: Store>(&self, group_name: &str, store: &S) -> Index {
         let Some(group) = self.groups.get(group_name) else { return Index(0) };
-        let open = group.open.keys().next().copied();
-        let fresh = store.lanes().into_iter().filter_map(|(lane, _)| match group.fresh.get(&lane) {
-            Some(fresh) => fresh.first_from(0).map(|(start, _)| Index(start)),
+        let unacked = group.unacked.keys().next().copied();
+        let undelivered = store.lanes().into_iter().filter_map(|(lane, _)| match group.undelivered.get(&lane) {
+            Some(undelivered) => undelivered.first_from(0).map(|(start, _)| Index(start)),
             None => Some(Index(group.start)),
         });
-        fresh.chain(open).min().unwrap_or(Index(u64::MAX)).min(store.totals().next_index)
+        undelivered.chain(unacked).min().unwrap_or(Index(u64::MAX)).min(store.totals().next_index)
     }
 
     fn consumer_stats(&self, now_ms: u64, id: ConsumerId, group: &Group, consumer: &Consumer) -> ConsumerStats {
-        let watcher = consumer.watcher.and_then(|id| self.watchers.get(&id));
+        let watcher = consumer.watcher.map(|id| connected(&self.watchers, id));
         let idle_ms = now_ms.saturating_sub(consumer.last_ms);
         let status = match watcher {
             Some(_) => ConsumerStatus::Running,
@@ -92,7 +93,7 @@ impl Stream {
         }
     }
 
-    /// Where an entry stands for the group of who asks.
+    /// The position of an entry for the group of the caller.
     pub(super) fn search<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
@@ -104,9 +105,12 @@ impl Stream {
             turn.refuse(ticket, Refusal::NotFound);
             return Ok(());
         };
-        let holder =
-            self.groups.get(&caller.group).and_then(|group| group.open.get(&index)).and_then(|open| open.holder);
-        let position = match holder.and_then(|holder| self.watchers.get(&holder.watcher)) {
+        let holder = self
+            .groups
+            .get(&caller.group)
+            .and_then(|group| group.unacked.get(&index))
+            .and_then(|unacked| unacked.holder);
+        let position = match holder.map(|holder| connected(&self.watchers, holder.watcher)) {
             Some(watcher) => Position { consumer: watcher.consumer.clone(), pending: true, ahead: 0 },
             None => {
                 let ahead = ahead_of(turn.store, self.groups.get(&caller.group), &entry)?;
@@ -128,12 +132,12 @@ pub(super) fn ahead_of<S: Store>(store: &mut S, group: Option<&Group>, entry: &E
             ahead += if lane == entry.lane { store.count(lane, Index(0), below)? } else { length };
             continue;
         };
-        if lane == entry.lane && group.open.contains_key(&entry.index) {
-            ahead += group.returned_before(lane, below);
+        if lane == entry.lane && group.unacked.contains_key(&entry.index) {
+            ahead += group.requeued_before(lane, below);
             continue;
         }
-        // What came back goes out before anything fresh of its lane.
-        ahead += group.returned_before(lane, Index(u64::MAX)) + group.fresh_before(store, lane, below)?;
+        // What came back goes out before anything undelivered of its lane.
+        ahead += group.requeued_before(lane, Index(u64::MAX)) + group.undelivered_before(store, lane, below)?;
     }
     Ok(ahead)
 }
@@ -141,26 +145,26 @@ pub(super) fn ahead_of<S: Store>(store: &mut S, group: Option<&Group>, entry: &E
 impl Group {
     /// Entries that are out at its consumers.
     fn out(&self) -> impl Iterator<Item = Index> {
-        self.open.iter().filter(|(_, open)| open.holder.is_some()).map(|(index, _)| *index)
+        self.unacked.iter().filter(|(_, unacked)| unacked.holder.is_some()).map(|(index, _)| *index)
     }
 
     fn is_out(&self, index: Index) -> bool {
-        self.open.get(&index).is_some_and(|open| open.holder.is_some())
+        self.unacked.get(&index).is_some_and(|unacked| unacked.holder.is_some())
     }
 
-    /// Entries of a lane that were given back and wait below an index.
-    fn returned_before(&self, lane: Lane, below: Index) -> u64 {
-        self.returned.range((Reverse(lane), Index(0))..(Reverse(lane), below)).count() as u64
+    /// Entries of a lane that were requeued and wait below an index.
+    fn requeued_before(&self, lane: Lane, below: Index) -> u64 {
+        self.requeued.range((Reverse(lane), Index(0))..(Reverse(lane), below)).count() as u64
     }
 
     /// Entries of a lane below an index that were never given to it, matching or not.
-    fn fresh_before<S: Store>(&self, store: &mut S, lane: Lane, below: Index) -> Result<u64, StoreError> {
-        let fresh: Vec<_> = match self.fresh.get(&lane) {
-            Some(fresh) => fresh.pairs().collect(),
+    fn undelivered_before<S: Store>(&self, store: &mut S, lane: Lane, below: Index) -> Result<u64, StoreError> {
+        let undelivered: Vec<_> = match self.undelivered.get(&lane) {
+            Some(undelivered) => undelivered.pairs().collect(),
             None => Vec::from([(self.start, u64::MAX)]),
         };
         let mut count = 0;
-        for (start, end) in fresh {
+        for (start, end) in undelivered {
             count += store.count(lane, Index(start), Index(end.min(below.0)))?;
         }
         Ok(count)

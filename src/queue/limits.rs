@@ -47,8 +47,8 @@ pub const WINDOW_MAX: u32 = 1_000;
 pub const WINDOW_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Consumer groups of one queue.
 pub const GROUPS_MAX: usize = 64;
-/// Entries out at consumers or given back by them, in all groups of one side: they are written with every commit.
-pub const OPEN_MAX: usize = 20_000;
+/// Entries out at consumers or requeued by them, in all groups of one side: they are written with every commit.
+pub const UNACKED_MAX: usize = 20_000;
 /// Pieces into which commits out of order may cut what a group has not been given yet.
 pub const GROUP_RANGES_MAX: usize = 1_024;
 /// Tags of a group's filter together, in bytes: they are written with every commit.
@@ -71,7 +71,7 @@ pub const SCAN_ENTRIES_MAX: usize = 200_000;
 pub const LEAVING_MS: u64 = 60_000;
 /// A consumer without connection and without pending entries is forgotten after this long.
 pub const FORGET_MS: u64 = 600_000;
-/// A connected consumer that holds entries and gave no sign of life for this long is disconnected by default: 15 minutes.
+/// A connected consumer that holds entries and sent no heartbeat for this long is disconnected by default: 15 minutes.
 pub const SILENCE_MS_DEFAULT: u64 = 900_000;
 /// After a silent consumer was disconnected its entries wait this long for it to come back before others get them.
 pub const SILENCE_GRACE_MS: u64 = 5_000;
@@ -80,9 +80,9 @@ pub const DELAY_MS_MAX: u64 = 3_600_000;
 /// Entries of another queue of which a queue remembers that their outcome was put, beyond those said to be settled: four
 /// times the widest window. What may be put again is at most what was out when its consumer failed. They are written with
 /// every put of an outcome.
-pub const ONCE_MAX: usize = 4_096;
+pub const DEDUP_LOG_MAX: usize = 4_096;
 /// Entries of one put that are put once by their request ids: each is looked for in the whole queue.
-pub const ONCE_LOOKUPS_MAX: usize = 100;
+pub const DEDUP_LOOKUPS_MAX: usize = 100;
 /// Inferences one queue has running at most: the widest window.
 pub const WORKER_THREADS_MAX: u32 = WINDOW_MAX;
 /// Longest setting of the time until a failed inference is tried again: 5 minutes.
@@ -93,3 +93,35 @@ pub const PREDICTOR_TIMEOUT_MS_MAX: u64 = 900_000;
 pub const CODE_CHARS_MAX: usize = 20;
 /// Longest negative-commit reason, in bytes.
 pub const REASON_BYTES_MAX: usize = 1_024;
+
+// How the limits hang together. What does not compile here would be noticed by a user otherwise.
+
+/// Bytes of one stored row on the platform.
+const ROW_BYTES_MAX: u64 = 2_000_000;
+
+const _: () = assert!(PAYLOAD_BYTES_DEFAULT <= PAYLOAD_BYTES_CEILING);
+const _: () = assert!(
+    PAYLOAD_BYTES_CEILING + TAGS_BYTES_MAX as u64 + 8 * TAGS_MAX as u64 + 64 * 1024 <= ROW_BYTES_MAX,
+    "the largest entry and its tags fit into one row, with 64 KiB for framing and the head of its segment"
+);
+const _: () = assert!(TAG_KEY_BYTES_MAX + TAG_VALUE_BYTES_MAX <= FILTER_BYTES_MAX, "any one tag can be watched for");
+const _: () = assert!(FILTER_BYTES_MAX <= TAGS_BYTES_MAX, "an entry can carry the tags of any filter");
+const _: () = assert!(
+    (GROUPS_MAX * FILTER_BYTES_MAX + REASONS_BYTES_MAX) as u64 <= ROW_BYTES_MAX / 2,
+    "filters and reasons leave half of the groups' row to ranges and unacked entries"
+);
+const _: () = assert!(PAYLOAD_BYTES_CEILING <= FLUSH_BYTES_MAX as u64, "one put fits into a flush");
+const _: () =
+    assert!(PAYLOAD_BYTES_CEILING <= GET_BYTES_MAX as u64 && PAYLOAD_BYTES_CEILING <= WINDOW_BYTES_MAX as u64);
+const _: () = assert!(BATCH_BYTES_MAX <= INBOX_BYTES_MAX, "a batch that is allowed is not refused for its size (429)");
+const _: () = assert!(FLUSH_BYTES_MAX <= INBOX_BYTES_MAX, "a flush can be filled");
+const _: () = assert!(WINDOW_DEFAULT <= WINDOW_MAX && WORKER_THREADS_MAX <= WINDOW_MAX);
+const _: () = assert!(WINDOW_MAX as usize <= INDEXES_MAX, "a window is committed with one request");
+const _: () = assert!(WINDOW_MAX as usize <= UNACKED_MAX && WINDOW_MAX as usize <= TURN_PUSH_ENTRIES_MAX);
+const _: () = assert!(4 * WINDOW_MAX as usize <= DEDUP_LOG_MAX, "what a dead consumer puts again is remembered");
+const _: () = assert!(DEDUP_LOOKUPS_MAX <= BATCH_ENTRIES_MAX);
+const _: () = assert!(TURN_PUSH_ENTRIES_MAX <= UNACKED_MAX && TURN_LOOKS_MAX <= SCAN_ENTRIES_MAX);
+const _: () = assert!(GROUPS_MAX <= CONSUMERS_MAX, "each group has a consumer");
+const _: () = assert!(LEAVING_MS < FORGET_MS, "a consumer is told to be leaving before it is forgotten");
+const _: () = assert!(SILENCE_GRACE_MS < SILENCE_MS_DEFAULT && SILENCE_GRACE_MS < LEAVING_MS);
+const _: () = assert!(RETRY_DELAY_MS_MAX <= DELAY_MS_MAX, "a retry is a delay");

@@ -1,19 +1,20 @@
-//! One request, by its request id: where it stands, and away with it.
+//! One request, found by its request id: its status, and its cancellation.
 
+use super::effect::Reply;
 use super::entry::{Entry, Filter, Index, TAG_REQUEST_ID, Tags};
 use super::event::Ticket;
 use super::group::Group;
 use super::inspect::ahead_of;
 use super::read::made_here;
 use super::refusal::StoreError;
-use super::stats::{Standing, Whereabouts};
-use super::step::Reply;
+use super::stats::{EntryStatus, GroupStatus};
 use super::store::Store;
 use super::stream::{Stream, Turn};
+use super::watcher::connected;
 use alloc::{string::ToString, vec::Vec};
 
 impl Stream {
-    /// Where the first entry with a request id stands.
+    /// The status of the first entry with a request id.
     pub(super) fn find<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
@@ -21,7 +22,7 @@ impl Stream {
         request_id: &str,
     ) -> Result<(), StoreError> {
         let found = match find_request(turn.store, request_id)? {
-            Some(entry) => Some(self.whereabouts(turn, &entry)?),
+            Some(entry) => Some(self.entry_status(turn, &entry)?),
             None => None,
         };
         turn.reply(ticket, Reply::Found(found));
@@ -43,12 +44,12 @@ impl Stream {
         Ok(())
     }
 
-    fn whereabouts<S: Store>(&self, turn: &mut Turn<'_, S>, entry: &Entry) -> Result<Whereabouts, StoreError> {
+    fn entry_status<S: Store>(&self, turn: &mut Turn<'_, S>, entry: &Entry) -> Result<EntryStatus, StoreError> {
         let mut groups = Vec::new();
         for (name, group) in self.groups.iter().filter(|(_, group)| group.needs(entry)) {
-            groups.push((name.clone(), self.standing(turn, group, entry)?));
+            groups.push((name.clone(), self.group_status(turn, group, entry)?));
         }
-        Ok(Whereabouts {
+        Ok(EntryStatus {
             index: entry.index,
             lane: entry.lane,
             put_ms: entry.put_ms,
@@ -58,22 +59,28 @@ impl Stream {
         })
     }
 
-    fn standing<S: Store>(&self, turn: &mut Turn<'_, S>, group: &Group, entry: &Entry) -> Result<Standing, StoreError> {
-        let open = group.open.get(&entry.index);
-        let trouble = open.and_then(|open| open.trouble.as_deref());
-        let attempts = trouble.map_or(0, |trouble| trouble.attempts);
-        let holder = open.and_then(|open| open.holder);
-        if let Some((holder, watcher)) = holder.and_then(|holder| Some((holder, self.watchers.get(&holder.watcher)?))) {
-            let (consumer, attempt) = (watcher.consumer.clone(), attempts.saturating_add(1));
-            return Ok(Standing::Running { consumer, attempt, since_ms: holder.since_ms });
+    fn group_status<S: Store>(
+        &self,
+        turn: &mut Turn<'_, S>,
+        group: &Group,
+        entry: &Entry,
+    ) -> Result<GroupStatus, StoreError> {
+        let unacked = group.unacked.get(&entry.index);
+        let history = unacked.and_then(|unacked| unacked.history.as_deref());
+        let attempts = history.map_or(0, |history| history.attempts);
+        let holder = unacked.and_then(|unacked| unacked.holder);
+        if let Some(holder) = holder {
+            let consumer = connected(&self.watchers, holder.watcher).consumer.clone();
+            let attempt = attempts.saturating_add(1);
+            return Ok(GroupStatus::Running { consumer, attempt, since_ms: holder.since_ms });
         }
-        let not_before_ms = trouble.map_or(0, |trouble| trouble.not_before_ms);
-        Ok(Standing::Queued {
+        let not_before_ms = history.map_or(0, |history| history.not_before_ms);
+        Ok(GroupStatus::Queued {
             ahead: ahead_of(turn.store, Some(group), entry)?,
             attempts,
             not_before_ms: if not_before_ms > turn.now_ms { not_before_ms } else { 0 },
-            code: trouble.map(|trouble| trouble.code.clone()).unwrap_or_default(),
-            reason: trouble.map(|trouble| trouble.reason.clone()).unwrap_or_default(),
+            code: history.map(|history| history.code.clone()).unwrap_or_default(),
+            reason: history.map(|history| history.reason.clone()).unwrap_or_default(),
         })
     }
 }

@@ -1,58 +1,71 @@
-//! The queue machine: pure, `no_std`, time is an argument, no I/O, no clock, no randomness.
+//! The queue machine: pure, `no_std`, no I/O, no clock, no randomness; time is an argument.
 //!
-//! Read first this file, then [`event`] (what goes in), then [`step`] (what comes out). A turn runs
+//! Read first this file, then [`event`] (what goes in), then [`effect`] (what comes out).
+//!
+//! **One thing that happened is one [`Event`] and one [`turn`](Queue::turn). Turns write into the store's memory; one flush
+//! makes several of them durable; nobody may see an effect before its flush.** The shell's loop is
+//!
+//! 1. `queue.turn(now_ms, side, event, &mut stores, &mut effects)?` for each event that has arrived;
+//! 2. `queue.before_flush(&mut stores)?`, which writes the records that changed;
+//! 3. the store's flush, as one transaction;
+//! 4. the effects, and an alarm for [`wake`](Queue::wake).
+//!
+//! After an error in 1 to 3 drop the queue, the store and the effects, and open both again. A turn runs
 //!
 //! 1. `accept`: what happened is taken in, entries are appended or removed;
 //! 2. `settle_down`: what is due or became possible is done: timers, waiting gets, deliveries;
-//! 3. what failed too often goes over to the rear side, which settles down in turn;
-//! 4. `close_turn`: the records that changed are written.
-//!
-//! Writes go to the [`store::Store`] in order and are not durable yet; the shell makes them durable after one or several
-//! turns, and lets nobody see the effects before.
+//! 3. dead letters: what failed too often goes over to the rear side, which settles down in turn;
+//! 4. `close_turn`: the shell is told which resume states changed.
 //!
 //! Absent by design: no module here knows of protocols, storage formats, clocks or sockets, and nothing here grows with
 //! the number of entries that wait.
 
 pub mod config;
+pub mod effect;
 pub mod entry;
 pub mod event;
 pub mod limits;
 pub mod refusal;
+pub mod request_id;
 pub mod stats;
-pub mod step;
 pub mod store;
-pub mod watcher;
 
 mod attach;
+mod consumers;
+mod dedup;
+mod dedup_log;
 mod deliver;
 mod group;
+mod housekeeping;
 mod inspect;
+mod invariants;
 mod lookup;
-mod once;
+mod phases;
 mod put;
 mod ranges;
 mod read;
 mod record;
 mod remove;
-pub mod request_id;
+mod resume;
 mod settle;
 mod stream;
 mod timer;
 mod waiter;
+mod watcher;
 
+pub use effect::{Effect, Reply};
 pub use event::Event;
-pub use step::{Effect, Reply};
+pub use timer::Timer;
 
 use alloc::vec::Vec;
 use config::Settings;
+use effect::{Record, Write};
 use entry::Index;
-use event::WatcherId;
+use event::{ResumeState, WatcherId};
 use prost::Message;
 use refusal::StoreError;
-use step::{Record, Write};
 use store::{Side, Store, Stores};
 use stream::{Stream, Turn};
-use watcher::Remembered;
 
 /// When the machine wants to be woken, Unix milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +74,8 @@ pub struct Wake {
     pub timer_ms: Option<u64>,
     /// For entries and leases: must survive the machine's eviction from memory.
     pub alarm_ms: Option<u64>,
+    /// What the alarm is for.
+    pub alarm: Option<Timer>,
 }
 
 /// A queue and its rear twin.
@@ -91,9 +106,10 @@ impl Queue {
         Ok(Self { settings, rear_settings, main, rear, now_ms: 0 })
     }
 
-    /// One turn: what happened, at what time. Effects are appended to `effects`, of which nothing may be seen
-    /// before the store is durable; several turns may share one flush. `Tick`, `Alive` and `Configure` concern both sides, whatever `side`
-    /// says.
+    /// One turn: what happened, at what time. Effects are appended to `effects`; nobody may see them before the next flush
+    /// is durable, and several turns may share one. `Tick`, `Heartbeats` and `Configure` concern both sides, whatever
+    /// `side` says.
+    ///
     /// After an error drop the queue and the store and open both again.
     pub fn turn(
         &mut self,
@@ -104,7 +120,7 @@ impl Queue {
         effects: &mut Vec<Effect>,
     ) -> Result<(), StoreError> {
         match event {
-            Event::Tick | Event::Alive(_) => {
+            Event::Tick | Event::Heartbeats(_) => {
                 self.run(now_ms, Side::Main, event.clone(), stores, effects)?;
                 self.run(now_ms, Side::Rear, event, stores, effects)
             }
@@ -117,25 +133,32 @@ impl Queue {
         }
     }
 
-    /// When to come back with a `Tick` at the latest.
-    pub fn wake(&self) -> Wake {
-        let earliest = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
-        Wake {
-            timer_ms: earliest(self.main.waiters.deadline_ms(), self.rear.waiters.deadline_ms()),
-            alarm_ms: earliest(self.main.timers.alarm_ms(), self.rear.timers.alarm_ms()),
-        }
+    /// Writes the records that changed since the last flush, each once, however many turns changed it. To be called before
+    /// each flush of the store. After an error drop the queue and the store and open both again.
+    pub fn before_flush(&mut self, stores: &mut impl Stores) -> Result<(), StoreError> {
+        self.main.before_flush(&mut stores.side(Side::Main))?;
+        self.rear.before_flush(&mut stores.side(Side::Rear))
     }
 
-    /// What a connection must remember to be resumed: given back as [`Event::Resume`].
-    pub fn attachment(&self, watcher: WatcherId) -> Option<(Side, Remembered)> {
-        let of = |side, stream: &Stream| stream.attachment(watcher).map(|remembered| (side, remembered));
+    /// When to come back with a `Tick` at the latest.
+    pub fn wake(&self) -> Wake {
+        let timer_ms = [&self.main, &self.rear].into_iter().filter_map(|stream| stream.waiters.deadline_ms()).min();
+        let alarms = [&self.main, &self.rear].into_iter().filter_map(|stream| stream.timers.alarm());
+        let (alarm_ms, alarm) = alarms.min_by_key(|(at_ms, _)| *at_ms).unzip();
+        Wake { timer_ms, alarm_ms, alarm }
+    }
+
+    /// What a connection must remember to come back with [`Event::Resume`]; none when it does not watch.
+    pub fn resume_state(&self, watcher: WatcherId) -> Option<(Side, ResumeState)> {
+        let of = |side, stream: &Stream| stream.resume_state(watcher).map(|state| (side, state));
         of(Side::Main, &self.main).or_else(|| of(Side::Rear, &self.rear))
     }
 
-    /// The first index of which a group may still be given something, again or for the first time: everything below is
-    /// settled. [`Once::Source`](event::Once::Source) is told this, once it is durable.
+    /// The first entry that a group may still be given, again or for the first time: everything below is settled.
+    /// [`Dedup::Source`](event::Dedup::Source) is told this, and only when it is durable.
     pub fn settled_below(&self, side: Side, group: &str, stores: &mut impl Stores) -> Index {
         let stream = if side == Side::Main { &self.main } else { &self.rear };
+        assert!(!stream.unsaved.groups, "11: before_flush comes first, or what is told may not be durable");
         stream.settled_below(group, &stores.side(side))
     }
 
@@ -172,7 +195,7 @@ impl Queue {
             if resuming {
                 return stream.accept(&mut turn, event);
             }
-            stream.miss(&turn, &event);
+            stream.mark_absent(&turn, &event);
             stream.expire(&mut turn)?;
             stream.accept(&mut turn, event)?;
             stream.settle_down(&mut turn)?;
@@ -184,7 +207,7 @@ impl Queue {
         }
         let store = &mut stores.side(Side::Rear);
         let mut turn = Turn { now_ms, settings: &self.rear_settings, store, effects, other_bytes: 0 };
-        self.rear.bury(&mut turn, dead)?;
+        self.rear.dead_letter(&mut turn, dead)?;
         self.rear.settle_down(&mut turn)?;
         self.rear.close_turn(&mut turn)
     }

@@ -1,12 +1,12 @@
 //! Putting entries: capacity, numbering, storing.
 
+use super::effect::{Receipt, Reply, Write};
 use super::entry::{self, Entry, Index, Lane, Mark, TAG_REQUEST_ID, marks};
 use super::event::{NewEntry, Ticket};
 use super::refusal::{Refusal, StoreError};
-use super::step::{Receipt, Reply, Write};
 use super::store::Store;
 use super::stream::{DeadLetter, Stream, Turn};
-use super::{limits, request_id};
+use super::{invariants, limits, request_id};
 use alloc::{vec, vec::Vec};
 use bytes::Bytes;
 use core::ops::Range;
@@ -25,8 +25,8 @@ impl Stream {
         ticket: Ticket,
         entries: Vec<NewEntry>,
     ) -> Result<(), StoreError> {
-        if entries.iter().any(|entry| entry.once.is_some()) {
-            return self.put_once(turn, ticket, entries);
+        if entries.iter().any(|entry| entry.dedup.is_some()) {
+            return self.put_deduplicated(turn, ticket, entries);
         }
         if let Some(refusal) = self.make_room(turn, &entries)? {
             turn.refuse(ticket, refusal);
@@ -37,17 +37,17 @@ impl Stream {
         Ok(())
     }
 
-    /// Takes over what failed too often on the other side. Never refused: what it takes was just freed there.
-    pub(super) fn bury<S: Store>(
+    /// Takes over what failed too often on the other side. Never refused: the bytes it takes were just freed there.
+    pub(super) fn dead_letter<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
-        letters: Vec<DeadLetter>,
+        dead: Vec<DeadLetter>,
     ) -> Result<(), StoreError> {
-        for DeadLetter { lane, tags, data } in letters {
+        for DeadLetter { lane, tags, data } in dead {
             let lanes = turn.store.lanes();
             let known = lanes.len() < limits::LANES_MAX || lanes.iter().any(|(live, _)| *live == lane);
             let lane = if known { lane } else { Lane::default() };
-            self.append(turn, vec![NewEntry { lane, tags, data, random: 0, once: None }])?;
+            self.append(turn, vec![NewEntry { lane, tags, data, random: 0, dedup: None }])?;
         }
         Ok(())
     }
@@ -113,7 +113,8 @@ impl Stream {
         let mut left: usize = entries.iter().map(|entry| size(entry) as usize).sum();
         let mut drafts = Vec::with_capacity(entries.len());
         let mut frames = Vec::new();
-        let mut index = turn.store.totals().next_index;
+        let first = turn.store.totals().next_index;
+        let mut index = first;
         for entry in entries {
             let bytes = size(&entry) as usize;
             if !frames.is_empty() && frames.len() + bytes > CHUNK_BYTES {
@@ -139,6 +140,7 @@ impl Stream {
             index = index.next();
         }
         self.store(turn, &mut drafts, frames)?;
+        invariants::appended(turn.store, first, index);
         Ok(receipts)
     }
 

@@ -1,9 +1,9 @@
 //! Gets, waiting or not, and counting: plain reads that ignore groups.
 
+use super::effect::{Delivery, Reply};
 use super::entry::{Entry, Filter, Index, Lane, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
 use super::event::{Get, Start, Ticket};
 use super::refusal::{Refusal, StoreError};
-use super::step::{Delivery, Reply};
 use super::store::Store;
 use super::stream::{Stream, Turn};
 use super::{limits, request_id};
@@ -58,6 +58,7 @@ impl Stream {
     pub(super) fn serve_waiters<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
         let due = self.waiters.due(turn.now_ms);
         for place in self.waiters.take_ready().into_iter().chain(due) {
+            // One that is both ready and due was answered already.
             let Some(waiter) = self.waiters.at(place) else { continue };
             let is_due = waiter.deadline_ms <= turn.now_ms;
             if turn.store.totals().length == 0 && !is_due {
@@ -67,9 +68,8 @@ impl Stream {
                 Ok(found) if found.complete || is_due => self.answer_waiter(turn, place, found)?,
                 Ok(_) => {}
                 Err(refusal) => {
-                    if let Some(waiter) = self.waiters.remove(place) {
-                        turn.refuse(waiter.ticket, refusal);
-                    }
+                    let waiter = self.waiters.remove(place);
+                    turn.refuse(waiter.ticket, refusal);
                 }
             }
         }
@@ -79,7 +79,7 @@ impl Stream {
     /// Answers every waiting get with what there is: nothing more will come.
     pub(super) fn answer_all_waiters<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
         for place in self.waiters.all() {
-            let Some(waiter) = self.waiters.at(place) else { continue };
+            let waiter = self.waiters.at(place).expect("it waits until it is answered");
             let found = lookup(turn.store, &waiter.get)?.unwrap_or(Found { entries: Vec::new(), complete: true });
             self.answer_waiter(turn, place, found)?;
         }
@@ -87,10 +87,8 @@ impl Stream {
     }
 
     fn answer_waiter<S: Store>(&mut self, turn: &mut Turn<'_, S>, place: u64, found: Found) -> Result<(), StoreError> {
-        match self.waiters.remove(place) {
-            Some(waiter) => self.hand_out(turn, waiter.ticket, found, waiter.get.remove),
-            None => Ok(()),
-        }
+        let waiter = self.waiters.remove(place);
+        self.hand_out(turn, waiter.ticket, found, waiter.get.remove)
     }
 
     fn hand_out<S: Store>(

@@ -1,8 +1,8 @@
 //! The queue's own records as bytes: what must outlive the memory beside the entries.
 
+use super::dedup_log::DedupLog;
 use super::entry::{Filter, Index, Lane, Tags};
-use super::group::{Consumer, Group, Open, Trouble};
-use super::once::Outcomes;
+use super::group::{Consumer, FailureHistory, Group, Unacked};
 use super::ranges::Ranges;
 use super::refusal::StoreError;
 use super::stream::Stream;
@@ -10,7 +10,7 @@ use alloc::{boxed::Box, format, string::String, vec::Vec};
 use bytes::Bytes;
 use prost::Message;
 
-/// [`Record::Groups`](super::step::Record::Groups).
+/// [`Record::Groups`](super::effect::Record::Groups).
 #[derive(Clone, PartialEq, Message)]
 struct GroupsRecord {
     #[prost(bool, tag = "1")]
@@ -24,12 +24,12 @@ struct GroupsRecord {
     done: u64,
     #[prost(uint64, tag = "5")]
     failed: u64,
-    /// Outcomes put once: below this index of the other queue nothing will be put again.
+    /// Puts by source: below this index of the other queue nothing will be put again.
     #[prost(uint64, tag = "6")]
-    outcomes_below: u64,
+    dedup_below: u64,
     /// What was put at or above it, in the order of putting, each as the difference to the one before.
     #[prost(sint64, repeated, tag = "7")]
-    outcomes: Vec<i64>,
+    dedup: Vec<i64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -43,16 +43,16 @@ struct GroupRecord {
     #[prost(uint64, tag = "4")]
     delivered: u64,
     #[prost(message, repeated, tag = "5")]
-    fresh: Vec<LaneRecord>,
-    /// Open entries, each as the distance from the one before.
+    undelivered: Vec<LaneRecord>,
+    /// Unacked entries, each as the distance from the one before.
     #[prost(uint64, repeated, tag = "6")]
-    open: Vec<u64>,
+    unacked: Vec<u64>,
     /// Their lanes; left out when all are 0.
     #[prost(sint64, repeated, tag = "7")]
     lanes: Vec<i64>,
     #[prost(message, repeated, tag = "8")]
-    troubles: Vec<TroubleRecord>,
-    /// Users named by the troubles.
+    histories: Vec<FailureRecord>,
+    /// Users named by the histories.
     #[prost(string, repeated, tag = "9")]
     users: Vec<String>,
 }
@@ -67,8 +67,8 @@ struct LaneRecord {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct TroubleRecord {
-    /// Place of the entry in `open`.
+struct FailureRecord {
+    /// Place of the entry in `unacked`.
     #[prost(uint32, tag = "1")]
     place: u32,
     #[prost(uint32, tag = "2")]
@@ -88,7 +88,7 @@ struct TroubleRecord {
     not_before_ms: u64,
 }
 
-/// [`Record::Consumers`](super::step::Record::Consumers).
+/// [`Record::Consumers`](super::effect::Record::Consumers).
 #[derive(Clone, PartialEq, Message)]
 struct ConsumersRecord {
     #[prost(message, repeated, tag = "1")]
@@ -116,14 +116,14 @@ pub(super) fn save_groups(stream: &Stream) -> Bytes {
         groups,
         done: stream.done,
         failed: stream.failed,
-        outcomes_below: stream.outcomes.below(),
-        outcomes: stream.outcomes.steps(),
+        dedup_below: stream.dedup_log.below(),
+        dedup: stream.dedup_log.steps(),
     };
     record.encode_to_vec().into()
 }
 
 fn save_group(name: &str, group: &Group) -> GroupRecord {
-    let fresh = group.fresh.iter().map(|(lane, ranges)| LaneRecord {
+    let undelivered = group.undelivered.iter().map(|(lane, ranges)| LaneRecord {
         lane: lane.0,
         ranges: ranges
             .pairs()
@@ -135,16 +135,16 @@ fn save_group(name: &str, group: &Group) -> GroupRecord {
         filter: group.filter.0.clone(),
         start: group.start,
         delivered: group.delivered,
-        fresh: fresh.collect(),
+        undelivered: undelivered.collect(),
         ..GroupRecord::default()
     };
     let mut before = 0;
-    for (place, (index, open)) in group.open.iter().enumerate() {
-        record.open.push(index.0 - before);
-        record.lanes.push(open.lane.0);
+    for (place, (index, unacked)) in group.unacked.iter().enumerate() {
+        record.unacked.push(index.0 - before);
+        record.lanes.push(unacked.lane.0);
         before = index.0;
-        if let Some(trouble) = &open.trouble {
-            record.troubles.push(save_trouble(place as u32, trouble, &mut record.users));
+        if let Some(history) = &unacked.history {
+            record.histories.push(save_history(place as u32, history, &mut record.users));
         }
     }
     if record.lanes.iter().all(|lane| *lane == 0) {
@@ -153,29 +153,29 @@ fn save_group(name: &str, group: &Group) -> GroupRecord {
     record
 }
 
-fn save_trouble(place: u32, trouble: &Trouble, users: &mut Vec<String>) -> TroubleRecord {
-    let user = users.iter().position(|user| *user == trouble.user).unwrap_or_else(|| {
-        users.push(trouble.user.clone());
+fn save_history(place: u32, history: &FailureHistory, users: &mut Vec<String>) -> FailureRecord {
+    let user = users.iter().position(|user| *user == history.user).unwrap_or_else(|| {
+        users.push(history.user.clone());
         users.len() - 1
     });
-    TroubleRecord {
+    FailureRecord {
         place,
-        attempts: trouble.attempts,
-        code: trouble.code.clone(),
-        reason: trouble.reason.clone(),
+        attempts: history.attempts,
+        code: history.code.clone(),
+        reason: history.reason.clone(),
         user: user as u32,
-        avoid: trouble.avoid,
-        reserved_until_ms: trouble.reserved_until_ms,
-        not_before_ms: trouble.not_before_ms,
+        avoid: history.avoid,
+        reserved_until_ms: history.reserved_until_ms,
+        not_before_ms: history.not_before_ms,
     }
 }
 
-/// Puts stored groups into a stream. All open entries count as given back.
+/// Puts stored groups into a stream. All unacked entries count as requeued.
 pub(super) fn load_groups(stream: &mut Stream, bytes: &Bytes) -> Result<(), StoreError> {
     let record = GroupsRecord::decode(bytes.clone()).map_err(|error| StoreError(format!("groups record: {error}")))?;
     stream.ended = record.ended;
     (stream.done, stream.failed) = (record.done, record.failed);
-    stream.outcomes = Outcomes::load(record.outcomes_below, &record.outcomes);
+    stream.dedup_log = DedupLog::load(record.dedup_below, &record.dedup);
     stream.sweep = record.sweeping.then_some((Lane(i64::MAX), Index(0)));
     stream.groups = record.groups.into_iter().map(|group| (group.name.clone(), load_group(group))).collect();
     Ok(())
@@ -184,37 +184,37 @@ pub(super) fn load_groups(stream: &mut Stream, bytes: &Bytes) -> Result<(), Stor
 fn load_group(record: GroupRecord) -> Group {
     let mut group = Group::starting_at(record.start, Filter(record.filter));
     group.delivered = record.delivered;
-    for LaneRecord { lane, ranges } in record.fresh {
+    for LaneRecord { lane, ranges } in record.undelivered {
         let pairs = ranges.chunks_exact(2).filter_map(|pair| {
             let (start, length) = (*pair.first()?, *pair.get(1)?);
             Some((start, if length == 0 { u64::MAX } else { start.saturating_add(length) }))
         });
-        group.fresh.insert(Lane(lane), Ranges::from_pairs(pairs));
+        group.undelivered.insert(Lane(lane), Ranges::from_pairs(pairs));
     }
-    let mut troubles = record.troubles.into_iter().peekable();
+    let mut histories = record.histories.into_iter().peekable();
     let mut index = Index(0);
-    for (place, step) in record.open.into_iter().enumerate() {
+    for (place, step) in record.unacked.into_iter().enumerate() {
         index = Index(index.0.saturating_add(step));
         let lane = Lane(record.lanes.get(place).copied().unwrap_or(0));
-        let trouble = troubles.next_if(|trouble| trouble.place as usize == place).map(|trouble| {
-            Box::new(Trouble {
-                attempts: trouble.attempts,
-                code: trouble.code,
-                reason: trouble.reason,
-                user: record.users.get(trouble.user as usize).cloned().unwrap_or_default(),
-                avoid: trouble.avoid,
-                reserved_until_ms: trouble.reserved_until_ms,
-                not_before_ms: trouble.not_before_ms,
+        let history = histories.next_if(|history| history.place as usize == place).map(|history| {
+            Box::new(FailureHistory {
+                attempts: history.attempts,
+                code: history.code,
+                reason: history.reason,
+                user: record.users.get(history.user as usize).cloned().unwrap_or_default(),
+                avoid: history.avoid,
+                reserved_until_ms: history.reserved_until_ms,
+                not_before_ms: history.not_before_ms,
             })
         });
-        let not_before_ms = trouble.as_deref().map_or(0, |trouble: &Trouble| trouble.not_before_ms);
+        let not_before_ms = history.as_deref().map_or(0, |history: &FailureHistory| history.not_before_ms);
         group.wait_again(index, lane, not_before_ms);
-        group.open.insert(index, Open { lane, holder: None, trouble });
+        group.unacked.insert(index, Unacked { lane, holder: None, history });
     }
     group
 }
 
-/// Stored as the last sign of life of a consumer that was connected: when it went, nobody saw.
+/// Stored as the last heartbeat of a consumer that was connected: when it went, nobody saw.
 pub(super) const CONNECTED_MS: u64 = 0;
 
 /// The consumers of a stream as bytes.
@@ -236,8 +236,8 @@ pub(super) fn load_consumers(stream: &mut Stream, bytes: &Bytes) -> Result<(), S
         ConsumersRecord::decode(bytes.clone()).map_err(|error| StoreError(format!("consumers record: {error}")))?;
     for consumer in record.consumers {
         if let Some(group) = stream.groups.get_mut(&consumer.group) {
-            let seat = Consumer { last_ms: consumer.last_ms, watcher: None, auto_commit: consumer.auto_commit };
-            group.consumers.insert(consumer.user, seat);
+            let gone = Consumer { last_ms: consumer.last_ms, watcher: None, auto_commit: consumer.auto_commit };
+            group.consumers.insert(consumer.user, gone);
         }
     }
     Ok(())
@@ -247,7 +247,7 @@ pub(super) fn load_consumers(stream: &mut Stream, bytes: &Bytes) -> Result<(), S
 mod tests {
     use super::*;
 
-    /// A group `eas` with two commits, entry 3 given back after two attempts with the code `E`, and fresh from 5 on, as it
+    /// A group `eas` with two commits, entry 3 requeued after two attempts with the code `E`, and undelivered from 5 on, as it
     /// was written before there were delays, outcomes and counters.
     const EARLIER: [u8; 31] =
         *b"\x1a\x1d\x0a\x03eas\x20\x02\x2a\x04\x12\x02\x05\x00\x32\x01\x03\x42\x07\x10\x02\x1a\x01E\x30\x01\x4a\x02w1";
@@ -257,10 +257,10 @@ mod tests {
         let mut stream = Stream::default();
         load_groups(&mut stream, &Bytes::from_static(&EARLIER)).expect("it can be read");
         let group = &stream.groups["eas"];
-        let trouble = group.open[&Index(3)].trouble.as_deref().expect("it failed");
-        assert_eq!((trouble.attempts, trouble.user.as_str(), trouble.not_before_ms), (2, "w1", 0));
-        assert!(group.delayed.is_empty() && group.returned.len() == 1);
-        assert_eq!((stream.done, stream.failed, stream.outcomes.below()), (0, 0, 0));
+        let history = group.unacked[&Index(3)].history.as_deref().expect("it failed");
+        assert_eq!((history.attempts, history.user.as_str(), history.not_before_ms), (2, "w1", 0));
+        assert!(group.delayed.is_empty() && group.requeued.len() == 1);
+        assert_eq!((stream.done, stream.failed, stream.dedup_log.below()), (0, 0, 0));
         assert_eq!(save_groups(&stream), EARLIER[..]);
     }
 }

@@ -1,9 +1,9 @@
 //! Removing entries for everybody, and the end of the stream.
 
+use super::effect::{CloseReason, Effect, Reply, Write};
 use super::entry::Index;
 use super::event::Ticket;
 use super::refusal::StoreError;
-use super::step::{CloseReason, Reply, Write};
 use super::store::Store;
 use super::stream::{Stream, Turn};
 use alloc::{string::String, vec::Vec};
@@ -25,17 +25,17 @@ impl Stream {
         Ok(())
     }
 
-    /// Removes a live entry from the store and from every group it is open in.
+    /// Removes a live entry from the store and from every group it is unacked in.
     pub(super) fn remove_everywhere<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
         index: Index,
     ) -> Result<(), StoreError> {
         let holding = |stream: &Self| {
-            stream.groups.iter().find(|(_, group)| group.open.contains_key(&index)).map(|(name, _)| name.clone())
+            stream.groups.iter().find(|(_, group)| group.unacked.contains_key(&index)).map(|(name, _)| name.clone())
         };
         while let Some(name) = holding(self) {
-            self.forget_open(turn, &name, index);
+            self.forget_unacked(turn, &name, index);
         }
         turn.store.apply(Write::Remove(index))
     }
@@ -53,25 +53,24 @@ impl Stream {
     }
 
     fn remove_below<S: Store>(&mut self, turn: &mut Turn<'_, S>, below: Index) -> Result<(), StoreError> {
-        let open: Vec<(String, Index)> = self
+        let unacked: Vec<(String, Index)> = self
             .groups
             .iter()
-            .flat_map(|(name, group)| group.open.range(..below).map(|(index, _)| (name.clone(), *index)))
+            .flat_map(|(name, group)| group.unacked.range(..below).map(|(index, _)| (name.clone(), *index)))
             .collect();
-        for (name, index) in open {
-            self.forget_open(turn, &name, index);
+        for (name, index) in unacked {
+            self.forget_unacked(turn, &name, index);
         }
         turn.store.apply(Write::RemoveBelow(below))
     }
 
-    /// An entry is gone that was open in a group.
-    fn forget_open<S: Store>(&mut self, turn: &mut Turn<'_, S>, group_name: &str, index: Index) {
-        let open = self.groups.get_mut(group_name).and_then(|group| group.open.remove(&index));
-        if let Some(open) = open {
-            turn.revoke(index, &open);
-            self.vacate(group_name, index, &open);
-            self.changed.groups = true;
-        }
+    /// An entry that was unacked in a group is gone.
+    fn forget_unacked<S: Store>(&mut self, turn: &mut Turn<'_, S>, group_name: &str, index: Index) {
+        let group = self.groups.get_mut(group_name).expect("a group outlives its unacked entries");
+        let unacked = group.unacked.remove(&index).expect("it was just found there");
+        turn.revoke(index, &unacked);
+        self.free_slot(group_name, index, &unacked);
+        self.unsaved.groups = true;
     }
 
     /// Ends the stream: no more puts. With `force` what is waiting is dropped and every watcher closed.
@@ -82,7 +81,7 @@ impl Stream {
         force: bool,
     ) -> Result<(), StoreError> {
         self.ended = true;
-        self.changed.groups = true;
+        self.unsaved.groups = true;
         if force {
             let next = turn.store.totals().next_index;
             self.remove_below(turn, next)?;
@@ -96,16 +95,16 @@ impl Stream {
     pub(super) fn close_finished<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
         let mut finished = Vec::new();
         for group in self.groups.values_mut() {
-            if group.consumers.values().all(|consumer| consumer.watcher.is_none()) || !group.open.is_empty() {
+            if group.consumers.values().all(|consumer| consumer.watcher.is_none()) || !group.unacked.is_empty() {
                 continue;
             }
-            if !group.has_fresh(turn.store)? {
+            if !group.has_undelivered(turn.store)? {
                 finished.extend(group.consumers.values().filter_map(|consumer| consumer.watcher));
             }
         }
         for id in finished {
             self.release(turn, id, 0)?;
-            turn.effects.push(super::Effect::Close(id, CloseReason::Ended));
+            turn.effects.push(Effect::Close(id, CloseReason::Ended));
         }
         Ok(())
     }

@@ -1,29 +1,15 @@
 //! What ends a delivery: commit, rejection, or the entry coming back because its holder is gone.
 
 use super::config::DeadPolicy;
+use super::effect::{Reply, Write};
 use super::entry::Index;
 use super::event::{CODE_SHUTDOWN, ConsumerId, Rejection, Ticket, WatcherId};
-use super::group::{Open, Trouble};
+use super::group::{Group, Requeue, Unacked};
 use super::limits;
 use super::refusal::{Refusal, StoreError};
-use super::step::{Reply, Write};
 use super::store::Store;
 use super::stream::{DeadLetter, Stream, Turn};
-
-/// How an entry comes back to its group.
-#[derive(Clone, Copy)]
-pub(super) struct GiveBack<'a> {
-    /// Whether the delivery counts as an attempt.
-    pub counts: bool,
-    /// Code and reason, when the consumer refused it.
-    pub rejection: Option<&'a Rejection>,
-    /// Whether another consumer should have it next. Otherwise it goes back to its last holder, if that has room.
-    pub avoid: bool,
-    /// Until then only its last holder may have it, Unix milliseconds; 0 for anybody at once.
-    pub reserved_until_ms: u64,
-    /// Until then nobody may have it, Unix milliseconds; 0 for at once.
-    pub not_before_ms: u64,
-}
+use super::watcher::{connected, connected_mut};
 
 impl Stream {
     /// Entries are done for a group. Unknown and settled ones are passed over: a commit may come twice.
@@ -34,12 +20,12 @@ impl Stream {
         consumer: ConsumerId,
         indexes: &[Index],
     ) -> Result<(), StoreError> {
-        self.sign_of_life(turn.now_ms, &consumer);
+        self.heartbeat(turn.now_ms, &consumer);
         let Some(group) = self.groups.get(&consumer.group) else {
             turn.reply(ticket, Reply::Done);
             return Ok(());
         };
-        let pieces: usize = group.fresh.values().map(|ranges| ranges.len()).sum();
+        let pieces: usize = group.undelivered.values().map(|ranges| ranges.len()).sum();
         if pieces > limits::GROUP_RANGES_MAX + limits::LANES_MAX {
             turn.refuse(
                 ticket,
@@ -59,8 +45,8 @@ impl Stream {
         Ok(())
     }
 
-    /// An entry is done for a group, by the consumer with this connection, whether or not the group remembers having been
-    /// given it: after a crash it may not.
+    /// An entry is done for a group, by the consumer with this connection. The group need not remember that it was given
+    /// the entry: after a crash it may not.
     pub(super) fn settle<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
@@ -68,27 +54,23 @@ impl Stream {
         index: Index,
         by: Option<WatcherId>,
     ) -> Result<(), StoreError> {
-        let Some(group) = self.groups.get_mut(group_name) else { return Ok(()) };
-        match group.open.remove(&index) {
-            Some(open) => {
-                if open.holder.is_some_and(|holder| Some(holder.watcher) != by) {
-                    turn.revoke(index, &open);
-                }
-                self.vacate(group_name, index, &open);
-            }
-            None => {
-                let Some(entry) = turn.store.find(index)? else { return Ok(()) };
-                if !group.needs(&entry) {
-                    return Ok(());
-                }
-                group.fresh_in(entry.lane).remove(index.0, index.0 + 1);
-            }
-        }
-        if let Some(group) = self.groups.get_mut(group_name) {
+        let group = self.groups.get_mut(group_name).expect("only a known group settles entries");
+        if let Some(unacked) = group.unacked.remove(&index) {
             group.delivered += 1;
+            if unacked.holder.is_some_and(|holder| Some(holder.watcher) != by) {
+                turn.revoke(index, &unacked);
+            }
+            self.free_slot(group_name, index, &unacked);
+        } else {
+            let Some(entry) = turn.store.find(index)? else { return Ok(()) };
+            if !group.needs(&entry) {
+                return Ok(());
+            }
+            group.delivered += 1;
+            group.undelivered_in(entry.lane).remove(index.0, index.0 + 1);
         }
         self.done += 1;
-        self.changed.groups = true;
+        self.unsaved.groups = true;
         self.leave_if_done(turn, group_name, index)
     }
 
@@ -100,7 +82,7 @@ impl Stream {
         index: Index,
     ) -> Result<(), StoreError> {
         if self.groups.len() > 1 {
-            let Some(entry) = turn.store.find(index)? else { return Ok(()) };
+            let entry = turn.store.find(index)?.expect("1: an entry is stored until its last group settles it");
             if self.groups.iter().any(|(name, group)| name != settled && group.needs(&entry)) {
                 return Ok(());
             }
@@ -108,27 +90,21 @@ impl Stream {
         turn.store.apply(Write::Remove(index))
     }
 
-    /// Clears the traces of an entry that is no longer open: the holder's slot, the queue of returned ones.
-    pub(super) fn vacate(&mut self, group_name: &str, index: Index, open: &Open) {
-        match open.holder {
-            Some(holder) => {
-                if let Some(watcher) = self.watchers.get_mut(&holder.watcher) {
-                    watcher.drop_lease(index, holder.bytes);
-                    // With auto commit nothing stays out, so there is nothing new to remember.
-                    if !watcher.auto_commit {
-                        self.changed.watchers.insert(holder.watcher);
-                    }
-                }
-            }
-            None => {
-                if let Some(group) = self.groups.get_mut(group_name) {
-                    group.wait_no_more(index, open);
-                }
-            }
+    /// An entry is no longer unacked: frees the slot of its holder, or its place among the requeued.
+    pub(super) fn free_slot(&mut self, group_name: &str, index: Index, unacked: &Unacked) {
+        let Some(holder) = unacked.holder else {
+            let group = self.groups.get_mut(group_name).expect("a group outlives its unacked entries");
+            return group.wait_no_more(index, unacked);
+        };
+        let watcher = connected_mut(&mut self.watchers, holder.watcher);
+        watcher.drop_lease(index, holder.bytes);
+        // With auto commit nothing stays out, so there is nothing new to remember.
+        if !watcher.auto_commit {
+            self.changed.watchers.insert(holder.watcher);
         }
     }
 
-    /// A consumer refuses entries it holds. Others are passed over.
+    /// A consumer rejects entries it holds. Others are passed over.
     pub(super) fn reject<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
@@ -137,19 +113,21 @@ impl Stream {
         indexes: &[Index],
         rejection: Rejection,
     ) -> Result<(), StoreError> {
-        self.sign_of_life(turn.now_ms, &consumer);
+        self.heartbeat(turn.now_ms, &consumer);
         let shutdown = rejection.code == CODE_SHUTDOWN;
         let rejection = self.shortened(rejection);
         // A consumer that leaves says nothing about the entry.
         let told = Some(&rejection).filter(|_| !shutdown);
         let not_before_ms = if rejection.delay_ms > 0 { turn.now_ms.saturating_add(rejection.delay_ms) } else { 0 };
-        let back = GiveBack { counts: !shutdown, rejection: told, avoid: true, reserved_until_ms: 0, not_before_ms };
+        let back = Requeue { counts: !shutdown, rejection: told, avoid: true, reserved_until_ms: 0, not_before_ms };
         if let Some(id) = self.watcher_of(&consumer) {
             for &index in indexes {
-                self.give_back(turn, &consumer, id, index, back)?;
+                if connected(&self.watchers, id).holds(index) {
+                    self.requeue(turn, &consumer, id, index, back)?;
+                }
             }
-            if shutdown && let Some(watcher) = self.watchers.get_mut(&id) {
-                watcher.stopped = true;
+            if shutdown {
+                connected_mut(&mut self.watchers, id).draining = true;
                 self.changed.watchers.insert(id);
             }
         }
@@ -159,9 +137,8 @@ impl Stream {
 
     /// Without its reason when too many bytes of reasons are kept already.
     fn shortened(&self, mut rejection: Rejection) -> Rejection {
-        let troubles =
-            self.groups.values().flat_map(|group| group.open.values()).filter_map(|open| open.trouble.as_ref());
-        let kept: usize = troubles.map(|trouble| trouble.reason.len()).sum();
+        let histories = self.groups.values().flat_map(Group::histories);
+        let kept: usize = histories.map(|history| history.reason.len()).sum();
         if kept + rejection.reason.len() > limits::REASONS_BYTES_MAX {
             rejection.reason.clear();
         }
@@ -169,60 +146,43 @@ impl Stream {
     }
 
     /// An entry comes back from the connection that holds it: it goes out again, or is dead after too many attempts.
-    pub(super) fn give_back<S: Store>(
+    pub(super) fn requeue<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
         consumer: &ConsumerId,
         id: WatcherId,
         index: Index,
-        back: GiveBack<'_>,
+        back: Requeue<'_>,
     ) -> Result<(), StoreError> {
-        let Some(group) = self.groups.get_mut(&consumer.group) else { return Ok(()) };
-        let Some(open) = group.open.get_mut(&index) else { return Ok(()) };
-        let Some(holder) = open.holder.take_if(|holder| holder.watcher == id) else { return Ok(()) };
-        if let Some(watcher) = self.watchers.get_mut(&id) {
-            watcher.drop_lease(index, holder.bytes);
-            self.changed.watchers.insert(id);
-        }
-        let trouble = open.trouble.get_or_insert_default();
-        trouble.attempts += u32::from(back.counts);
-        trouble.user.clone_from(&consumer.user);
-        trouble.avoid = back.avoid;
-        trouble.reserved_until_ms = back.reserved_until_ms;
-        trouble.not_before_ms = back.not_before_ms;
-        if let Some(Rejection { code, reason, .. }) = back.rejection {
-            trouble.code.clone_from(code);
-            trouble.reason.clone_from(reason);
-        }
+        let group = self.groups.get_mut(&consumer.group).expect("a watcher has a group");
+        let unacked = group.unacked.get_mut(&index).expect("5: a lease is an unacked entry");
+        let holder = unacked.holder.take().expect("5: a leased entry has a holder");
+        assert_eq!(holder.watcher, id, "5: an entry comes back from the connection that holds it");
+        connected_mut(&mut self.watchers, id).drop_lease(index, holder.bytes);
+        self.changed.watchers.insert(id);
+        self.unsaved.groups = true;
+        let history = unacked.history.get_or_insert_default();
+        history.add(&consumer.user, back);
         self.timers.entry_reserved(turn.now_ms, back.reserved_until_ms);
-        self.changed.groups = true;
         let max = turn.settings.max_delivery;
-        if max != 0 && trouble.attempts >= max {
-            let trouble = core::mem::take(trouble.as_mut());
-            return self.give_up(turn, &consumer.group, index, &trouble);
+        if max != 0 && history.attempts >= max {
+            return self.give_up(turn, &consumer.group, index);
         }
         self.timers.entry_delayed(back.not_before_ms);
-        let lane = open.lane;
+        let lane = unacked.lane;
         group.wait_again(index, lane, back.not_before_ms);
         Ok(())
     }
 
-    /// A group gives an entry up: by policy a copy goes to the rear side.
-    fn give_up<S: Store>(
-        &mut self,
-        turn: &mut Turn<'_, S>,
-        group_name: &str,
-        index: Index,
-        trouble: &Trouble,
-    ) -> Result<(), StoreError> {
-        if let Some(group) = self.groups.get_mut(group_name) {
-            group.open.remove(&index);
-        }
+    /// A group gives an entry up that nobody holds and that does not wait: by policy a copy goes to the rear side.
+    fn give_up<S: Store>(&mut self, turn: &mut Turn<'_, S>, group_name: &str, index: Index) -> Result<(), StoreError> {
+        let group = self.groups.get_mut(group_name).expect("a watcher has a group");
+        let unacked = group.unacked.remove(&index).expect("it was just requeued");
         self.failed += 1;
-        let entry = turn.store.find(index)?;
-        if let Some(entry) = entry.filter(|_| turn.settings.dead_message_policy == DeadPolicy::Rear as i32) {
+        if turn.settings.dead_message_policy == DeadPolicy::Rear as i32 {
+            let entry = turn.store.find(index)?.expect("1: an entry is stored until its last group settles it");
             let mut tags = entry.tags();
-            tags.extend(trouble.tags());
+            tags.extend(unacked.history.map(|history| history.tags()).unwrap_or_default());
             self.dead.push(DeadLetter { lane: entry.lane, tags, data: entry.data() });
         }
         self.leave_if_done(turn, group_name, index)

@@ -49,7 +49,7 @@ pub struct ConsumerStats {
     pub pending: u64,
     /// How it is.
     pub status: ConsumerStatus,
-    /// Time since its last sign of life, in milliseconds.
+    /// Time since its last heartbeat, in milliseconds.
     pub idle_ms: u64,
     /// Its window; 0 with auto commit or without a connection.
     pub window: u32,
@@ -102,7 +102,7 @@ pub struct Position {
 
 /// Where an entry stands in every group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Whereabouts {
+pub struct EntryStatus {
     /// The entry.
     pub index: Index,
     /// Its priority.
@@ -115,12 +115,12 @@ pub struct Whereabouts {
     /// begins now.
     pub ahead: u64,
     /// The groups that still need it, by name.
-    pub groups: Vec<(String, Standing)>,
+    pub groups: Vec<(String, GroupStatus)>,
 }
 
 /// Where an entry stands for a group that needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum GroupStatus {
     /// It waits.
     Queued {
         /// Entries that will be delivered before it.

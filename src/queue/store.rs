@@ -1,9 +1,9 @@
 //! The only questions a queue asks its storage, for one side (main or rear). Reads see everything applied so far,
 //! durable or not; making it durable is the shell's business.
 
+use super::effect::{Record, Write};
 use super::entry::{Entry, Index, Lane, Mark};
 use super::refusal::StoreError;
-use super::step::{Record, Write};
 use alloc::vec::Vec;
 use bytes::Bytes;
 

@@ -1,16 +1,15 @@
-//! One side of a queue (the queue itself or its rear twin): its state, and the order of the phases of a turn.
+//! The state of one side of a queue (the queue itself or its rear twin), and what a turn works with beside it.
 
 use super::config::Settings;
+use super::dedup_log::DedupLog;
+use super::effect::{Effect, Reply};
 use super::entry::{Index, Lane, Tags};
-use super::event::{Event, Ticket, WatcherId};
-use super::group::{Group, Open};
-use super::once::Outcomes;
-use super::refusal::{Refusal, StoreError};
-use super::step::{Effect, Record, Reply, Write};
-use super::store::Store;
+use super::event::{Lease, Ticket, WatcherId};
+use super::group::{Group, Unacked};
+use super::refusal::Refusal;
+use super::timer::Timers;
 use super::waiter::Waiters;
 use super::watcher::Watcher;
-use super::{record, timer::Timers};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     string::String,
@@ -31,32 +30,40 @@ pub(super) struct Stream {
     pub waiters: Waiters,
     /// When something is due.
     pub timers: Timers,
-    /// A group was dropped: entries that waited for it alone are looked for from here on.
+    /// A group was dropped: from here on entries are looked for that waited for it alone.
     pub sweep: Option<(Lane, Index)>,
     /// Entries that failed too often in this turn, on their way to the rear side.
     pub dead: Vec<DeadLetter>,
-    /// What this turn changed beside entries.
+    /// What the shell must be told at the end of the turn.
     pub changed: Changed,
-    /// Just opened: connections that did not come back by the first turn are gone.
+    /// Records that differ from what was last written.
+    pub unsaved: Unsaved,
+    /// Just opened: a connection that does not come back before the first turn is gone.
     pub opened: bool,
-    /// Counts deliveries, for fairness.
-    pub wheel: u64,
-    /// Outcomes that were put once.
-    pub outcomes: Outcomes,
+    /// Deliveries so far, so that consumers can take turns.
+    pub rotation: u64,
+    /// The entries of another queue whose outcome was put here.
+    pub dedup_log: DedupLog,
     /// Commits since the queue exists.
     pub done: u64,
     /// Entries given up since the queue exists.
     pub failed: u64,
 }
 
-/// What must be saved or told at the end of a turn.
+/// What the shell must be told at the end of a turn.
 #[derive(Debug, Default)]
 pub(super) struct Changed {
-    pub groups: bool,
-    pub consumers: bool,
+    /// Connections whose resume state changed.
     pub watchers: BTreeSet<WatcherId>,
     /// Work was left for another turn.
     pub again: bool,
+}
+
+/// Records that must be written before the next flush.
+#[derive(Debug, Default)]
+pub(super) struct Unsaved {
+    pub groups: bool,
+    pub consumers: bool,
 }
 
 /// An entry on its way to the rear side.
@@ -77,104 +84,31 @@ pub(super) struct Turn<'a, S> {
     pub other_bytes: u64,
 }
 
-impl<S: Store> Turn<'_, S> {
+impl<S> Turn<'_, S> {
     pub fn reply(&mut self, ticket: Ticket, reply: Reply) {
         self.effects.push(Effect::Reply(ticket, reply));
-    }
-
-    /// An entry is taken from whoever holds it.
-    pub fn revoke(&mut self, index: Index, open: &Open) {
-        if let Some(holder) = open.holder {
-            self.effects.push(Effect::Revoke(holder.watcher, index));
-        }
     }
 
     pub fn refuse(&mut self, ticket: Ticket, refusal: Refusal) {
         self.reply(ticket, Reply::Refused(refusal));
     }
+
+    /// An entry is taken from the watcher that holds it, if one does.
+    pub fn revoke(&mut self, index: Index, unacked: &Unacked) {
+        if let Some(holder) = unacked.holder {
+            self.effects.push(Effect::Revoke(holder.watcher, index));
+        }
+    }
 }
 
 impl Stream {
-    /// What is stored of one side. Entries that were out are given back: their holders come again with `Resume`, before
-    /// any other event, or not at all.
-    pub fn open(settings: &Settings, store: &mut impl Store) -> Result<Self, StoreError> {
-        let mut stream = Self::default();
-        if let Some(groups) = store.load(Record::Groups)? {
-            record::load_groups(&mut stream, &groups)?;
-        }
-        if let Some(consumers) = store.load(Record::Consumers)? {
-            record::load_consumers(&mut stream, &consumers)?;
-        }
-        stream.timers.reset(&stream.groups, settings);
-        stream.opened = true;
-        Ok(stream)
-    }
-
-    /// Takes in what happened.
-    pub fn accept<S: Store>(&mut self, turn: &mut Turn<'_, S>, event: Event) -> Result<(), StoreError> {
-        match event {
-            Event::Put(ticket, entries) => self.put(turn, ticket, entries),
-            Event::Get(ticket, get) => self.get(turn, ticket, get),
-            Event::Abandon(ticket) => {
-                self.waiters.abandon(ticket);
-                Ok(())
-            }
-            Event::Attach(ticket, id, watch) => self.attach(turn, ticket, id, watch),
-            Event::Resume(id, remembered) => self.resume(turn, id, remembered),
-            Event::Detach(id) => self.release(turn, id, 0),
-            Event::Alive(signs) => {
-                self.heard_of(turn.now_ms, &signs);
-                Ok(())
-            }
-            Event::Commit(ticket, consumer, indexes) => self.commit(turn, ticket, consumer, &indexes),
-            Event::Reject(ticket, consumer, indexes, rejection) => {
-                self.reject(turn, ticket, consumer, &indexes, rejection)
-            }
-            Event::Remove(ticket, indexes) => self.remove(turn, ticket, &indexes),
-            Event::Truncate(ticket, below) => self.truncate(turn, ticket, below),
-            Event::End(ticket, force) => self.end(turn, ticket, force),
-            Event::Stats(ticket) => self.stats(turn, ticket),
-            Event::Count(ticket, lane, filter) => self.count(turn, ticket, lane, &filter),
-            Event::Search(ticket, consumer, index) => self.search(turn, ticket, consumer, index),
-            Event::Find(ticket, request_id) => self.find(turn, ticket, &request_id),
-            Event::Cancel(ticket, request_id) => self.cancel(turn, ticket, &request_id),
-            // Settings belong to both sides; the queue has taken them in.
-            Event::Configure(..) | Event::Tick => Ok(()),
-        }
-    }
-
-    /// Does what has become due or possible, until nothing more is.
-    pub fn settle_down<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
-        self.housekeeping(turn)?;
-        self.serve_waiters(turn)?;
-        self.deliver(turn)?;
-        if self.ended {
-            self.close_finished(turn)?;
-        }
-        Ok(())
-    }
-
-    /// Saves what must outlive the memory and tells the shell what connections must remember.
-    pub fn close_turn<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
-        let changed = core::mem::take(&mut self.changed);
-        if changed.groups {
-            let lanes = turn.store.lanes();
-            for group in self.groups.values_mut() {
-                group.fresh.retain(|lane, _| lanes.iter().any(|(live, _)| live == lane));
-            }
-            turn.store.apply(Write::Save(Record::Groups, record::save_groups(self)))?;
-        }
-        if changed.consumers {
-            turn.store.apply(Write::Save(Record::Consumers, record::save_consumers(self)))?;
-        }
-        for id in changed.watchers {
-            if self.watchers.contains_key(&id) {
-                turn.effects.push(Effect::Remember(id));
-            }
-        }
-        if changed.again {
-            turn.effects.push(Effect::Again);
-        }
-        Ok(())
+    /// What is out at a watcher.
+    pub fn leases<'a>(&'a self, watcher: &'a Watcher) -> impl Iterator<Item = Lease> + 'a {
+        let group = self.groups.get(&watcher.consumer.group).expect("a watcher has a group");
+        watcher.leases.iter().map(|index| {
+            let unacked = group.unacked.get(index).expect("5: a lease is an unacked entry");
+            let holder = unacked.holder.expect("5: a leased entry has a holder");
+            Lease { index: *index, lane: unacked.lane, since_ms: holder.since_ms, bytes: holder.bytes }
+        })
     }
 }

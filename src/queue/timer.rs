@@ -1,262 +1,126 @@
-//! What happens because time passes. Every wake-up has a name; alarms cost a stored row, so each is set once for the
-//! earliest of its kind and looked after when it comes, not with every entry.
+//! The wake-ups of one side: one table with a time for each [`Timer`]. Alarms cost a stored row, so each timer is set once
+//! for the earliest of its kind and looked after when it comes, not with every entry.
 
 use super::config::Settings;
-use super::entry::{Index, Lane};
-use super::event::{ConsumerId, WatcherId};
 use super::group::Group;
 use super::limits;
-use super::refusal::StoreError;
-use super::settle::GiveBack;
-use super::step::{CloseReason, Effect, Write};
-use super::store::Store;
-use super::stream::{Stream, Turn};
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{collections::BTreeMap, string::String};
 
-/// Earliest time at which something of a kind may be due, Unix milliseconds.
+/// A wake-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// When to remove entries that have reached their retention time.
+    Retention = 0,
+    /// When to take back entries that a consumer has held for too long.
+    Idle = 1,
+    /// When to disconnect consumers that hold entries and are silent.
+    Silence = 2,
+    /// When to give entries to others that were reserved for a consumer that did not come back.
+    Reservation = 3,
+    /// When delayed entries can go out again.
+    Delay = 4,
+    /// When to forget consumers that are gone. Sets no alarm: it is looked after when something else happens.
+    Forget = 5,
+}
+
+impl Timer {
+    /// Those that must wake a sleeping queue.
+    const WITH_ALARM: [Self; 5] = [Self::Retention, Self::Idle, Self::Silence, Self::Reservation, Self::Delay];
+}
+
+/// The earliest time at which something may be due for each timer, Unix milliseconds.
 #[derive(Debug, Default)]
-pub(super) struct Timers {
-    /// An entry reaches its retention time.
-    expire_ms: Option<u64>,
-    /// A consumer holds an entry for too long.
-    idle_ms: Option<u64>,
-    /// A consumer that holds entries is silent for too long.
-    silence_ms: Option<u64>,
-    /// A reservation ends.
-    reserved_ms: Option<u64>,
-    /// The delay of an entry ends.
-    delayed_ms: Option<u64>,
-    /// A consumer can be forgotten. Needs no alarm: it is looked at when something else happens.
-    forget_ms: Option<u64>,
-}
-
-fn earlier(timer: &mut Option<u64>, at_ms: u64) {
-    *timer = Some(timer.map_or(at_ms, |set| set.min(at_ms)));
-}
+pub(super) struct Timers([Option<u64>; 6]);
 
 impl Timers {
-    /// The earliest that must wake a sleeping queue.
-    pub fn alarm_ms(&self) -> Option<u64> {
-        [self.expire_ms, self.idle_ms, self.silence_ms, self.reserved_ms, self.delayed_ms].into_iter().flatten().min()
+    fn slot(&mut self, timer: Timer) -> &mut Option<u64> {
+        self.0.get_mut(timer as usize).expect("there is a place for each timer")
     }
 
-    /// Everything is looked at in the next turn: after opening, and when settings change.
+    /// When a timer is due, if it is set.
+    pub fn get(&self, timer: Timer) -> Option<u64> {
+        self.0.get(timer as usize).copied().flatten()
+    }
+
+    /// Sets or clears a timer.
+    pub fn set(&mut self, timer: Timer, at_ms: Option<u64>) {
+        *self.slot(timer) = at_ms;
+    }
+
+    /// Sets a timer unless it is due earlier anyway.
+    pub fn set_earlier(&mut self, timer: Timer, at_ms: u64) {
+        let slot = self.slot(timer);
+        *slot = Some(slot.map_or(at_ms, |set_ms| set_ms.min(at_ms)));
+    }
+
+    /// Whether a timer is due. One that is due is cleared: whoever looks after it sets it anew.
+    pub fn take_due(&mut self, timer: Timer, now_ms: u64) -> bool {
+        self.slot(timer).take_if(|at_ms| *at_ms <= now_ms).is_some()
+    }
+
+    /// The earliest that must wake a sleeping queue.
+    pub fn alarm(&self) -> Option<(u64, Timer)> {
+        let set = |timer| Some((self.get(timer)?, timer));
+        Timer::WITH_ALARM.into_iter().filter_map(set).min_by_key(|(at_ms, _)| *at_ms)
+    }
+
+    /// Everything is looked after in the next turn: after opening, and when settings change.
     pub fn reset(&mut self, groups: &BTreeMap<String, Group>, settings: &Settings) {
-        let held = groups.values().any(|group| !group.open.is_empty());
-        self.expire_ms = (settings.retention_ms > 0).then_some(0);
-        self.idle_ms = (settings.max_idle_ms > 0 && held).then_some(0);
-        self.silence_ms = (settings.max_silence_ms > 0 && held).then_some(0);
-        self.reserved_ms = held.then_some(0);
-        self.delayed_ms = groups.values().filter_map(Group::delayed_until_ms).min();
-        self.forget_ms = Some(0);
+        let held = groups.values().any(|group| !group.unacked.is_empty());
+        self.set(Timer::Retention, (settings.retention_ms > 0).then_some(0));
+        self.set(Timer::Idle, (settings.max_idle_ms > 0 && held).then_some(0));
+        self.set(Timer::Silence, (settings.max_silence_ms > 0 && held).then_some(0));
+        self.set(Timer::Reservation, held.then_some(0));
+        self.set(Timer::Delay, groups.values().filter_map(Group::delayed_until_ms).min());
+        self.set(Timer::Forget, Some(0));
     }
 
     pub fn entry_put(&mut self, now_ms: u64, settings: &Settings) {
         if settings.retention_ms > 0 {
-            earlier(&mut self.expire_ms, now_ms.saturating_add(settings.retention_ms));
+            self.set_earlier(Timer::Retention, now_ms.saturating_add(settings.retention_ms));
         }
     }
 
-    pub fn entry_leased(&mut self, now_ms: u64, sign_ms: u64, settings: &Settings) {
+    pub fn entry_leased(&mut self, now_ms: u64, heartbeat_ms: u64, settings: &Settings) {
         if settings.max_idle_ms > 0 {
-            earlier(&mut self.idle_ms, now_ms.saturating_add(settings.max_idle_ms));
+            self.set_earlier(Timer::Idle, now_ms.saturating_add(settings.max_idle_ms));
         }
         if settings.max_silence_ms > 0 {
-            earlier(&mut self.silence_ms, sign_ms.max(now_ms).saturating_add(settings.max_silence_ms));
+            self.set_earlier(Timer::Silence, heartbeat_ms.max(now_ms).saturating_add(settings.max_silence_ms));
         }
     }
 
     pub fn entry_reserved(&mut self, now_ms: u64, until_ms: u64) {
         if until_ms > now_ms {
-            earlier(&mut self.reserved_ms, until_ms);
+            self.set_earlier(Timer::Reservation, until_ms);
         }
     }
 
     pub fn entry_delayed(&mut self, until_ms: u64) {
         if until_ms > 0 {
-            earlier(&mut self.delayed_ms, until_ms);
+            self.set_earlier(Timer::Delay, until_ms);
         }
     }
 
     pub fn consumer_gone(&mut self, now_ms: u64) {
-        earlier(&mut self.forget_ms, now_ms.saturating_add(limits::FORGET_MS));
+        self.set_earlier(Timer::Forget, now_ms.saturating_add(limits::FORGET_MS));
     }
 }
 
-/// Whether a timer is due; a timer that is due is cleared, to be set anew by who looks after it.
-fn due(timer: &mut Option<u64>, now_ms: u64) -> bool {
-    timer.take_if(|at_ms| *at_ms <= now_ms).is_some()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Stream {
-    /// Looks after everything that is due.
-    pub(super) fn housekeeping<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
-        let now_ms = turn.now_ms;
-        if due(&mut self.timers.idle_ms, now_ms) {
-            self.return_idle(turn)?;
-        }
-        if due(&mut self.timers.silence_ms, now_ms) {
-            self.close_silent(turn)?;
-        }
-        if due(&mut self.timers.reserved_ms, now_ms) {
-            let troubles =
-                self.groups.values().flat_map(|group| group.open.values()).filter_map(|open| open.trouble.as_ref());
-            let reserved = troubles.map(|trouble| trouble.reserved_until_ms);
-            self.timers.reserved_ms = reserved.filter(|until_ms| *until_ms > now_ms).min();
-        }
-        self.end_delays(now_ms);
-        if self.sweep.is_some() {
-            self.sweep_on(turn)?;
-        }
-        Ok(())
-    }
-
-    /// Removes entries that are too old and consumers that are gone too long, and ends delays, before anybody can be told
-    /// of them.
-    pub(super) fn expire<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
-        if due(&mut self.timers.forget_ms, turn.now_ms) {
-            self.forget_consumers(turn);
-        }
-        self.end_delays(turn.now_ms);
-        let retention_ms = turn.settings.retention_ms;
-        if !due(&mut self.timers.expire_ms, turn.now_ms) || retention_ms == 0 {
-            return Ok(());
-        }
-        let mut left = limits::TURN_HOUSEKEEPING_MAX;
-        for (lane, _) in turn.store.lanes() {
-            while let Some(entry) = turn.store.next(lane, Index(0))? {
-                let due_ms = entry.put_ms.saturating_add(retention_ms);
-                if due_ms > turn.now_ms || left == 0 {
-                    earlier(&mut self.timers.expire_ms, due_ms);
-                    self.changed.again |= due_ms <= turn.now_ms;
-                    break;
-                }
-                left -= 1;
-                self.remove_everywhere(turn, entry.index)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What was delayed until now waits with the others.
-    fn end_delays(&mut self, now_ms: u64) {
-        if due(&mut self.timers.delayed_ms, now_ms) {
-            self.groups.values_mut().for_each(|group| group.end_delays(now_ms));
-            self.timers.delayed_ms = self.groups.values().filter_map(Group::delayed_until_ms).min();
-        }
-    }
-
-    /// Takes back what a consumer holds for too long. One inside the process knows itself when an attempt takes too long;
-    /// what it has the outcome of it keeps until that is stored.
-    fn return_idle<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
-        let max_idle_ms = turn.settings.max_idle_ms;
-        if max_idle_ms == 0 {
-            return Ok(());
-        }
-        let mut late: Vec<(ConsumerId, WatcherId, Index)> = Vec::new();
-        for group in self.groups.values() {
-            for (index, open) in &group.open {
-                let Some(holder) = open.holder else { continue };
-                let Some(watcher) = self.watchers.get(&holder.watcher).filter(|watcher| !watcher.local) else {
-                    continue;
-                };
-                let due_ms = holder.since_ms.saturating_add(max_idle_ms);
-                if due_ms > turn.now_ms {
-                    earlier(&mut self.timers.idle_ms, due_ms);
-                } else {
-                    late.push((watcher.consumer.clone(), holder.watcher, *index));
-                }
-            }
-        }
-        let back = GiveBack { counts: true, rejection: None, avoid: true, reserved_until_ms: 0, not_before_ms: 0 };
-        for (consumer, id, index) in late {
-            turn.effects.push(Effect::Revoke(id, index));
-            self.give_back(turn, &consumer, id, index, back)?;
-        }
-        Ok(())
-    }
-
-    /// Disconnects consumers that hold entries and say nothing. A living one comes back at once and finds its entries
-    /// reserved; a dead one does not, and others get them.
-    fn close_silent<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
-        let max_silence_ms = turn.settings.max_silence_ms;
-        if max_silence_ms == 0 {
-            return Ok(());
-        }
-        let mut silent = Vec::new();
-        for (id, watcher) in self.watchers.iter().filter(|(_, watcher)| !watcher.local && !watcher.leases.is_empty()) {
-            let leases = self.groups.get(&watcher.consumer.group).map(|group| &group.open);
-            let pushed =
-                watcher.leases.iter().filter_map(|index| leases?.get(index)?.holder).map(|holder| holder.since_ms);
-            let due_ms = pushed.min().unwrap_or(0).max(watcher.sign_ms).saturating_add(max_silence_ms);
-            if due_ms > turn.now_ms {
-                earlier(&mut self.timers.silence_ms, due_ms);
-            } else {
-                silent.push(*id);
-            }
-        }
-        for id in silent {
-            self.release(turn, id, turn.now_ms.saturating_add(limits::SILENCE_GRACE_MS))?;
-            turn.effects.push(Effect::Close(id, CloseReason::Silent));
-        }
-        Ok(())
-    }
-
-    /// Forgets consumers that are gone for long and left nothing, and groups without consumers.
-    pub(super) fn forget_consumers<S: Store>(&mut self, turn: &mut Turn<'_, S>) {
-        let mut forgotten = Vec::new();
-        self.timers.forget_ms = None;
-        for (name, group) in &self.groups {
-            for (user, consumer) in group.consumers.iter().filter(|(_, consumer)| consumer.watcher.is_none()) {
-                let due_ms = consumer.last_ms.saturating_add(limits::FORGET_MS);
-                if due_ms > turn.now_ms || group.has_left_entries(user) {
-                    earlier(&mut self.timers.forget_ms, due_ms.max(turn.now_ms + limits::LEAVING_MS));
-                } else {
-                    forgotten.push((name.clone(), user.clone()));
-                }
-            }
-            if group.consumers.is_empty() {
-                forgotten.push((name.clone(), String::new()));
-            }
-        }
-        for (name, user) in forgotten {
-            self.forget_consumer(&name, &user);
-        }
-    }
-
-    /// Forgets a consumer, and its group with the last one.
-    pub(super) fn forget_consumer(&mut self, group_name: &str, user: &str) {
-        let Some(group) = self.groups.get_mut(group_name) else { return };
-        group.consumers.remove(user);
-        self.changed.consumers = true;
-        if group.consumers.is_empty() {
-            self.groups.remove(group_name);
-            self.changed.groups = true;
-            self.sweep = (!self.groups.is_empty()).then_some((Lane(i64::MAX), Index(0)));
-        }
-    }
-
-    /// Removes entries that only a dropped group still needed, a piece in each turn.
-    fn sweep_on<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
-        let Some((from_lane, from)) = self.sweep.take() else { return Ok(()) };
-        let mut left = limits::TURN_HOUSEKEEPING_MAX;
-        for (lane, _) in turn.store.lanes().into_iter().filter(|(lane, _)| *lane <= from_lane) {
-            let mut at = if lane == from_lane { from } else { Index(0) };
-            while let Some(entry) = turn.store.next(lane, at)? {
-                if left == 0 {
-                    self.sweep = Some((lane, at));
-                    self.changed.again = true;
-                    return Ok(());
-                }
-                left -= 1;
-                at = entry.index.next();
-                let settled = self.groups.values().any(|group| group.has_settled(&entry));
-                if settled && !self.groups.values().any(|group| group.needs(&entry)) {
-                    turn.store.apply(Write::Remove(entry.index))?;
-                }
-            }
-        }
-        self.changed.groups = true;
-        Ok(())
+    #[test]
+    fn the_alarm_is_the_earliest_timer_that_sets_one() {
+        let mut timers = Timers::default();
+        assert_eq!(timers.alarm(), None);
+        timers.set_earlier(Timer::Forget, 1);
+        timers.set_earlier(Timer::Delay, 7);
+        timers.set_earlier(Timer::Delay, 9);
+        timers.set_earlier(Timer::Silence, 8);
+        assert_eq!(timers.alarm(), Some((7, Timer::Delay)), "who is forgotten wakes nobody");
+        assert!(!timers.take_due(Timer::Delay, 6) && timers.take_due(Timer::Delay, 7));
+        assert_eq!((timers.get(Timer::Delay), timers.alarm()), (None, Some((8, Timer::Silence))));
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Waiters {
     by_ticket: BTreeMap<Ticket, u64>,
     by_mark: BTreeMap<Option<Mark>, BTreeSet<u64>>,
     by_deadline: BTreeSet<(u64, u64)>,
-    /// Those that a put may have satisfied.
+    /// The gets that a put may have satisfied since they were last looked at.
     ready: BTreeSet<u64>,
 }
 
@@ -55,7 +55,7 @@ impl Waiters {
         }
     }
 
-    /// Those a put may have satisfied, oldest first.
+    /// The gets that a put may have satisfied, oldest first.
     pub fn take_ready(&mut self) -> BTreeSet<u64> {
         core::mem::take(&mut self.ready)
     }
@@ -64,21 +64,20 @@ impl Waiters {
         self.waiting.get(&place)
     }
 
-    /// Stops waiting.
-    pub fn remove(&mut self, place: u64) -> Option<Waiter> {
-        let waiter = self.waiting.remove(&place)?;
+    /// Ends the wait of a get that waits.
+    pub fn remove(&mut self, place: u64) -> Waiter {
+        let waiter = self.waiting.remove(&place).expect("it waits until it is answered");
         self.by_ticket.remove(&waiter.ticket);
         self.by_deadline.remove(&(waiter.deadline_ms, place));
-        if let Some(places) = self.by_mark.get_mut(&waiter.mark) {
-            places.remove(&place);
-            if places.is_empty() {
-                self.by_mark.remove(&waiter.mark);
-            }
+        let places = self.by_mark.get_mut(&waiter.mark).expect("each waiter is listed by its mark");
+        places.remove(&place);
+        if places.is_empty() {
+            self.by_mark.remove(&waiter.mark);
         }
-        Some(waiter)
+        waiter
     }
 
-    /// The client of a waiting get is gone.
+    /// The client of a get is gone, which may have been answered.
     pub fn abandon(&mut self, ticket: Ticket) {
         if let Some(place) = self.by_ticket.get(&ticket).copied() {
             self.remove(place);
@@ -90,12 +89,12 @@ impl Waiters {
         self.by_deadline.first().map(|&(deadline_ms, _)| deadline_ms)
     }
 
-    /// Those whose deadline has come, oldest deadline first.
+    /// The gets whose deadline has come, oldest deadline first.
     pub fn due(&self, now_ms: u64) -> Vec<u64> {
         self.by_deadline.range(..=(now_ms, u64::MAX)).map(|&(_, place)| place).collect()
     }
 
-    /// All of them, oldest first.
+    /// All gets that wait, oldest first.
     pub fn all(&self) -> Vec<u64> {
         self.waiting.keys().copied().collect()
     }

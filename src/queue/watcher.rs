@@ -1,35 +1,9 @@
 //! One live connection and what is out at it.
 
-use super::entry::{Index, Lane};
-use super::event::{ConsumerId, Watch};
+use super::entry::Index;
+use super::event::{ConsumerId, WatcherId};
 use super::limits;
-use alloc::vec::Vec;
-
-/// An entry that is out at a consumer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
-    /// The entry.
-    pub index: Index,
-    /// Its lane.
-    pub lane: Lane,
-    /// When it was pushed, Unix milliseconds.
-    pub since_ms: u64,
-    /// Its bytes.
-    pub bytes: u32,
-}
-
-/// What a connection must remember to be resumed after the machine was out of memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remembered {
-    /// How it watches; it begins at what it may be given.
-    pub watch: Watch,
-    /// What is out at it.
-    pub leases: Vec<Lease>,
-    /// Its last sign of life, Unix milliseconds.
-    pub sign_ms: u64,
-    /// It is about to leave and is to be pushed nothing more.
-    pub stopped: bool,
-}
+use alloc::{collections::BTreeMap, vec::Vec};
 
 /// A live connection.
 #[derive(Clone, Debug)]
@@ -43,19 +17,19 @@ pub(super) struct Watcher {
     /// It is given nothing below: it asked for new entries only.
     pub from: u64,
     /// It said that it is about to leave: push no more.
-    pub stopped: bool,
+    pub draining: bool,
     /// What is out at it, sorted.
     pub leases: Vec<Index>,
     /// Bytes of what is out at it.
     pub leased_bytes: usize,
-    /// Turn of the wheel at which it was last given something; the longest unserved goes first.
-    pub served: u64,
-    /// Its last sign of life, Unix milliseconds.
-    pub sign_ms: u64,
+    /// Turn of the rotation in which it was last given something; of equals, the one served longest ago goes first.
+    pub last_served: u64,
+    /// Its last heartbeat, Unix milliseconds.
+    pub heartbeat_ms: u64,
 }
 
 impl Watcher {
-    /// Free places in its window.
+    /// Free slots of its window.
     pub fn slots(&self) -> u32 {
         let unlimited = self.auto_commit && self.window > 0;
         if unlimited { u32::MAX } else { self.window.saturating_sub(self.leases.len() as u32) }
@@ -63,22 +37,35 @@ impl Watcher {
 
     /// Whether it may be given one more entry.
     pub fn has_room(&self) -> bool {
-        !self.stopped && self.slots() > 0 && (self.leases.is_empty() || self.leased_bytes < limits::WINDOW_BYTES_MAX)
+        !self.draining && self.slots() > 0 && (self.leases.is_empty() || self.leased_bytes < limits::WINDOW_BYTES_MAX)
+    }
+
+    /// Whether an entry is out at it.
+    pub fn holds(&self, index: Index) -> bool {
+        self.leases.binary_search(&index).is_ok()
     }
 
     /// An entry goes out to it.
     pub fn take(&mut self, index: Index, bytes: u32) {
-        if let Err(at) = self.leases.binary_search(&index) {
-            self.leases.insert(at, index);
-            self.leased_bytes += bytes as usize;
-        }
+        let at = self.leases.binary_search(&index).expect_err("5: an entry is out at most once");
+        self.leases.insert(at, index);
+        self.leased_bytes += bytes as usize;
     }
 
     /// An entry is no longer out at it.
     pub fn drop_lease(&mut self, index: Index, bytes: u32) {
-        if let Ok(at) = self.leases.binary_search(&index) {
-            self.leases.remove(at);
-            self.leased_bytes = self.leased_bytes.saturating_sub(bytes as usize);
-        }
+        let at = self.leases.binary_search(&index).expect("5: a holder has a lease");
+        self.leases.remove(at);
+        self.leased_bytes -= bytes as usize;
     }
+}
+
+/// The watcher of an id that a group or a delivery names.
+pub(super) fn connected(watchers: &BTreeMap<WatcherId, Watcher>, id: WatcherId) -> &Watcher {
+    watchers.get(&id).expect("5: whatever holds an entry is connected")
+}
+
+/// The same, to change it.
+pub(super) fn connected_mut(watchers: &mut BTreeMap<WatcherId, Watcher>, id: WatcherId) -> &mut Watcher {
+    watchers.get_mut(&id).expect("5: whatever holds an entry is connected")
 }

@@ -1,8 +1,8 @@
 //! The state rows: what is known about a side beside its entries.
 
 use super::rows::StateId;
+use crate::queue::effect::Record;
 use crate::queue::refusal::StoreError;
-use crate::queue::step::Record;
 use crate::queue::store::Side;
 use alloc::{format, string::String, vec::Vec};
 use bytes::Bytes;

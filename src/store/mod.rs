@@ -30,9 +30,9 @@ pub mod rows;
 pub mod segment;
 pub mod sql;
 
+use crate::queue::effect::{Record, Write};
 use crate::queue::entry::{Entry, Index, Lane, Mark};
 use crate::queue::refusal::StoreError;
-use crate::queue::step::{Record, Write};
 use crate::queue::store::{Side, Store, Stores, Totals};
 use alloc::vec::Vec;
 use bytes::Bytes;

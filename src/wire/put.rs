@@ -7,8 +7,8 @@ use super::put_entry::PutEntry;
 use super::tags::check_tags;
 use super::url::Url;
 use crate::queue::entry::{Lane, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
-use crate::queue::event::{NewEntry, Once};
-use crate::queue::limits::ONCE_LOOKUPS_MAX;
+use crate::queue::event::{Dedup, NewEntry};
+use crate::queue::limits::DEDUP_LOOKUPS_MAX;
 use alloc::{
     format,
     string::{String, ToString},
@@ -84,12 +84,12 @@ impl PutDefaults {
                 false => self.tags.clone().into_iter().chain(tags).collect(),
             };
             let tags = self.stamp.complete(tags)?;
-            let once = once.or(self.once.then_some(Once::RequestId));
-            if once == Some(Once::RequestId) {
+            let once = once.or(self.once.then_some(Dedup::RequestId));
+            if once == Some(Dedup::RequestId) {
                 lookups += 1;
                 check_lookup(lookups, &tags)?;
             }
-            Ok(NewEntry { lane: priority.map_or(self.lane, Lane), tags, data, random, once })
+            Ok(NewEntry { lane: priority.map_or(self.lane, Lane), tags, data, random, dedup: once })
         };
         entries.into_iter().map(complete).collect()
     }
@@ -100,11 +100,11 @@ fn check_lookup(lookups: usize, tags: &Tags) -> Result<(), Answer> {
     if !tags.contains_key(TAG_REQUEST_ID) {
         return Err(no_request_id());
     }
-    if lookups > ONCE_LOOKUPS_MAX {
+    if lookups > DEDUP_LOOKUPS_MAX {
         return Err(Answer::text(
             413,
             format!(
-                "there are more than {ONCE_LOOKUPS_MAX} entries to put once by request id in one batch; send several"
+                "there are more than {DEDUP_LOOKUPS_MAX} entries to put once by request id in one batch; send several"
             ),
         ));
     }

@@ -2,7 +2,7 @@
 
 use super::answer::Answer;
 use crate::queue::entry::{Index, Tags};
-use crate::queue::event::Once;
+use crate::queue::event::Dedup;
 use crate::queue::limits::BATCH_ENTRIES_MAX;
 use alloc::format;
 use bytes::Bytes;
@@ -17,7 +17,7 @@ pub struct PutEntry {
     /// Its priority; that of the put when missing.
     pub priority: Option<i64>,
     /// Whether it is stored only if it was not before; as the put says when missing.
-    pub once: Option<Once>,
+    pub once: Option<Dedup>,
 }
 
 /// The fields by which an entry asks to be stored once.
@@ -30,15 +30,15 @@ pub(super) struct OnceFields {
 
 impl OnceFields {
     /// What the fields ask for together.
-    pub fn read(self) -> Result<Option<Once>, Answer> {
+    pub fn read(self) -> Result<Option<Dedup>, Answer> {
         match self {
             Self { source: None, settled_below: Some(_), .. } => {
                 Err(Answer::bad("an entry has settledBelow without source; give both or neither"))
             }
             Self { source: Some(index), settled_below, .. } => {
-                Ok(Some(Once::Source { index: Index(index), settled_below: Index(settled_below.unwrap_or(0)) }))
+                Ok(Some(Dedup::Source { index: Index(index), settled_below: Index(settled_below.unwrap_or(0)) }))
             }
-            Self { request_id: true, .. } => Ok(Some(Once::RequestId)),
+            Self { request_id: true, .. } => Ok(Some(Dedup::RequestId)),
             Self { .. } => Ok(None),
         }
     }

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use edgequeue::queue::config::Settings;
 use edgequeue::queue::entry::{Filter, Index, Lane, Tags};
-use edgequeue::queue::event::{ConsumerId, Get, NewEntry, Once, Rejection, Start, Ticket, Watch, WatcherId};
+use edgequeue::queue::event::{ConsumerId, Dedup, Get, NewEntry, Rejection, Start, Ticket, Watch, WatcherId};
 use edgequeue::queue::store::Side;
 use edgequeue::queue::{Effect, Event, Queue, Reply};
 use edgequeue::store::memory::MemoryRows;
@@ -65,7 +65,7 @@ impl World {
             tags: Tags::new(),
             data: data.clone(),
             random: self.now_ms.into(),
-            once: None,
+            dedup: None,
         };
         let entries = (0..count).map(|_| entry()).collect();
         self.turn(Event::Put(Ticket(1), entries));
@@ -75,11 +75,11 @@ impl World {
     pub fn put_outcomes(&mut self, count: usize, data: &Bytes) {
         let first = self.outcomes;
         self.outcomes += count as u64;
-        let once = |index| Some(Once::Source { index: Index(index), settled_below: Index(first) });
+        let once = |index| Some(Dedup::Source { index: Index(index), settled_below: Index(first) });
         let entry = |index| NewEntry {
             data: data.clone(),
             random: self.now_ms.into(),
-            once: once(index),
+            dedup: once(index),
             ..Default::default()
         };
         let entries = (first..self.outcomes).map(entry).collect();
@@ -130,6 +130,7 @@ impl World {
     /// What the shell does: one flush for the turns since the last one; once it is durable every frame is taken as it
     /// would be sent, and the alarm is moved if it must come earlier.
     pub fn flush(&mut self) {
+        self.queue.before_flush(&mut self.store).expect("memory does not fail");
         let flushed = self.store.flush().expect("a flush succeeds");
         self.rows.rows_written += flushed.rows_written;
         self.rows.rows_deleted += flushed.rows_deleted;

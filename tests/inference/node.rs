@@ -132,7 +132,8 @@ impl Node {
         if effects.iter().any(|effect| matches!(effect, Effect::Push(id, _) if self.is_local(*id))) {
             self.set_alarm(now_ms + LIFE_LINE_MS);
         }
-        let Some((_, stores)) = self.memory.as_mut() else { return Vec::new() };
+        let Some((queue, stores)) = self.memory.as_mut() else { return Vec::new() };
+        queue.before_flush(stores).expect("no faults here");
         self.disk.flush(stores).expect("no faults here");
         let mut new = Vec::new();
         for (side, seen) in [Side::Main, Side::Rear].into_iter().zip(&mut self.seen) {

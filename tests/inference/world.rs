@@ -10,7 +10,7 @@ use edgequeue::inference::outcome::{Answer, Trouble};
 use edgequeue::inference::{Action, Event as Happened};
 use edgequeue::queue::config::Settings;
 use edgequeue::queue::entry::{Filter, Index, Lane, TAG_LAST_CODE, TAG_REQUEST_ID, Tags};
-use edgequeue::queue::event::{Get, NewEntry, Once, Rejection, Start, Ticket};
+use edgequeue::queue::event::{Dedup, Get, NewEntry, Rejection, Start, Ticket};
 use edgequeue::queue::limits::PAYLOAD_BYTES_CEILING;
 use edgequeue::queue::store::Side;
 use edgequeue::queue::{Effect, Event, Reply};
@@ -243,7 +243,7 @@ impl World {
         self.natures.insert(id.clone(), nature);
         self.known.insert(id.clone(), Known { callback, ..Known::default() });
         let lane = Lane(self.random.pick(&[0, 0, 0, 1]));
-        let entry = NewEntry { lane, tags, data: "request".into(), random: 0, once: None };
+        let entry = NewEntry { lane, tags, data: "request".into(), random: 0, dedup: None };
         self.ask(Name::Input, Asked::Put(id), |ticket| Event::Put(ticket, vec![entry]));
     }
 
@@ -357,7 +357,7 @@ impl World {
             (Asked::Outcome(name, life, put), reply) => {
                 let outcome = match reply {
                     Reply::Put(receipts) => {
-                        let place = |receipt: edgequeue::queue::step::Receipt| Place {
+                        let place = |receipt: edgequeue::queue::effect::Receipt| Place {
                             index: receipt.index,
                             repeated: receipt.repeated,
                         };
@@ -468,7 +468,7 @@ impl World {
                     tags: letter.tags,
                     data: letter.data,
                     random: 0,
-                    once: Some(Once::Source { index, settled_below }),
+                    dedup: Some(Dedup::Source { index, settled_below }),
                 };
                 let entries = letters.into_iter().map(entry).collect();
                 if self.chance(self.losses) {

@@ -2,12 +2,11 @@
 
 use bytes::Bytes;
 use edgequeue::queue::config::Settings;
+use edgequeue::queue::effect::{CloseReason, Delivery, Receipt};
 use edgequeue::queue::entry::{Filter, Frame, Index, Lane, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
-use edgequeue::queue::event::{ConsumerId, Event, Get, NewEntry, Once, Start, Ticket, Watch, WatcherId};
-use edgequeue::queue::stats::{ConsumerStats, GroupStats, Standing, Stats, Whereabouts};
-use edgequeue::queue::step::{CloseReason, Delivery, Receipt};
+use edgequeue::queue::event::{ConsumerId, Dedup, Event, Get, NewEntry, ResumeState, Start, Ticket, Watch, WatcherId};
+use edgequeue::queue::stats::{ConsumerStats, EntryStatus, GroupStats, GroupStatus, Stats};
 use edgequeue::queue::store::Side;
-use edgequeue::queue::watcher::Remembered;
 use edgequeue::queue::{Effect, Queue, Reply, request_id};
 use edgequeue::store::{Flushed, SegmentStore, memory::MemoryRows};
 use edgequeue::wire::{Answer, duration, http::settings, refused, rejection};
@@ -42,7 +41,7 @@ struct Connection {
     is_socket: bool,
     /// How a watcher inside the process watches.
     local: Option<Watch>,
-    attachment: Option<(Side, Remembered)>,
+    attachment: Option<(Side, ResumeState)>,
 }
 
 /// What a line asks for beside its event.
@@ -89,8 +88,8 @@ impl World {
     /// A request that waits keeps the queue in memory, and so does an endless body, or work inside the process.
     pub fn can_sleep(&self) -> bool {
         let works = |id: &WatcherId| {
-            let kept = self.awake.as_ref().and_then(|(queue, _)| queue.attachment(*id));
-            kept.is_some_and(|(_, remembered)| !remembered.leases.is_empty())
+            let kept = self.awake.as_ref().and_then(|(queue, _)| queue.resume_state(*id));
+            kept.is_some_and(|(_, state)| !state.leases.is_empty())
         };
         let idle = |(id, connection): (&WatcherId, &Connection)| match connection.local {
             Some(_) => !works(id),
@@ -187,9 +186,9 @@ impl World {
             // Endless bodies end with the memory.
             self.connections.retain(|_, connection| connection.is_socket || connection.local.is_some());
             for (id, connection) in &self.connections {
-                let Some((side, remembered)) = connection.attachment.clone() else { continue };
+                let Some((side, state)) = connection.attachment.clone() else { continue };
                 queue
-                    .turn(self.now_ms, side, Event::Resume(*id, remembered), &mut store, &mut effects)
+                    .turn(self.now_ms, side, Event::Resume(*id, state), &mut store, &mut effects)
                     .map_err(|error| error.to_string())?;
             }
             // Whoever works inside the process attaches again before anything else happens.
@@ -222,6 +221,7 @@ impl World {
         let mut turns = 0;
         loop {
             let (queue, store) = self.awake.as_mut().unwrap();
+            queue.before_flush(store).map_err(|error| error.to_string())?;
             let flush = store.flush().map_err(|error| error.to_string())?;
             self.rows = store.rows().clone();
             flushed.rows_written += flush.rows_written;
@@ -293,7 +293,7 @@ impl World {
                 told.say(format!("close {name} {reason}"));
             }
             Effect::Remember(id) => {
-                let kept = self.awake.as_ref().and_then(|(queue, _)| queue.attachment(id));
+                let kept = self.awake.as_ref().and_then(|(queue, _)| queue.resume_state(id));
                 if let (Some(connection), Some(kept)) = (self.connections.get_mut(&id), kept) {
                     connection.attachment = Some(kept).filter(|_| connection.local.is_none());
                 }
@@ -330,7 +330,7 @@ impl World {
                     false => format!("{group}.{user}, {} before it", position.ahead),
                 }
             }
-            Reply::Found(found) => return found.map_or(vec!["unknown".into()], |found| self.whereabouts(&found)),
+            Reply::Found(found) => return found.map_or(vec!["unknown".into()], |found| self.entry_status(&found)),
             Reply::Cancelled(index) => index.map_or("unknown".into(), |index| format!("cancelled {}", index.0)),
             Reply::Refused(refusal) => format!("refused {}", refused(&refusal).status),
             Reply::Stats(stats) => return state(&stats, about),
@@ -339,13 +339,13 @@ impl World {
     }
 
     /// Where an entry stands: for a group that begins now, then for each one that needs it.
-    fn whereabouts(&self, found: &Whereabouts) -> Vec<String> {
-        let group = |(name, standing): &(String, Standing)| match standing {
-            Standing::Running { consumer, attempt, since_ms } => {
+    fn entry_status(&self, found: &EntryStatus) -> Vec<String> {
+        let group = |(name, group_status): &(String, GroupStatus)| match group_status {
+            GroupStatus::Running { consumer, attempt, since_ms } => {
                 let since = duration::print(self.now_ms - since_ms);
                 format!("{name}: attempt {attempt} at {}.{} for {since}", consumer.group, consumer.user)
             }
-            Standing::Queued { ahead, attempts, not_before_ms, code, reason } => {
+            GroupStatus::Queued { ahead, attempts, not_before_ms, code, reason } => {
                 let mut text = format!("{name}: {ahead} before it, {attempts} failed");
                 for (what, told) in [("code", code), ("reason", reason)].iter().filter(|(_, told)| !told.is_empty()) {
                     text += &format!(", {what} {told}");
@@ -404,7 +404,7 @@ impl World {
                 while let Some(word) = words.next() {
                     match (word, word.split_once('=')) {
                         ("priority", _) => lane = Lane(words.number()? as i64),
-                        ("once", _) => once = Some(Once::RequestId),
+                        ("once", _) => once = Some(Dedup::RequestId),
                         ("of", _) => sources = words.word()?.split(',').map(number).collect::<Result<_, _>>()?,
                         ("settled", _) => settled_below = words.index()?,
                         (_, Some((key, value))) => drop(tags.insert(key.into(), value.into())),
@@ -413,8 +413,8 @@ impl World {
                 }
                 let random = u128::from(self.numbers) << 80;
                 let entry = |(at, data): (usize, Bytes)| {
-                    let source = sources.get(at).map(|index| Once::Source { index: Index(*index), settled_below });
-                    NewEntry { lane, tags: tags.clone(), data, random, once: source.or(once) }
+                    let source = sources.get(at).map(|index| Dedup::Source { index: Index(*index), settled_below });
+                    NewEntry { lane, tags: tags.clone(), data, random, dedup: source.or(once) }
                 };
                 Event::Put(ticket, asked.bodies.iter().cloned().enumerate().map(entry).collect())
             }

@@ -1,8 +1,8 @@
 //! What survives a crash. A [`Disk`] opens stores over what was last made durable and can be told to fail.
 
+use edgequeue::queue::effect::{Record, Write};
 use edgequeue::queue::entry::{Entry, Index, Lane, Mark, TAG_REQUEST_ID, marks};
 use edgequeue::queue::refusal::StoreError;
-use edgequeue::queue::step::{Record, Write};
 use edgequeue::queue::store::{Side, Store, Stores, Totals};
 use std::cell::Cell;
 use std::collections::BTreeMap;

@@ -36,7 +36,7 @@ pub enum Op {
         window: u32,
     },
     /// A connection was heard of so long ago.
-    Alive {
+    Heartbeat {
         who: Who,
         ago_ms: u64,
     },

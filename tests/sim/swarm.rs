@@ -36,7 +36,7 @@ const KINDS: [(Kind, u64); 27] = [
     (Kind::Fault, 3),
     (Kind::Tear, 2),
     (Kind::Resize, 3),
-    (Kind::Alive, 2),
+    (Kind::Heartbeat, 2),
 ];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -67,7 +67,7 @@ enum Kind {
     Fault,
     Tear,
     Resize,
-    Alive,
+    Heartbeat,
 }
 
 /// What one seed is about.
@@ -211,7 +211,7 @@ impl Swarm {
             Kind::Crash => Op::Crash,
             Kind::Tear => Op::Tear,
             Kind::Resize => Op::Resize { who: self.who(), window: self.window() },
-            Kind::Alive => Op::Alive { who: self.who(), ago_ms: self.random.pick(&[0, 1_000, 30_000]) },
+            Kind::Heartbeat => Op::Heartbeat { who: self.who(), ago_ms: self.random.pick(&[0, 1_000, 30_000]) },
             Kind::Fault => Op::Fault { after: self.random.below(40) as u32 },
         }
     }

@@ -1,7 +1,7 @@
 //! What happened, as one number to compare runs by and, on demand, as lines to read.
 
+use edgequeue::queue::effect::{Delivery, Effect, Reply};
 use edgequeue::queue::event::Event;
-use edgequeue::queue::step::{Delivery, Effect, Reply};
 use std::fmt::{self, Write};
 
 /// FNV-1a over everything written to it.

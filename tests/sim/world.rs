@@ -7,12 +7,13 @@ use super::disk::{Disk, listing};
 use super::oracle::{Attachment, Known, Oracle, Turn};
 use super::script::{Choice, Item, ItemOnce, Op, Place, Script, Want, Who};
 use super::transcript::Transcript;
+use edgequeue::queue::effect::{Effect, Reply};
 use edgequeue::queue::entry::{Entry, Filter, Index, Lane, TAG_REQUEST_ID, Tags};
-use edgequeue::queue::event::{ConsumerId, Event, Get, NewEntry, Once, Rejection, Start, Ticket, Watch, WatcherId};
+use edgequeue::queue::event::{
+    ConsumerId, Dedup, Event, Get, NewEntry, Rejection, ResumeState, Start, Ticket, Watch, WatcherId,
+};
 use edgequeue::queue::refusal::StoreError;
-use edgequeue::queue::step::{Effect, Reply};
 use edgequeue::queue::store::{Side, Store, Stores, Totals};
-use edgequeue::queue::watcher::Remembered;
 use edgequeue::queue::{Queue, Wake};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,7 +127,7 @@ impl<D: Disk> World<D> {
                 self.reopen(script, false)?;
             }
             Op::Wake { late_ms } => {
-                let Wake { timer_ms, alarm_ms } = self.queue.wake();
+                let Wake { timer_ms, alarm_ms, .. } = self.queue.wake();
                 if let Some(soonest) = [timer_ms, alarm_ms].into_iter().flatten().min() {
                     self.clock = self.clock.max(soonest.saturating_add(*late_ms));
                 }
@@ -179,9 +180,9 @@ impl<D: Disk> World<D> {
                 socket.watch.window = *window;
                 (who.side, Event::Attach(ticket, id, socket.watch.clone()))
             }
-            Op::Alive { who, ago_ms } => {
+            Op::Heartbeat { who, ago_ms } => {
                 let at_ms = self.clock.saturating_sub(*ago_ms);
-                (who.side, Event::Alive(vec![(self.open_socket(*who)?.0, at_ms)]))
+                (who.side, Event::Heartbeats(vec![(self.open_socket(*who)?.0, at_ms)]))
             }
             Op::Die { who, noticed } => {
                 let (id, socket) = self.open_socket(*who)?;
@@ -273,17 +274,17 @@ impl<D: Disk> World<D> {
         let once = item.once.map(|once| match once {
             ItemOnce::Request(id) => {
                 tags.insert(TAG_REQUEST_ID.into(), format!("once-{id}"));
-                Once::RequestId
+                Dedup::RequestId
             }
             ItemOnce::Outcome { behind, settled_behind } => {
                 let newest = self.sources.entry(side).or_insert(20);
                 *newest += 1;
                 let index = |behind| Index(newest.saturating_sub(behind));
-                Once::Source { index: index(behind), settled_below: index(settled_behind) }
+                Dedup::Source { index: index(behind), settled_below: index(settled_behind) }
             }
         });
         let random = u128::from(serial).wrapping_mul(0x2545_f491_4f6c_dd1d_2545_f491_4f6c_dd1d);
-        NewEntry { lane: Lane(item.lane), tags, data: data.into(), random, once }
+        NewEntry { lane: Lane(item.lane), tags, data: data.into(), random, dedup: once }
     }
 
     fn place(&self, side: Side, place: Place) -> u64 {
@@ -473,7 +474,7 @@ impl<D: Disk> World<D> {
     fn check_attachments(&self, fresh: bool) -> Result<(), String> {
         for (id, socket) in &self.sockets {
             if fresh {
-                self.oracle.check_attachment(*id, self.queue.attachment(*id).as_ref(), true)?;
+                self.oracle.check_attachment(*id, self.queue.resume_state(*id).as_ref(), true)?;
             } else if socket.state != State::Asking {
                 self.oracle.check_attachment(*id, socket.memory.as_ref(), false)?;
             }
@@ -484,7 +485,8 @@ impl<D: Disk> World<D> {
     /// Makes the turns so far durable, then lets the world see their effects.
     fn flush(&mut self, script: &Script) -> Result<(), String> {
         let hits = self.disk.faults().hits();
-        let result = self.disk.flush(&mut self.stores.borrow_mut());
+        let stores = self.stores.get_mut();
+        let result = self.queue.before_flush(stores).and_then(|()| self.disk.flush(stores));
         if self.expect_fault(hits, &result)? {
             return self.reopen(script, false);
         }
@@ -537,7 +539,7 @@ impl<D: Disk> World<D> {
                 }
             }
             Effect::Remember(id) => {
-                let memory = self.queue.attachment(id);
+                let memory = self.queue.resume_state(id);
                 if let Some(socket) = self.sockets.get_mut(&id) {
                     socket.memory = memory;
                 }
@@ -604,16 +606,16 @@ impl<D: Disk> World<D> {
         let survivors: BTreeSet<WatcherId> = alive.iter().map(|(id, _)| *id).collect();
         self.oracle.lose_memory(&survivors, self.clock);
         let ordered: Vec<_> = if backward { alive.into_iter().rev().collect() } else { alive };
-        for (id, (side, remembered)) in ordered {
-            if !self.resume(side, id, remembered)? {
+        for (id, (side, state)) in ordered {
+            if !self.resume(side, id, state)? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn resume(&mut self, side: Side, id: WatcherId, remembered: Remembered) -> Result<bool, String> {
-        let Some(mut taken) = self.machine_turn(side, Event::Resume(id, remembered))? else { return Ok(false) };
+    fn resume(&mut self, side: Side, id: WatcherId, state: ResumeState) -> Result<bool, String> {
+        let Some(mut taken) = self.machine_turn(side, Event::Resume(id, state))? else { return Ok(false) };
         self.follow(&taken).map_err(|why| format!("{why}\n      in {side:?} while resuming {id:?}"))?;
         self.batch.append(&mut taken.effects);
         Ok(true)

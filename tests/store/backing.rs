@@ -1,9 +1,9 @@
 //! The rows a store is tested over: memory, SQLite in memory, SQLite in a file; and makers of entries.
 
 use bytes::Bytes;
+use edgequeue::queue::effect::Write;
 use edgequeue::queue::entry::{self, Entry, Index, Lane, Mark};
 use edgequeue::queue::refusal::StoreError;
-use edgequeue::queue::step::Write;
 use edgequeue::queue::store::{Side, Store, Stores};
 use edgequeue::store::memory::MemoryRows;
 use edgequeue::store::rows::Rows;

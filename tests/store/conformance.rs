@@ -3,8 +3,8 @@
 use super::backing::{self, Backing, Sqlite, entry};
 use super::reference::Reference;
 use bytes::Bytes;
+use edgequeue::queue::effect::{Record, Write};
 use edgequeue::queue::entry::{Index, Lane, Mark, mark};
-use edgequeue::queue::step::{Record, Write};
 use edgequeue::queue::store::{Side, Store, Stores};
 use edgequeue::store::SegmentStore;
 use edgequeue::store::faulty::FaultyRows;

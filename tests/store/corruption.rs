@@ -2,8 +2,8 @@
 
 use super::backing::{append, flush};
 use bytes::Bytes;
+use edgequeue::queue::effect::{Record, Write};
 use edgequeue::queue::entry::{Index, Lane};
-use edgequeue::queue::step::{Record, Write};
 use edgequeue::queue::store::{Side, Store, Stores};
 use edgequeue::store::SegmentStore;
 use edgequeue::store::memory::MemoryRows;

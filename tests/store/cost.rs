@@ -2,8 +2,8 @@
 
 use super::backing::{Backing, Sqlite, append, entry, flush, sqlite};
 use bytes::Bytes;
+use edgequeue::queue::effect::{Record, Write};
 use edgequeue::queue::entry::{Index, Lane, mark};
-use edgequeue::queue::step::{Record, Write};
 use edgequeue::queue::store::{Side, Store, Stores};
 use edgequeue::store::memory::MemoryRows;
 use edgequeue::store::rows::LaneKey;

@@ -1,9 +1,9 @@
 //! The naive store: maps, cloned whole. What it answers is right by being obvious.
 
 use bytes::Bytes;
+use edgequeue::queue::effect::{Record, Write};
 use edgequeue::queue::entry::{Entry, Index, Lane, Mark};
 use edgequeue::queue::refusal::StoreError;
-use edgequeue::queue::step::{Record, Write};
 use edgequeue::queue::store::{Side, Store, Stores, Totals};
 use std::collections::BTreeMap;
 

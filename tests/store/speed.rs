@@ -1,8 +1,8 @@
 //! How fast the store is alone: `cargo test --release --test store speed -- --ignored --nocapture`.
 
 use super::backing::{Backing, append, flush, sqlite};
+use edgequeue::queue::effect::Write;
 use edgequeue::queue::entry::{Index, Lane};
-use edgequeue::queue::step::Write;
 use edgequeue::queue::store::{Side, Store, Stores};
 use edgequeue::store::SegmentStore;
 use edgequeue::store::memory::MemoryRows;

@@ -2,11 +2,11 @@
 
 use super::golden::{delivery, stats};
 use super::tags;
+use edgequeue::queue::effect::{Delivery, Receipt, Reply};
 use edgequeue::queue::entry::{Entry, Index, Lane, Tags};
 use edgequeue::queue::event::ConsumerId;
 use edgequeue::queue::refusal::Refusal;
 use edgequeue::queue::stats::Position;
-use edgequeue::queue::step::{Delivery, Receipt, Reply};
 use edgequeue::queue::store::Side;
 use edgequeue::wire::EntryEncoding::{List, Raw};
 use edgequeue::wire::{Address, Answer, Encoding, Form, answer};

@@ -2,9 +2,9 @@
 
 use crate::{NOW_MS, operation, refusal, tags};
 use bytes::Bytes;
+use edgequeue::queue::effect::{Receipt, Reply};
 use edgequeue::queue::entry::{Index, Lane};
-use edgequeue::queue::event::{NewEntry, Once};
-use edgequeue::queue::step::{Receipt, Reply};
+use edgequeue::queue::event::{Dedup, NewEntry};
 use edgequeue::wire::http::batch::BatchPut;
 use edgequeue::wire::proto::frame;
 use edgequeue::wire::put::PutDefaults;
@@ -36,7 +36,7 @@ fn json() {
     let expected = |all| tags([("all", all), ("ts@source", &stamp), ("Path", "/sub")]);
     assert_eq!(
         entries[0],
-        NewEntry { lane: Lane(-5), tags: expected("mine"), data: "hi".into(), random: 9, once: None }
+        NewEntry { lane: Lane(-5), tags: expected("mine"), data: "hi".into(), random: 9, dedup: None }
     );
     assert_eq!((entries[1].lane, &entries[1].tags), (Lane(3), &expected("1")));
 }
@@ -63,22 +63,26 @@ fn what_was_read_can_be_put_again() {
 #[test]
 fn once() {
     let once = |content_type: &str, body: &[u8]| {
-        read(content_type, body).map(|entries| entries.iter().map(|entry| entry.once).collect::<Vec<_>>())
+        read(content_type, body).map(|entries| entries.iter().map(|entry| entry.dedup).collect::<Vec<_>>())
     };
-    let source = |index, settled_below| Some(Once::Source { index: Index(index), settled_below: Index(settled_below) });
+    let source =
+        |index, settled_below| Some(Dedup::Source { index: Index(index), settled_below: Index(settled_below) });
     let body = br#"[{"once":true,"tags":{"requestId":"a"}},{"source":7,"settledBelow":5},{"source":0},{"once":false},{"once":null,"source":null}]"#;
-    assert_eq!(once("application/json", body), Ok(vec![Some(Once::RequestId), source(7, 5), source(0, 0), None, None]));
+    assert_eq!(
+        once("application/json", body),
+        Ok(vec![Some(Dedup::RequestId), source(7, 5), source(0, 0), None, None])
+    );
     let entry = |once| PutEntry { tags: tags([("requestId", "a")]), once, ..PutEntry::default() }.encode().into();
-    let list = frame::list(&[entry(Some(Once::RequestId)), entry(source(300, 7)), entry(None)]);
+    let list = frame::list(&[entry(Some(Dedup::RequestId)), entry(source(300, 7)), entry(None)]);
     let read_back = once("application/vnd.google.protobuf", &list);
-    assert_eq!(read_back, Ok(vec![Some(Once::RequestId), source(300, 7), None]));
+    assert_eq!(read_back, Ok(vec![Some(Dedup::RequestId), source(300, 7), None]));
 
     // For the whole batch; an entry's own source wins.
     let all = batch("application/json");
     let all = BatchPut { defaults: PutDefaults { once: true, ..all.defaults }, ..all };
     let read_all = |body: &'static [u8]| all.read(body.into(), 9);
     let entries = read_all(br#"[{"tags":{"requestId":"a"}},{"source":7}]"#).unwrap();
-    assert_eq!(entries.iter().map(|entry| entry.once).collect::<Vec<_>>(), [Some(Once::RequestId), source(7, 0)]);
+    assert_eq!(entries.iter().map(|entry| entry.dedup).collect::<Vec<_>>(), [Some(Dedup::RequestId), source(7, 0)]);
     for (body, status, text) in [
         (r#"[{"once":true}]"#.to_string(), 400, "a put with _once_ is recognized by its request id"),
         (r#"[{"settledBelow":3}]"#.into(), 400, "the body is no JSON list of entries"),

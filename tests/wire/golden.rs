@@ -3,10 +3,10 @@
 use super::tags;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use edgequeue::queue::config::Settings;
+use edgequeue::queue::effect::Delivery;
 use edgequeue::queue::entry::{Entry, Filter, Frame, Index, Lane};
 use edgequeue::queue::event::ConsumerId;
 use edgequeue::queue::stats::{ConsumerStats, ConsumerStatus, GroupStats, Stats};
-use edgequeue::queue::step::Delivery;
 use edgequeue::queue::store::Side;
 use edgequeue::wire::http::attributes;
 use edgequeue::wire::proto::frame;

@@ -1,16 +1,16 @@
 //! What became of a request: the calls, and their answers in bytes.
 
 use super::{operation, refusal, send, tags};
+use edgequeue::queue::effect::Reply;
 use edgequeue::queue::entry::{Index, Lane};
 use edgequeue::queue::event::ConsumerId;
-use edgequeue::queue::stats::{Standing, Whereabouts};
-use edgequeue::queue::step::Reply;
+use edgequeue::queue::stats::{EntryStatus, GroupStatus};
 use edgequeue::queue::store::Side;
 use edgequeue::wire::{Answer, Operation, Progress, answer};
 use proptest::prelude::*;
 
-fn whereabouts(groups: Vec<(&str, Standing)>) -> Whereabouts {
-    Whereabouts {
+fn whereabouts(groups: Vec<(&str, GroupStatus)>) -> EntryStatus {
+    EntryStatus {
         index: Index(7),
         lane: Lane(0),
         put_ms: 1_000,
@@ -20,14 +20,14 @@ fn whereabouts(groups: Vec<(&str, Standing)>) -> Whereabouts {
     }
 }
 
-fn running() -> Standing {
+fn running() -> GroupStatus {
     let consumer = ConsumerId { group: "svc".into(), user: "edge".into() };
-    Standing::Running { consumer, attempt: 2, since_ms: 1_700_000_000_000 }
+    GroupStatus::Running { consumer, attempt: 2, since_ms: 1_700_000_000_000 }
 }
 
-fn queued(ahead: u64) -> Standing {
+fn queued(ahead: u64) -> GroupStatus {
     let (code, reason) = ("503".into(), "\"busy\"".into());
-    Standing::Queued { ahead, attempts: 1, not_before_ms: 1_700_000_005_000, code, reason }
+    GroupStatus::Queued { ahead, attempts: 1, not_before_ms: 1_700_000_005_000, code, reason }
 }
 
 fn text(answer: &Answer) -> (u16, String) {
@@ -125,7 +125,7 @@ fn statuses_in_bytes() {
         ),
         (
             "GET /api/predict/svc/sink?_status_=true&requestId=r",
-            Reply::Found(Some(Whereabouts { tags: tags([]), ..whereabouts(vec![]) })),
+            Reply::Found(Some(EntryStatus { tags: tags([]), ..whereabouts(vec![]) })),
             200,
             r#"{"status":"done","requestId":"r","sinkIndex":7}"#,
         ),

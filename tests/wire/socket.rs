@@ -2,10 +2,10 @@
 
 use crate::{send, tags};
 use bytes::Bytes;
+use edgequeue::queue::effect::Receipt;
 use edgequeue::queue::entry::Index;
-use edgequeue::queue::event::{Once, Rejection};
+use edgequeue::queue::event::{Dedup, Rejection};
 use edgequeue::queue::limits;
-use edgequeue::queue::step::Receipt;
 use edgequeue::wire::PutEntry;
 use edgequeue::wire::proto::fields::Malformed;
 use edgequeue::wire::v1::client::{ClientCommand, ClientRequest, requests};
@@ -29,8 +29,8 @@ fn one(command: ClientCommand) -> ClientRequest {
     ClientRequest { id: 7, command }
 }
 
-fn source(index: u64, settled_below: u64) -> Once {
-    Once::Source { index: Index(index), settled_below: Index(settled_below) }
+fn source(index: u64, settled_below: u64) -> Dedup {
+    Dedup::Source { index: Index(index), settled_below: Index(settled_below) }
 }
 
 fn entry(data: &'static str) -> PutEntry {
@@ -58,7 +58,7 @@ fn client_messages_in_bytes() {
             "0a0e 0807 220a 0a01 0a 1200 1a00 208827",
         ),
         (
-            one(ClientCommand::Put(vec![PutEntry { once: Some(Once::RequestId), ..entry("x") }], false)),
+            one(ClientCommand::Put(vec![PutEntry { once: Some(Dedup::RequestId), ..entry("x") }], false)),
             "0a0b 0807 1207 0a05 1a0178 3001",
         ),
         (
@@ -175,10 +175,10 @@ fn limits_hold_for_a_message_and_name_the_request() {
     assert_eq!(requests(hex("0a00").repeat(10_001).into()), Err(Malformed));
 }
 
-fn once() -> impl Strategy<Value = Option<Once>> {
+fn once() -> impl Strategy<Value = Option<Dedup>> {
     prop_oneof![
         Just(None),
-        Just(Some(Once::RequestId)),
+        Just(Some(Dedup::RequestId)),
         any::<(u64, u64)>().prop_map(|(index, settled_below)| Some(source(index, settled_below))),
     ]
 }

@@ -4,7 +4,7 @@
 //! [`Progress::of_rear`], [`Progress::of_sink`], until one of them knows the request.
 
 use crate::queue::entry::{Index, TAG_LAST_CODE, TAG_LAST_REASON, Tags};
-use crate::queue::stats::{Standing, Whereabouts};
+use crate::queue::stats::{EntryStatus, GroupStatus};
 use crate::wire::answer::Answer;
 use crate::wire::json::go;
 use crate::wire::names::JSON;
@@ -63,17 +63,17 @@ pub enum Progress {
 impl Progress {
     /// What an input queue knows. Of several groups that need the entry the one that works on it counts, then the one
     /// that is called like the service.
-    pub fn of_input(found: Whereabouts, service: &str) -> Self {
-        let Whereabouts { index, ahead, mut groups, .. } = found;
-        let running = |(_, standing): &(String, Standing)| matches!(standing, Standing::Running { .. });
+    pub fn of_input(found: EntryStatus, service: &str) -> Self {
+        let EntryStatus { index, ahead, mut groups, .. } = found;
+        let running = |(_, standing): &(String, GroupStatus)| matches!(standing, GroupStatus::Running { .. });
         let at = groups.iter().position(running).or_else(|| groups.iter().position(|(name, _)| name == service));
         let standing = if groups.is_empty() { None } else { Some(groups.swap_remove(at.unwrap_or(0)).1) };
         match standing {
-            Some(Standing::Running { consumer, attempt, since_ms }) => {
+            Some(GroupStatus::Running { consumer, attempt, since_ms }) => {
                 let consumer = format!("{}.{}", consumer.group, consumer.user);
                 Self::Running { index, attempt, since_ms, consumer }
             }
-            Some(Standing::Queued { ahead, attempts, not_before_ms, code, reason }) => {
+            Some(GroupStatus::Queued { ahead, attempts, not_before_ms, code, reason }) => {
                 Self::Queued { index, position: ahead + 1, attempts, not_before_ms, code, reason }
             }
             None => Self::Queued {
@@ -88,13 +88,13 @@ impl Progress {
     }
 
     /// What a rear queue knows: it failed too often.
-    pub fn of_rear(found: &Whereabouts) -> Self {
+    pub fn of_rear(found: &EntryStatus) -> Self {
         let (code, reason) = trouble(&found.tags);
         Self::Failed { code, reason, sink_index: None, rear_index: Some(found.index) }
     }
 
     /// What a sink knows: the result, which may be one of an error.
-    pub fn of_sink(found: &Whereabouts) -> Self {
+    pub fn of_sink(found: &EntryStatus) -> Self {
         let (code, reason) = trouble(&found.tags);
         if code.is_empty() {
             Self::Done { sink_index: found.index }

@@ -5,10 +5,10 @@ use super::attributes;
 use super::operation::{Encoding, EntryEncoding, Form};
 use super::progress::{self, Progress};
 use super::settings;
+use crate::queue::effect::{Delivery, Receipt, Reply};
 use crate::queue::entry::{Frame, TAG_REQUEST_ID};
 use crate::queue::refusal::Refusal;
-use crate::queue::stats::{Position, Whereabouts};
-use crate::queue::step::{Delivery, Receipt, Reply};
+use crate::queue::stats::{EntryStatus, Position};
 use crate::queue::store::Side;
 use crate::wire::answer::Answer;
 use crate::wire::json::{self, go};
@@ -59,7 +59,7 @@ pub fn answer(form: &Form, reply: Reply) -> Answer {
 }
 
 /// What one queue knows of a request.
-fn progress(found: Option<Whereabouts>, address: &Address, side: Side) -> Progress {
+fn progress(found: Option<EntryStatus>, address: &Address, side: Side) -> Progress {
     match found {
         None => Progress::Unknown,
         Some(found) if side == Side::Rear => Progress::of_rear(&found),

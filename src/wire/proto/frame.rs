@@ -1,7 +1,7 @@
 //! Frames and lists of frames, in protobuf.
 
+use crate::queue::effect::Delivery;
 use crate::queue::entry::Frame;
-use crate::queue::step::Delivery;
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use bytes::Bytes;
 use prost::Message;

@@ -1,7 +1,7 @@
 //! Entries of a put in protobuf.
 
 use super::fields::{self, Fields, Malformed, Value};
-use crate::queue::event::Once;
+use crate::queue::event::Dedup;
 use crate::queue::limits::BATCH_ENTRIES_MAX;
 use crate::wire::answer::Answer;
 use crate::wire::put_entry::{OnceFields, PutEntry, too_many};
@@ -46,8 +46,8 @@ impl PutEntry {
             fields::put_number(&mut out, 5, fields::zigzag(priority));
         }
         match self.once {
-            Some(Once::RequestId) => fields::put_number(&mut out, 6, 1),
-            Some(Once::Source { index, settled_below }) => {
+            Some(Dedup::RequestId) => fields::put_number(&mut out, 6, 1),
+            Some(Dedup::Source { index, settled_below }) => {
                 fields::put_number(&mut out, 7, index.0);
                 fields::put_number(&mut out, 8, settled_below.0);
             }

@@ -1,8 +1,8 @@
 //! What the service says on a socket of our own protocol: answers and pushed frames, several of either in one message.
 
 use super::steps::{indexes_of, steps};
+use crate::queue::effect::Receipt;
 use crate::queue::entry::Index;
-use crate::queue::step::Receipt;
 use crate::wire::answer::Answer;
 use crate::wire::proto::fields::{self, Fields, Malformed, Value};
 use alloc::{string::String, vec::Vec};

@@ -70,7 +70,7 @@ fn fill(wish: &Wish) -> std::result::Result<u64, StoreError> {
             tags: Tags::new(),
             data: data.clone(),
             random: u128::from(put + at),
-            once: None,
+            dedup: None,
         };
         queue.turn(
             now_ms,
@@ -81,6 +81,7 @@ fn fill(wish: &Wish) -> std::result::Result<u64, StoreError> {
         )?;
         effects.clear();
         store.rows_mut().sql_mut().0.execute_batch("BEGIN").map_err(failed)?;
+        queue.before_flush(&mut store)?;
         store.flush()?;
         store.rows_mut().sql_mut().0.execute_batch("COMMIT").map_err(failed)?;
         put += some;

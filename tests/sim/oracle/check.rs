@@ -4,20 +4,19 @@ use super::model::{Consumer, Group, Held, SideModel, Span, Sure};
 use super::{Oracle, Turn, Verdict, demand};
 use edgequeue::queue::Wake;
 use edgequeue::queue::config::Settings;
+use edgequeue::queue::effect::Reply;
 use edgequeue::queue::entry::{Entry, Filter, Index, Lane, TAG_LAST_CODE, TAG_LAST_REASON, TAG_REQUEST_ID};
-use edgequeue::queue::event::{ConsumerId, Event, Start, Watch, WatcherId};
+use edgequeue::queue::event::{ConsumerId, Event, Lease, ResumeState, Start, Watch, WatcherId};
 use edgequeue::queue::limits;
 use edgequeue::queue::refusal::Refusal;
 use edgequeue::queue::request_id;
-use edgequeue::queue::stats::{ConsumerStats, ConsumerStatus, Position, Standing, Stats, Whereabouts};
-use edgequeue::queue::step::Reply;
+use edgequeue::queue::stats::{ConsumerStats, ConsumerStatus, EntryStatus, GroupStatus, Position, Stats};
 use edgequeue::queue::store::Side;
-use edgequeue::queue::watcher::{Lease, Remembered};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a connection remembers.
-pub type Attachment = (Side, Remembered);
+pub type Attachment = (Side, ResumeState);
 
 impl Oracle {
     /// Length, bytes and next index of both sides.
@@ -148,7 +147,7 @@ impl Oracle {
             let Some((name, user)) = model.watcher(watcher) else { continue };
             let group = &model.groups[name];
             let (kept_side, remembered) = kept.ok_or_else(|| format!("{name}/{user} remembers nothing"))?;
-            let Remembered { watch, leases, sign_ms, stopped } = remembered;
+            let ResumeState { watch, leases, heartbeat_ms, draining } = remembered;
             demand!(
                 *kept_side == side && watch.consumer.group == name && watch.consumer.user == user,
                 "remembered as {watch:?}"
@@ -156,11 +155,14 @@ impl Oracle {
             self.check_watch(side, watch)?;
             let consumer = &group.consumers[user];
             let connection = consumer.connection.as_ref().expect("looked up by its connection");
-            demand!(*stopped == connection.stopped, "{name}/{user} remembers that it was stopped: {stopped}");
+            demand!(*draining == connection.draining, "{name}/{user} remembers that it was draining: {draining}");
             // Signs of life between events are not worth remembering each time.
             let life = consumer.life_ms;
-            let signs = if fresh { life.earliest..=life.latest } else { 0..=life.latest };
-            demand!(signs.contains(sign_ms), "{name}/{user} remembers a sign of life at {sign_ms}, not {life:?}");
+            let heartbeats = if fresh { life.earliest..=life.latest } else { 0..=life.latest };
+            demand!(
+                heartbeats.contains(heartbeat_ms),
+                "{name}/{user} remembers a heartbeat at {heartbeat_ms}, not {life:?}"
+            );
             let kept: BTreeMap<u64, &Lease> = leases.iter().map(|lease| (lease.index.0, lease)).collect();
             for (index, lease) in group.out(user) {
                 let seen = kept.get(&index).ok_or_else(|| format!("{name}/{user} does not remember #{index}"))?;
@@ -201,7 +203,7 @@ impl Oracle {
         let soonest = [wake.timer_ms, wake.alarm_ms].into_iter().flatten().min();
         demand!(
             !ticked || soonest.is_none_or(|soonest| soonest > now),
-            "after a tick at {now} it wants to be woken at {soonest:?}"
+            "after a tick at {now} it wants to be woken again: {wake:?}"
         );
         for side in [Side::Main, Side::Rear] {
             let model = self.side(side);
@@ -224,8 +226,8 @@ impl Oracle {
         let may_be_silent = |consumer: &Consumer| consumer.connection.as_ref().is_some_and(|one| !one.watch.local);
         for (user, consumer) in group.consumers.iter().filter(|(_, consumer)| may_be_silent(consumer)) {
             let oldest = group.out(user).map(|(_, lease)| lease.since_ms).min().filter(|_| silence != 0);
-            let due =
-                oldest.map(|oldest| oldest.max(consumer.life_ms.latest).max(consumer.signs_ms).saturating_add(silence));
+            let due = oldest
+                .map(|oldest| oldest.max(consumer.life_ms.latest).max(consumer.heartbeats_ms).saturating_add(silence));
             demand_by(&format!("the silence of {user}"), alarm, due)?;
         }
         let waiting = group.returns.iter().filter(|(index, _)| !group.leases.contains_key(index));
@@ -265,7 +267,7 @@ fn check_find(model: &SideModel, request_id: &str, reply: &Reply, now: u64) -> V
     let Some(found) = found else { return Ok(()) };
     let held = &model.entries[&found.index.0];
     let place = (Reverse(held.entry.lane.0), held.entry.index.0);
-    let expected = Whereabouts {
+    let expected = EntryStatus {
         index: held.entry.index,
         lane: held.entry.lane,
         put_ms: held.entry.put_ms,
@@ -278,17 +280,17 @@ fn check_find(model: &SideModel, request_id: &str, reply: &Reply, now: u64) -> V
     let needs = |group: &Group| group.matches(held) && !group.done(held.entry.index.0);
     let expected: Vec<&String> = model.groups.iter().filter(|(_, group)| needs(group)).map(|(name, _)| name).collect();
     demand!(names == expected, "it is found in the groups {names:?} instead of {expected:?}");
-    for (name, standing) in &found.groups {
-        check_standing(model, name, held, standing, now).map_err(|why| format!("group {name}: {why}"))?;
+    for (name, status) in &found.groups {
+        check_group_status(model, name, held, status, now).map_err(|why| format!("group {name}: {why}"))?;
     }
     Ok(())
 }
 
-fn check_standing(model: &SideModel, name: &str, held: &Held, standing: &Standing, now: u64) -> Verdict {
+fn check_group_status(model: &SideModel, name: &str, held: &Held, status: &GroupStatus, now: u64) -> Verdict {
     let (group, index) = (&model.groups[name], held.entry.index.0);
     let attempts = group.attempts.get(&index).copied().unwrap_or(0);
     let expected = match group.leases.get(&index) {
-        Some(lease) => Standing::Running {
+        Some(lease) => GroupStatus::Running {
             consumer: ConsumerId { group: name.into(), user: lease.user.clone() },
             attempt: attempts + 1,
             since_ms: lease.since_ms,
@@ -296,11 +298,11 @@ fn check_standing(model: &SideModel, name: &str, held: &Held, standing: &Standin
         None => {
             let gained =
                 |key: &str| group.gained.get(&index).and_then(|tags| tags.get(key)).cloned().unwrap_or_default();
-            let Standing::Queued { ahead: seen, .. } = standing else {
-                return Err(format!("nobody holds it: {standing:?}"));
+            let GroupStatus::Queued { ahead: seen, .. } = status else {
+                return Err(format!("nobody holds it: {status:?}"));
             };
             let until = group.returns.get(&index).map(|back| back.not_before_ms);
-            Standing::Queued {
+            GroupStatus::Queued {
                 ahead: ahead(model, group, held, *seen, now),
                 attempts,
                 not_before_ms: until.filter(|until| *until > now).unwrap_or(0),
@@ -309,7 +311,7 @@ fn check_standing(model: &SideModel, name: &str, held: &Held, standing: &Standin
             }
         }
     };
-    demand!(*standing == expected, "it stands {standing:?} instead of {expected:?}");
+    demand!(*status == expected, "it stands {status:?} instead of {expected:?}");
     Ok(())
 }
 

@@ -2,13 +2,12 @@
 
 use super::model::{Connection, Consumer, Group, Leased, Return, SideModel, Span, Sure};
 use super::{Oracle, Turn, Verdict, demand};
+use edgequeue::queue::effect::{CloseReason, Reply};
 use edgequeue::queue::entry::Index;
-use edgequeue::queue::event::{ConsumerId, Start, Ticket, Watch, WatcherId};
+use edgequeue::queue::event::{ConsumerId, Lease, ResumeState, Start, Ticket, Watch, WatcherId};
 use edgequeue::queue::limits;
 use edgequeue::queue::refusal::Refusal;
-use edgequeue::queue::step::{CloseReason, Reply};
 use edgequeue::queue::store::Side;
-use edgequeue::queue::watcher::{Lease, Remembered};
 use std::mem::discriminant;
 
 impl Oracle {
@@ -50,7 +49,7 @@ impl Oracle {
             group.start = begin;
         }
         let skip_below = if watch.start == Start::Newest && !is_new { next } else { 0 };
-        let connection = Connection { id, watch: watch.clone(), skip_below, stopped: false };
+        let connection = Connection { id, watch: watch.clone(), skip_below, draining: false };
         let now = Span::at(turn.now);
         let connection = Some(connection);
         let stored_ms = group.consumers.get(user).map_or(now, |known| known.stored_ms.or(turn.now));
@@ -65,13 +64,13 @@ impl Oracle {
         let mut connections = consumers.filter_map(|consumer| consumer.connection.as_mut());
         let Some(connection) = connections.find(|connection| connection.id == id) else { return false };
         connection.watch.window = window;
-        connection.stopped &= window == 0;
-        self.heard_of(id, turn.now, turn.now);
+        connection.draining &= window == 0;
+        self.heartbeat(id, turn.now, turn.now);
         true
     }
 
-    /// A connection gave a sign of life.
-    pub fn heard_of(&mut self, id: WatcherId, at_ms: u64, now: u64) {
+    /// A connection sent a heartbeat.
+    pub fn heartbeat(&mut self, id: WatcherId, at_ms: u64, now: u64) {
         for side in [Side::Main, Side::Rear] {
             for consumer in self.side_mut(side).groups.values_mut().flat_map(|group| group.consumers.values_mut()) {
                 if consumer.connection.as_ref().is_some_and(|connection| connection.id == id) {
@@ -115,8 +114,8 @@ impl Oracle {
 
     /// A connection is what it remembers. That may be older than what is stored: leases of entries that are settled, gone
     /// or out elsewhere are no longer leases.
-    pub fn on_resume(&mut self, turn: &Turn, id: WatcherId, remembered: &Remembered) -> Verdict {
-        let Remembered { watch, leases, sign_ms, stopped } = remembered;
+    pub fn on_resume(&mut self, turn: &Turn, id: WatcherId, state: &ResumeState) -> Verdict {
+        let ResumeState { watch, leases, heartbeat_ms, draining } = state;
         let Start::At(Index(skip_below)) = watch.start else { return Err("resumed without a place".into()) };
         let SideModel { groups, entries, .. } = self.side_mut(turn.side);
         let ConsumerId { group, user } = &watch.consumer;
@@ -127,9 +126,9 @@ impl Oracle {
         });
         let consumer = group.consumers.entry(user.clone()).or_insert_with(|| Consumer::new(turn.now));
         demand!(consumer.connection.is_none(), "{user} was resumed twice");
-        consumer.life_ms = Span::at(*sign_ms);
-        consumer.signs_ms = turn.now.max(*sign_ms);
-        consumer.connection = Some(Connection { id, watch: watch.clone(), skip_below, stopped: *stopped });
+        consumer.life_ms = Span::at(*heartbeat_ms);
+        consumer.heartbeats_ms = turn.now.max(*heartbeat_ms);
+        consumer.connection = Some(Connection { id, watch: watch.clone(), skip_below, draining: *draining });
         for Lease { index: Index(index), since_ms, bytes, .. } in leases {
             let needed = entries.get(index).is_some_and(|held| group.matches(held)) && !group.done(*index);
             if needed && !group.leases.contains_key(index) {
@@ -157,7 +156,7 @@ impl Oracle {
         let out: Vec<u64> = leaving.out(&user).map(|(index, _)| index).collect();
         for index in out {
             let back = Return { user: user.clone(), avoid: false, reserved_until_ms, not_before_ms: 0 };
-            self.give_back(side, &group, index, !local, back);
+            self.requeue(side, &group, index, !local, back);
         }
     }
 }

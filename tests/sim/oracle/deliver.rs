@@ -2,16 +2,16 @@
 
 use super::model::{Group, Leased, Return, SideModel, Span, Sure};
 use super::{Oracle, Verdict, demand};
+use edgequeue::queue::effect::{CloseReason, Delivery};
 use edgequeue::queue::event::WatcherId;
 use edgequeue::queue::limits;
-use edgequeue::queue::step::{CloseReason, Delivery};
 use edgequeue::queue::store::Side;
 
 impl Group {
     /// Whether a consumer could get one more entry, however large.
     fn has_room(&self, user: &str) -> Sure {
         let Some(connection) = self.connection(user) else { return Sure::No };
-        if connection.stopped || connection.window() == 0 {
+        if connection.draining || connection.window() == 0 {
             return Sure::No;
         }
         if connection.watch.auto_commit {
@@ -52,7 +52,7 @@ impl Group {
     /// Free places, for comparing watchers; `None` when the consumer cannot be compared.
     fn free(&self, user: &str) -> Option<usize> {
         let connection = self.connection(user)?;
-        let comparable = !connection.watch.auto_commit && !connection.stopped;
+        let comparable = !connection.watch.auto_commit && !connection.draining;
         comparable.then(|| connection.window().saturating_sub(self.out(user).count()))
     }
 }
@@ -156,7 +156,7 @@ fn check_push(model: &SideModel, name: &str, user: &str, delivery: &Delivery, no
     let attempt = group.attempts.get(&index).copied().unwrap_or(0) + 1;
     demand!(delivery.attempt == attempt, "it is attempt {} instead of {attempt}", delivery.attempt);
     demand!(!group.is_delayed(index, now), "it is delayed");
-    demand!(group.has_room(user) != Sure::No, "the consumer has no room or was stopped");
+    demand!(group.has_room(user) != Sure::No, "the consumer has no room or was draining");
     let may = group.may_take(user, index, now);
     demand!(may != Sure::No, "this consumer must not get it (skipped, kept for another, or refused)");
     for (lane, other) in model.order.iter().filter(|(_, other)| *other != index) {

@@ -5,11 +5,11 @@ use super::model::{Return, Span};
 use super::settle::everybody_is_done;
 use super::{Oracle, Turn, Verdict, demand};
 use edgequeue::queue::config::Settings;
+use edgequeue::queue::effect::{CloseReason, Receipt, Reply};
 use edgequeue::queue::entry::{Entry, Index, TAG_REQUEST_ID};
-use edgequeue::queue::event::{CODE_SHUTDOWN, ConsumerId, Event, NewEntry, Once, Rejection, Ticket, WatcherId};
+use edgequeue::queue::event::{CODE_SHUTDOWN, ConsumerId, Dedup, Event, NewEntry, Rejection, Ticket, WatcherId};
 use edgequeue::queue::limits;
 use edgequeue::queue::refusal::Refusal;
-use edgequeue::queue::step::{CloseReason, Receipt, Reply};
 use edgequeue::queue::store::Side;
 use std::collections::BTreeSet;
 use std::mem::discriminant;
@@ -36,9 +36,9 @@ impl Oracle {
                 Ok(())
             }
             Event::Attach(ticket, watcher, watch) => self.on_attach(turn, *ticket, *watcher, watch),
-            Event::Resume(watcher, remembered) => self.on_resume(turn, *watcher, remembered),
-            Event::Alive(signs) => {
-                signs.iter().for_each(|(id, at_ms)| self.heard_of(*id, *at_ms, turn.now));
+            Event::Resume(watcher, state) => self.on_resume(turn, *watcher, state),
+            Event::Heartbeats(heartbeats) => {
+                heartbeats.iter().for_each(|(id, at_ms)| self.heartbeat(*id, *at_ms, turn.now));
                 Ok(())
             }
             Event::Detach(watcher) => {
@@ -139,7 +139,7 @@ impl Oracle {
         }
         let model = self.side_mut(turn.side);
         for entry in entries {
-            if let Some(Once::Source { index, settled_below }) = entry.once {
+            if let Some(Dedup::Source { index, settled_below }) = entry.dedup {
                 model.outcomes.insert(index.0);
                 model.outcomes_below = model.outcomes_below.max(settled_below.0);
             }
@@ -154,9 +154,9 @@ impl Oracle {
         for entry in entries {
             let id = entry.tags.get(TAG_REQUEST_ID);
             let mut earlier = entries.iter().zip(&known).enumerate().filter(|(_, (_, known))| **known == Before::No);
-            known.push(match entry.once {
+            known.push(match entry.dedup {
                 None => Before::No,
-                Some(Once::RequestId) => {
+                Some(Dedup::RequestId) => {
                     let live = model.entries.iter().find(|(_, held)| held.tags.get(TAG_REQUEST_ID) == id);
                     let same = earlier.find(|(_, (other, _))| other.tags.get(TAG_REQUEST_ID) == id);
                     match (live, same) {
@@ -165,8 +165,8 @@ impl Oracle {
                         (None, None) => Before::No,
                     }
                 }
-                Some(Once::Source { index, .. }) => {
-                    let is_same = |other: &NewEntry| matches!(other.once, Some(Once::Source { index: other, .. }) if other == index);
+                Some(Dedup::Source { index, .. }) => {
+                    let is_same = |other: &NewEntry| matches!(other.dedup, Some(Dedup::Source { index: other, .. }) if other == index);
                     let same = earlier.find(|(_, (other, _))| is_same(other));
                     match same {
                         _ if index.0 < model.outcomes_below || model.outcomes.contains(&index.0) => Before::Stored(0),
@@ -252,17 +252,17 @@ impl Oracle {
             }
             let not_before_ms = if rejection.delay_ms == 0 { 0 } else { turn.now.saturating_add(rejection.delay_ms) };
             let back = Return { user: consumer.user.clone(), avoid: true, reserved_until_ms: 0, not_before_ms };
-            self.give_back(turn.side, &consumer.group, *index, !shutdown, back);
+            self.requeue(turn.side, &consumer.group, *index, !shutdown, back);
         }
         self.live(turn, consumer);
         let group = self.side_mut(turn.side).groups.get_mut(&consumer.group);
         let consumer = group.and_then(|group| group.consumers.get_mut(&consumer.user));
         if let Some(connection) = consumer.and_then(|consumer| consumer.connection.as_mut()).filter(|_| shutdown) {
-            connection.stopped = true;
+            connection.draining = true;
         }
     }
 
-    /// A consumer gave a sign of life.
+    /// A consumer sent a heartbeat.
     fn live(&mut self, turn: &Turn, consumer: &ConsumerId) {
         let group = self.side_mut(turn.side).groups.get_mut(&consumer.group);
         if let Some(consumer) = group.and_then(|group| group.consumers.get_mut(&consumer.user)) {

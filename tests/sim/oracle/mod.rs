@@ -16,9 +16,9 @@ pub use check::Attachment;
 pub use model::SideModel;
 
 use edgequeue::queue::config::Settings;
+use edgequeue::queue::effect::{CloseReason, Effect, Reply};
 use edgequeue::queue::entry::{Entry, Index, Tags};
 use edgequeue::queue::event::{ConsumerId, Event, Ticket, WatcherId};
-use edgequeue::queue::step::{CloseReason, Effect, Reply};
 use edgequeue::queue::store::{Side, Totals};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -117,7 +117,7 @@ impl Turn<'_> {
     pub fn sides(&self) -> &'static [Side] {
         match (self.event, self.side) {
             (Event::Resume(..), _) => &[],
-            (Event::Tick | Event::Configure(..) | Event::Alive(_), _) => &[Side::Main, Side::Rear],
+            (Event::Tick | Event::Configure(..) | Event::Heartbeats(_), _) => &[Side::Main, Side::Rear],
             (_, Side::Main) => &[Side::Main],
             (_, Side::Rear) => &[Side::Rear],
         }
@@ -232,7 +232,7 @@ impl Oracle {
             self.lapse(*side, turn)?;
         }
         let buried = !self.turn.dying.is_empty();
-        self.bury(turn)?;
+        self.dead_letter(turn)?;
         self.resolve_swept(turn, false);
         self.answer_waiters(turn)?;
         self.check_waiters(turn)?;
@@ -279,7 +279,7 @@ impl Oracle {
     }
 
     /// Appends the dead letters of this turn to the rear. Their order is the machine's choice.
-    fn bury(&mut self, turn: &Turn) -> Verdict {
+    fn dead_letter(&mut self, turn: &Turn) -> Verdict {
         let mut dying = std::mem::take(&mut self.turn.dying);
         if !dying.is_empty() && turn.side == Side::Main {
             self.lapse(Side::Rear, turn)?;

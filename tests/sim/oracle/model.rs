@@ -114,16 +114,16 @@ pub struct Leased {
 #[derive(Clone)]
 pub struct Consumer {
     pub connection: Option<Connection>,
-    /// Its last sign of life. A crash takes away what was not stored of it.
+    /// Its last heartbeat. A crash takes away what was not stored of it.
     pub life_ms: Span,
-    /// The signs of life one of which a crash does not take away.
+    /// The heartbeats one of which a crash does not take away.
     pub stored_ms: Span,
     /// When it last had left entries that nobody holds.
     pub left_ms: u64,
     /// When its connection went, if it went: never before it was last seen connected.
     pub gone_ms: Span,
-    /// Latest sign of life by which the machine may have set its alarm; the clock may have gone backward since.
-    pub signs_ms: u64,
+    /// Latest heartbeat by which the machine may have set its alarm; the clock may have gone backward since.
+    pub heartbeats_ms: u64,
     /// Its connection went with a memory, not with a `Detach`: that may be noted anew whenever the memory is lost.
     pub lost: bool,
 }
@@ -138,7 +138,7 @@ impl Consumer {
             stored_ms: moment,
             left_ms: now,
             gone_ms: moment,
-            signs_ms: now,
+            heartbeats_ms: now,
             lost: false,
         }
     }
@@ -150,7 +150,7 @@ pub struct Connection {
     pub watch: Watch,
     pub skip_below: u64,
     /// It said that it is about to leave.
-    pub stopped: bool,
+    pub draining: bool,
 }
 
 impl Connection {
@@ -308,7 +308,7 @@ impl Group {
         let mut lost_users = Vec::new();
         for (user, consumer) in &mut self.consumers {
             let Some(connection) = consumer.connection.take() else {
-                // Commits without a connection are signs of life that need not be stored.
+                // Commits without a connection are heartbeats that need not be stored.
                 consumer.life_ms = consumer.life_ms.or(consumer.stored_ms.earliest).or(consumer.stored_ms.latest);
                 if consumer.lost {
                     lost_users.push(user.clone());

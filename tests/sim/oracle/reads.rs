@@ -2,9 +2,9 @@
 
 use super::model::Waiter;
 use super::{Oracle, Turn, Verdict, demand};
+use edgequeue::queue::effect::{Delivery, Effect, Reply};
 use edgequeue::queue::event::{Get, Start, Ticket};
 use edgequeue::queue::limits;
-use edgequeue::queue::step::{Delivery, Effect, Reply};
 use edgequeue::queue::store::Side;
 use std::collections::BTreeMap;
 

@@ -21,7 +21,7 @@ impl Oracle {
     }
 
     /// A lease ends without success. `counted` says whether the delivery counts as an attempt.
-    pub fn give_back(&mut self, side: Side, group: &str, index: u64, counted: bool, back: Return) {
+    pub fn requeue(&mut self, side: Side, group: &str, index: u64, counted: bool, back: Return) {
         let (most, policy) = (self.settings.max_delivery, self.settings.dead_message_policy);
         let model = self.side_mut(side);
         let Some(held) = model.entries.get(&index).cloned() else { return };

@@ -2,9 +2,9 @@
 
 use super::model::Return;
 use super::{Choice, Oracle, Turn, Verdict, demand};
+use edgequeue::queue::effect::CloseReason;
 use edgequeue::queue::event::{ConsumerId, WatcherId};
 use edgequeue::queue::limits;
-use edgequeue::queue::step::CloseReason;
 use edgequeue::queue::store::Side;
 use std::cmp::Reverse;
 
@@ -157,7 +157,7 @@ impl Oracle {
                 let holder = model.groups[name].holder(index);
                 model.revoked.extend(holder.map(|holder| (holder, index)));
                 let back = Return { user, avoid: true, reserved_until_ms: 0, not_before_ms: 0 };
-                self.give_back(side, name, index, true, back);
+                self.requeue(side, name, index, true, back);
             }
         }
     }

@@ -11,7 +11,7 @@ use clap::Args;
 use edgequeue::client::answer::{self, Receipt};
 use edgequeue::client::{Failure, Kind, Outcome, Put, Receipts};
 use edgequeue::queue::entry::{TAG_REQUEST_ID, Tags};
-use edgequeue::queue::limits::ONCE_LOOKUPS_MAX;
+use edgequeue::queue::limits::DEDUP_LOOKUPS_MAX;
 use edgequeue::wire::url::Url;
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -167,7 +167,7 @@ pub fn run(context: &mut Context, args: &PutArgs) -> Result<Exit, Stop> {
         }
         source.line_bytes_max = answer::payload_bytes_max(&attributes).unwrap_or(LINE_BYTES_MAX);
         if answer::takes_batches(&attributes) && !one {
-            let most = if args.once { ONCE_LOOKUPS_MAX } else { usize::MAX };
+            let most = if args.once { DEDUP_LOOKUPS_MAX } else { usize::MAX };
             batch_lines = usize::from(args.batch).min(most);
         }
     }

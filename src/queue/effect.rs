@@ -4,7 +4,7 @@
 use super::entry::{Entry, Index, Mark, Tags};
 use super::event::{Ticket, WatcherId};
 use super::refusal::Refusal;
-use super::stats::{Position, Stats, Whereabouts};
+use super::stats::{EntryStatus, Position, Stats};
 use alloc::{boxed::Box, string::String, vec::Vec};
 use bytes::Bytes;
 use prost::Message;
@@ -45,7 +45,7 @@ pub enum Effect {
     Revoke(WatcherId, Index),
     /// End a connection. It is already forgotten: its `Detach` may come or not.
     Close(WatcherId, CloseReason),
-    /// What the connection remembers changed: ask [`Queue::attachment`](super::Queue::attachment) and keep it with the socket.
+    /// What the connection remembers changed: ask [`Queue::resume_state`](super::Queue::resume_state) and keep it with the socket.
     Remember(WatcherId),
     /// There is more to do: take another turn with [`Event::Tick`](super::Event::Tick) soon.
     Again,
@@ -69,7 +69,7 @@ pub enum Reply {
     /// Where an entry stands.
     Position(Position),
     /// Where an entry stands in every group; none when there is no such entry.
-    Found(Option<Whereabouts>),
+    Found(Option<EntryStatus>),
     /// The index of the entry that was removed; none when there was none.
     Cancelled(Option<Index>),
     /// Not carried out.
@@ -126,6 +126,6 @@ pub enum CloseReason {
     TakenOver,
     /// The stream was ended and everything was delivered.
     Ended,
-    /// It held entries and gave no sign of life for too long.
+    /// It held entries and sent no heartbeat for too long.
     Silent,
 }
