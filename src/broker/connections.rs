@@ -82,6 +82,7 @@ impl Connections {
             }
         }
         self.changed.clear();
+        self.last = sockets.iter().map(|(id, _)| id.0).fold(self.last, u64::max);
         let states = sockets.into_iter().filter_map(|(_, kept)| SocketState::decode(&kept));
         let watching = states.filter(|state| {
             let connection = match state.session {

@@ -45,18 +45,12 @@ pub(super) fn no_body(purpose: &Purpose, error: BodyError) -> Answer {
     }
 }
 
-/// The turn a call asks for. A watch has the connection it will be.
-pub(super) fn call(
-    ticket: Ticket,
-    connection: ConnectionId,
-    call: Call,
-    body: Bytes,
-    random: u128,
-) -> Result<Task, Answer> {
+/// The turn a call asks for.
+pub(super) fn call(ticket: Ticket, call: Call, body: Bytes, random: u128) -> Result<Task, Answer> {
     let Call { side, consumer, purpose, .. } = call;
     let operation = match purpose {
         Purpose::Operation(operation) => operation,
-        Purpose::Watch { watch, .. } => return Ok(Task::Event(side, Event::Attach(ticket, connection, watch))),
+        Purpose::Watch { watch, .. } => return Ok(Task::Watch(side, ticket, watch)),
     };
     let event = match operation {
         Operation::Put { lane, tags, once } => {
@@ -125,7 +119,7 @@ pub(super) fn check(task: &Task, caller: Caller, deployment: &Deployment) -> Res
 /// The side a task is about.
 pub(super) fn side(task: &Task) -> Side {
     match task {
-        Task::Event(side, _) => *side,
+        Task::Event(side, _) | Task::Watch(side, ..) => *side,
         Task::Alarm | Task::Configure(..) => Side::Main,
     }
 }

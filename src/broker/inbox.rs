@@ -2,7 +2,7 @@
 
 use crate::queue::{
     Event,
-    event::Ticket,
+    event::{Ticket, Watch},
     limits::{BATCH_BYTES_MAX, FLUSH_BYTES_MAX, INBOX_BYTES_MAX},
     store::Side,
 };
@@ -20,6 +20,8 @@ const _: () = assert!(BATCH_BYTES_MAX <= INBOX_BYTES_MAX);
 pub(super) enum Task {
     /// An event, on this side.
     Event(Side, Event),
+    /// A watch. Its connection is numbered in its turn: only then are all known that are open.
+    Watch(Side, Ticket, Watch),
     /// The alarm went off: what is due is done, and the shell is told when it is.
     Alarm,
     /// A change of settings. It is applied to the settings of its turn, so that no other change is lost.
@@ -31,7 +33,7 @@ impl Task {
     fn ticket(&self) -> Option<Ticket> {
         match self {
             Self::Event(_, event) => event.ticket(),
-            Self::Configure(ticket, _) => Some(*ticket),
+            Self::Watch(_, ticket, _) | Self::Configure(ticket, _) => Some(*ticket),
             Self::Alarm => None,
         }
     }
@@ -66,6 +68,14 @@ impl Inbox {
     pub fn push(&mut self, task: Task) {
         self.bytes += task.bytes();
         self.tasks.push_back(task);
+    }
+
+    /// Takes back what nobody asks for any more. Says whether it still waited.
+    pub fn take_back(&mut self, ticket: Ticket) -> bool {
+        let place = self.tasks.iter().position(|task| task.ticket() == Some(ticket));
+        let task = place.and_then(|place| self.tasks.remove(place));
+        self.bytes -= task.as_ref().map_or(0, Task::bytes);
+        task.is_some()
     }
 
     /// The tasks of the next flush; none when nothing waits.

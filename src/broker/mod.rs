@@ -144,8 +144,8 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
     /// Something happened, at this time, Unix milliseconds.
     pub fn handle(&mut self, now_ms: u64, input: Input<S>) {
         match input {
-            Input::Request { id, call, body, random } => self.request(now_ms, id, call, body, random),
-            Input::Body { id, body, random } => self.body(now_ms, id, body, random),
+            Input::Request { id, call, body, random } => self.request(id, call, body, random),
+            Input::Body { id, body, random } => self.body(id, body, random),
             Input::Gone(id) => self.gone(id),
             Input::Message { connection, message, random } => self.message(now_ms, connection, message, random),
             Input::Closed(connection) => self.closed(connection),

@@ -27,7 +27,8 @@ pub(super) enum Pending {
 #[derive(Debug)]
 pub(super) struct Asked {
     pub request: RequestId,
-    pub connection: ConnectionId,
+    /// Numbered in its turn.
+    pub connection: Option<ConnectionId>,
     pub transport: Transport,
     pub terms: Terms,
 }
@@ -62,6 +63,14 @@ impl Replies {
     pub fn owe(&mut self, ticket: Ticket, pending: Pending) {
         let before = self.pending.insert(ticket, pending);
         assert!(before.is_none(), "two replies are owed for ticket {}", ticket.0);
+    }
+
+    /// A watch has its turn, as this connection.
+    pub fn connect(&mut self, ticket: Ticket, connection: ConnectionId) {
+        match self.pending.get_mut(&ticket) {
+            Some(Pending::Watch(asked)) => asked.connection = Some(connection),
+            other => unreachable!("a watch is owed its answer until its turn, not {other:?}"),
+        }
     }
 
     /// The client of a request is watched for until it is answered.

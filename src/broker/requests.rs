@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 impl<S: Durable, O: Observer<S>> Broker<S, O> {
     /// A request came, with or without its body.
-    pub(super) fn request(&mut self, now_ms: u64, id: RequestId, call: Call, body: Body, random: u128) {
+    pub(super) fn request(&mut self, id: RequestId, call: Call, body: Body, random: u128) {
         let body = match (dispatch::body_max(&call.purpose), body) {
             (None, _) => Bytes::new(),
             (Some(max), Body::Whole(body)) if body.len() as u64 > max => {
@@ -31,21 +31,21 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
                 return self.outputs.push_back(Output::ReadBody(id, max));
             }
         };
-        self.ask(now_ms, id, call, body, random);
+        self.ask(id, call, body, random);
     }
 
     /// The body of a request was read, or could not be.
-    pub(super) fn body(&mut self, now_ms: u64, id: RequestId, body: Result<Bytes, BodyError>, random: u128) {
+    pub(super) fn body(&mut self, id: RequestId, body: Result<Bytes, BodyError>, random: u128) {
         // Its client may have gone meanwhile.
         let Some(call) = self.unread.remove(&id) else { return };
         match body {
-            Ok(body) => self.ask(now_ms, id, call, body, random),
+            Ok(body) => self.ask(id, call, body, random),
             Err(error) => self.answer(id, dispatch::no_body(&call.purpose, error)),
         }
     }
 
     /// A request is complete: it becomes a task, and its reply is owed.
-    fn ask(&mut self, now_ms: u64, id: RequestId, call: Call, body: Bytes, random: u128) {
+    fn ask(&mut self, id: RequestId, call: Call, body: Bytes, random: u128) {
         let ticket = self.replies.ticket();
         let on_input = call.side == Side::Main && !call.address.sink && !call.address.is_callbacks();
         let goal = match &call.purpose {
@@ -58,8 +58,8 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
             let (inquiry, event) = self.inquiries.begin(id, goal, request_id, service, ticket);
             return self.inquire(inquiry, Side::Main, event);
         }
-        let (pending, connection, held) = self.pending(now_ms, id, &call);
-        let task = dispatch::call(ticket, connection, call, body, random);
+        let (pending, held) = pending(id, &call);
+        let task = dispatch::call(ticket, call, body, random);
         match task.and_then(|task| self.admit(task, Caller::Request)) {
             Ok(task) => {
                 self.replies.owe(ticket, pending);
@@ -71,21 +71,6 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
                 self.inbox.push(task);
             }
             Err(refused) => self.answer(id, refused),
-        }
-    }
-
-    /// What is owed for a call, the connection that it may become, and whether its client is watched for.
-    fn pending(&mut self, now_ms: u64, id: RequestId, call: &Call) -> (Pending, ConnectionId, bool) {
-        match &call.purpose {
-            Purpose::Watch { watch, transport } => {
-                let connection = self.connections.number(now_ms);
-                let terms = Terms { side: call.side, sink: call.address.sink, watch: watch.clone() };
-                (Pending::Watch(Asked { request: id, connection, transport: *transport, terms }), connection, false)
-            }
-            Purpose::Operation(operation) => {
-                let waits = matches!(operation, Operation::Get { get, .. } if get.wait_ms > 0);
-                (Pending::Request(id, operation.form(&call.address, call.side)), ConnectionId(0), waits)
-            }
         }
     }
 
@@ -102,7 +87,9 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
     /// The client of a request is gone: nothing is removed for it any more.
     pub(super) fn gone(&mut self, id: RequestId) {
         self.unread.remove(&id);
-        if let Some((side, ticket)) = self.replies.abandon(id) {
+        if let Some((side, ticket)) = self.replies.abandon(id)
+            && !self.inbox.take_back(ticket)
+        {
             self.inbox.push(Task::Event(side, Event::Abandon(ticket)));
         }
     }
@@ -244,5 +231,19 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         self.replies.owe(ticket, Pending::Inquiry(inquiry));
         self.group_commit.arrived();
         self.inbox.push(Task::Event(side, event));
+    }
+}
+
+/// What is owed for a call, and whether its client is watched for.
+fn pending(id: RequestId, call: &Call) -> (Pending, bool) {
+    match &call.purpose {
+        Purpose::Watch { watch, transport } => {
+            let terms = Terms { side: call.side, sink: call.address.sink, watch: watch.clone() };
+            (Pending::Watch(Asked { request: id, connection: None, transport: *transport, terms }), false)
+        }
+        Purpose::Operation(operation) => {
+            let waits = matches!(operation, Operation::Get { get, .. } if get.wait_ms > 0);
+            (Pending::Request(id, operation.form(&call.address, call.side)), waits)
+        }
     }
 }

@@ -89,6 +89,8 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         let again = core::mem::take(&mut self.again).then_some(Event::Tick);
         let first = first.into_iter().chain(again).map(|event| Task::Event(Side::Main, event));
         let tasks: Vec<Task> = first.chain(self.inbox.take()).collect();
+        // Whatever comes between, the shell is told what became of it.
+        self.alarm = tasks.iter().any(|task| matches!(task, Task::Alarm));
         for task in tasks {
             if let Err(error) = self.task(now_ms, task) {
                 return self.fail(now_ms, &error);
@@ -112,9 +114,11 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
     fn task(&mut self, now_ms: u64, task: Task) -> Result<(), StoreError> {
         let (queue, store) = self.memory.as_mut().expect("turns are taken in memory");
         match task {
-            Task::Alarm => {
-                self.alarm = true;
-                self.turn(now_ms, Side::Main, Event::Tick)
+            Task::Alarm => self.turn(now_ms, Side::Main, Event::Tick),
+            Task::Watch(side, ticket, watch) => {
+                let id = self.connections.number(now_ms);
+                self.replies.connect(ticket, id);
+                self.turn(now_ms, side, Event::Attach(ticket, id, watch))
             }
             Task::Configure(ticket, patch) => {
                 let settings = patch.apply(queue.settings());
@@ -217,7 +221,8 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
             (None, _) => {}
             (Some(Pending::Request(id, form)), reply) => self.answer(id, answer(&form, reply)),
             (Some(Pending::Watch(asked)), Reply::Attached) => {
-                let (request, connection, transport) = (asked.request, asked.connection, asked.transport);
+                let (request, transport) = (asked.request, asked.transport);
+                let connection = asked.connection.expect("its turn was taken");
                 self.connections.open(connection, transport, asked.terms);
                 self.outputs.push_back(Output::Accept { request, connection, transport });
             }

@@ -11,7 +11,7 @@ use super::disk::Disk;
 use super::request::Request;
 use bytes::Bytes;
 use edgequeue::broker::{
-    Body, Broker, ConnectionId, FetchId, Fetched, Input, Message, Output, RequestId, Wait, body_too_large,
+    Body, BodyError, Broker, ConnectionId, FetchId, Fetched, Input, Message, Output, RequestId, Wait,
     observer::Observer, resume,
 };
 use edgequeue::queue::refusal::StoreError;
@@ -310,7 +310,7 @@ impl<D: Disk, O: Observer<D::Store> + Clone> Host<D, O> {
         let asked = self.requests.get_mut(&id).expect("an open request");
         let (max, body) = (asked.read_max.take().expect("it is to be read"), asked.unread.take());
         let body = body.expect("nobody has read it");
-        let body = if body.len() as u64 > max { Err(body_too_large(max)) } else { Ok(body) };
+        let body = if body.len() as u64 > max { Err(BodyError::TooLong) } else { Ok(body) };
         let random = self.random();
         self.tell(Input::Body { id, body, random });
     }

@@ -2,7 +2,9 @@
 
 use bytes::{Buf, Bytes};
 use edgequeue::broker::Fetch;
-use edgequeue::wire::{Answer, Call, Head, Transport, request, socket};
+use edgequeue::wire::names::{HEADER_GROUP, HEADER_REAR, HEADER_USER};
+use edgequeue::wire::v1::server::{self, ServerEvent};
+use edgequeue::wire::{Answer, Call, RequestParts, Transport, parse};
 
 /// A request for one queue.
 #[derive(Clone, Debug, Default)]
@@ -40,13 +42,13 @@ impl Request {
     /// By this consumer.
     #[must_use]
     pub fn by(self, group: &str, user: &str) -> Self {
-        self.header(request::HEADER_GROUP, group).header(request::HEADER_USER, user)
+        self.header(HEADER_GROUP, group).header(HEADER_USER, user)
     }
 
     /// At the rear queue.
     #[must_use]
     pub fn rear(self) -> Self {
-        self.header(request::HEADER_REAR, "true")
+        self.header(HEADER_REAR, "true")
     }
 
     /// A watch over a WebSocket with this subprotocol; empty for none.
@@ -74,20 +76,20 @@ impl Request {
             named.map(|(_, value)| value.clone())
         };
         let path = format!("/api/predict/{queue}{}", self.suffix);
-        request::parse(&Head { method: self.method, path: &path, query: &self.query, header: &header }, now_ms)
+        parse(&RequestParts { method: self.method, path: &path, query: &self.query, header: &header }, now_ms)
     }
 }
 
 /// What was sent on a connection: frames, and answers to the requests of a session.
-pub fn said(transport: Transport, sent: Bytes) -> Vec<socket::Said> {
+pub fn events(transport: Transport, sent: Bytes) -> Vec<ServerEvent> {
     match transport {
-        Transport::Socket | Transport::Plain => vec![socket::Said::Pushed(sent)],
-        Transport::Session => socket::said(sent).expect("a message of the protocol"),
+        Transport::Socket | Transport::Plain => vec![ServerEvent::Pushed(sent)],
+        Transport::Session => server::events(sent).expect("a message of the protocol"),
         Transport::Stream => {
             let (mut rest, mut frames) = (sent, Vec::new());
             while rest.has_remaining() {
-                let length = prost::decode_length_delimiter(&mut rest).expect("a length");
-                frames.push(socket::Said::Pushed(rest.split_to(length)));
+                let length = rest.get_u32() as usize;
+                frames.push(ServerEvent::Pushed(rest.split_to(length)));
             }
             frames
         }
