@@ -357,6 +357,23 @@ impl<D: Disk, O: Observer<D::Store> + Clone> Host<D, O> {
         Lost { requests, connections }
     }
 
+    /// The program fails and is begun again, at any moment: what was written stays, and sockets stay as what was kept.
+    pub fn panic(&mut self) -> Lost {
+        let accepted = |id: ConnectionId| {
+            let held_back = |output: &Output| matches!(output, Output::Accept { connection, .. } if *connection == id);
+            !self.held_back.iter().any(held_back)
+        };
+        let is_kept = |id: ConnectionId, connection: &Connection| {
+            accepted(id) && connection.transport != Transport::Stream && !connection.kept.is_empty()
+        };
+        let all = std::mem::take(&mut self.connections);
+        let (sockets, others) = all.into_iter().partition(|(id, connection)| is_kept(*id, connection));
+        self.connections = others;
+        let lost = self.crash(true);
+        self.connections = sockets;
+        lost
+    }
+
     fn forget(&mut self) {
         self.broker = None;
         self.life += 1;
@@ -642,7 +659,7 @@ impl<D: Disk, O: Observer<D::Store> + Clone> Host<D, O> {
     }
 
     /// Nothing happens any more until time passes or somebody comes: nobody may be forgotten.
-    fn check_rest(&mut self) {
+    pub fn check_rest(&mut self) {
         assert!(!self.unsynced && self.held_back.is_empty(), "something is held back for ever");
         assert!(!self.alarm.rings, "the alarm is never done");
         for (id, asked) in &self.requests {

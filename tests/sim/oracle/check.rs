@@ -20,7 +20,7 @@ pub type Attachment = (Side, ResumeState);
 
 impl Oracle {
     /// Length, bytes and next index of both sides.
-    pub fn check_totals(&self, turn: &Turn) -> Verdict {
+    pub fn check_totals(&self, turn: &Turn<'_>) -> Verdict {
         for (side, totals) in [Side::Main, Side::Rear].into_iter().zip(&turn.totals) {
             let model = self.side(side);
             let expected = (model.next, model.entries.len() as u64, model.bytes());
@@ -31,7 +31,7 @@ impl Oracle {
     }
 
     /// Groups that were forgotten and begun again are told by what they committed.
-    pub fn check_known(&self, turn: &Turn) -> Verdict {
+    pub fn check_known(&self, turn: &Turn<'_>) -> Verdict {
         let Some(known) = turn.known else { return Ok(()) };
         for side in turn.sides().iter().copied() {
             for (name, group) in &self.side(side).groups {
@@ -47,14 +47,13 @@ impl Oracle {
     }
 
     /// Questions are answered before anything else happens in their turn.
-    pub fn check_answers(&mut self, turn: &Turn) -> Verdict {
+    pub fn check_answers(&mut self, turn: &Turn<'_>) -> Verdict {
         let model = self.side(turn.side);
         match turn.event {
             Event::Stats(ticket) => {
                 let Reply::Stats(stats) = turn.must_reply(*ticket)? else { return Err("stats without stats".into()) };
                 self.check_stats(model, stats, turn.now)?;
-                self.learn(turn.side, stats, turn.now);
-                Ok(())
+                self.learn(turn.side, &stats.consumers, turn.now)
             }
             Event::Count(ticket, lane, filter) => {
                 let reply = turn.must_reply(*ticket)?;
@@ -71,14 +70,32 @@ impl Oracle {
     }
 
     /// Takes over when consumers were last heard of, where that was not known exactly.
-    fn learn(&mut self, side: Side, stats: &Stats, now: u64) {
-        for seen in &stats.consumers {
+    pub fn learn(&mut self, side: Side, consumers: &[ConsumerStats], now: u64) -> Verdict {
+        if !self.side(side).lost.is_empty() {
+            // Neither does the machine know, before its next turn.
+            return Ok(());
+        }
+        for seen in consumers {
             let group = self.side_mut(side).groups.get_mut(&seen.id.group);
             let consumer = group.and_then(|group| group.consumers.get_mut(&seen.id.user));
             if let Some(consumer) = consumer.filter(|consumer| consumer.life_ms.latest <= now) {
-                consumer.life_ms = Span::at(now - seen.idle_ms);
+                let (heard, life) = (now - seen.idle_ms, consumer.life_ms);
+                demand!(
+                    (life.earliest..=life.latest).contains(&heard),
+                    "{:?} was heard of at {heard}, not in {life:?}",
+                    seen.id
+                );
+                consumer.life_ms = Span::at(heard);
             }
         }
+        Ok(())
+    }
+
+    /// Whether it is not known exactly when everybody was last heard of.
+    pub fn is_vague(&self) -> bool {
+        let groups = self.main.groups.values().chain(self.rear.groups.values());
+        let mut lives = groups.flat_map(|group| group.consumers.values()).map(|consumer| consumer.life_ms);
+        lives.any(|life| life.earliest != life.latest)
     }
 
     fn check_stats(&self, model: &SideModel, stats: &Stats, now: u64) -> Verdict {

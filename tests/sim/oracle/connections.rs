@@ -11,7 +11,7 @@ use edgequeue::queue::store::Side;
 use std::mem::discriminant;
 
 impl Oracle {
-    pub fn on_attach(&mut self, turn: &Turn, ticket: Ticket, id: WatcherId, watch: &Watch) -> Verdict {
+    pub fn on_attach(&mut self, turn: &Turn<'_>, ticket: Ticket, id: WatcherId, watch: &Watch) -> Verdict {
         self.turn.replies.insert(ticket);
         let reply = turn.must_reply(ticket)?;
         if self.resize(turn, id, watch.window) || watch.window == 0 {
@@ -59,7 +59,7 @@ impl Oracle {
     }
 
     /// Of a connection that watches already only the window changes.
-    fn resize(&mut self, turn: &Turn, id: WatcherId, window: u32) -> bool {
+    fn resize(&mut self, turn: &Turn<'_>, id: WatcherId, window: u32) -> bool {
         let consumers = self.side_mut(turn.side).groups.values_mut().flat_map(|group| group.consumers.values_mut());
         let mut connections = consumers.filter_map(|consumer| consumer.connection.as_mut());
         let Some(connection) = connections.find(|connection| connection.id == id) else { return false };
@@ -114,7 +114,7 @@ impl Oracle {
 
     /// A connection is what it remembers. That may be older than what is stored: leases of entries that are settled, gone
     /// or out elsewhere are no longer leases.
-    pub fn on_resume(&mut self, turn: &Turn, id: WatcherId, state: &ResumeState) -> Verdict {
+    pub fn on_resume(&mut self, turn: &Turn<'_>, id: WatcherId, state: &ResumeState) -> Verdict {
         let ResumeState { watch, leases, heartbeat_ms, draining } = state;
         let Start::At(Index(skip_below)) = watch.start else { return Err("resumed without a place".into()) };
         let SideModel { groups, entries, .. } = self.side_mut(turn.side);

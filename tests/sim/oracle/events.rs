@@ -25,7 +25,7 @@ enum Before {
 
 impl Oracle {
     /// Applies the event of a turn.
-    pub fn happen(&mut self, turn: &Turn) -> Verdict {
+    pub fn happen(&mut self, turn: &Turn<'_>) -> Verdict {
         let side = turn.side;
         match turn.event {
             Event::Put(ticket, entries) => self.on_put(turn, *ticket, entries),
@@ -80,7 +80,7 @@ impl Oracle {
         }
     }
 
-    fn on_cancel(&mut self, turn: &Turn, request_id: &str, reply: &Reply) -> Verdict {
+    fn on_cancel(&mut self, turn: &Turn<'_>, request_id: &str, reply: &Reply) -> Verdict {
         let Reply::Cancelled(index) = reply else { return Err(format!("a cancellation was answered with {reply:?}")) };
         let index = index.map(|index| index.0);
         check_request(self.side(turn.side), request_id, index)?;
@@ -88,7 +88,7 @@ impl Oracle {
         Ok(())
     }
 
-    fn expect_done(&mut self, turn: &Turn, ticket: Ticket) -> Verdict {
+    fn expect_done(&mut self, turn: &Turn<'_>, ticket: Ticket) -> Verdict {
         self.turn.replies.insert(ticket);
         let reply = turn.must_reply(ticket)?;
         demand!(*reply == Reply::Done, "{reply:?} instead of Done");
@@ -101,7 +101,7 @@ impl Oracle {
         below.into_iter().for_each(|index| model.remove(index));
     }
 
-    fn on_put(&mut self, turn: &Turn, ticket: Ticket, entries: &[NewEntry]) -> Verdict {
+    fn on_put(&mut self, turn: &Turn<'_>, ticket: Ticket, entries: &[NewEntry]) -> Verdict {
         self.turn.replies.insert(ticket);
         let reply = turn.must_reply(ticket)?;
         let known = self.put_before(turn.side, entries);
@@ -179,7 +179,7 @@ impl Oracle {
         known
     }
 
-    fn append(&mut self, turn: &Turn, new: &NewEntry, receipt: &Receipt) -> Verdict {
+    fn append(&mut self, turn: &Turn<'_>, new: &NewEntry, receipt: &Receipt) -> Verdict {
         let model = self.side_mut(turn.side);
         demand!(receipt.index.0 == model.next, "receipt for #{} instead of #{}", receipt.index.0, model.next);
         demand!(!receipt.request_id.is_empty(), "a receipt without request id");
@@ -224,7 +224,7 @@ impl Oracle {
         }
     }
 
-    fn on_commit(&mut self, turn: &Turn, consumer: &ConsumerId, indexes: &[Index]) {
+    fn on_commit(&mut self, turn: &Turn<'_>, consumer: &ConsumerId, indexes: &[Index]) {
         for Index(index) in indexes {
             let model = self.side_mut(turn.side);
             let Some(group) = model.groups.get_mut(&consumer.group) else { return };
@@ -238,7 +238,7 @@ impl Oracle {
         self.live(turn, consumer);
     }
 
-    fn on_reject(&mut self, turn: &Turn, consumer: &ConsumerId, indexes: &[Index], rejection: &Rejection) {
+    fn on_reject(&mut self, turn: &Turn<'_>, consumer: &ConsumerId, indexes: &[Index], rejection: &Rejection) {
         let shutdown = rejection.code == CODE_SHUTDOWN;
         for Index(index) in indexes {
             let Some(group) = self.side_mut(turn.side).groups.get_mut(&consumer.group) else { return };
@@ -263,7 +263,7 @@ impl Oracle {
     }
 
     /// A consumer sent a heartbeat.
-    fn live(&mut self, turn: &Turn, consumer: &ConsumerId) {
+    fn live(&mut self, turn: &Turn<'_>, consumer: &ConsumerId) {
         let group = self.side_mut(turn.side).groups.get_mut(&consumer.group);
         if let Some(consumer) = group.and_then(|group| group.consumers.get_mut(&consumer.user)) {
             consumer.life_ms = Span::at(turn.now);
@@ -272,7 +272,7 @@ impl Oracle {
         }
     }
 
-    fn on_end(&mut self, turn: &Turn, force: bool) -> Verdict {
+    fn on_end(&mut self, turn: &Turn<'_>, force: bool) -> Verdict {
         let model = self.side_mut(turn.side);
         model.ended = true;
         let next = model.next;
@@ -291,7 +291,7 @@ impl Oracle {
 
     /// Follows which of the entries that may be swept are gone. Those that a get of this turn returns were still there
     /// when it was answered.
-    pub fn resolve_swept(&mut self, turn: &Turn, answered: bool) {
+    pub fn resolve_swept(&mut self, turn: &Turn<'_>, answered: bool) {
         for side in [Side::Main, Side::Rear] {
             for index in self.side(side).sweepable.clone() {
                 let later = !answered && turn.handed_out(index);

@@ -167,7 +167,7 @@ impl Oracle {
     }
 
     /// Follows one turn, or says what is wrong with it.
-    pub fn accept(&mut self, turn: &Turn) -> Verdict {
+    pub fn accept(&mut self, turn: &Turn<'_>) -> Verdict {
         // What is known of forgotten consumers says that they were, not whether before or after the event; and of old
         // entries in disorder (the clock went backward) only that they are gone, not why.
         let fading = self.fading(turn.sides(), turn.now);
@@ -209,7 +209,7 @@ impl Oracle {
         why
     }
 
-    fn follow(&mut self, turn: &Turn, choice: &Choice) -> Verdict {
+    fn follow(&mut self, turn: &Turn<'_>, choice: &Choice) -> Verdict {
         self.turn = Owed::default();
         [&mut self.main, &mut self.rear].into_iter().for_each(|side| side.revoked.clear());
         turn.sides().iter().for_each(|side| self.side_mut(*side).note_lost(turn.now));
@@ -255,7 +255,7 @@ impl Oracle {
     }
 
     /// Goes through the effects in order.
-    fn walk(&mut self, turn: &Turn) -> Verdict {
+    fn walk(&mut self, turn: &Turn<'_>) -> Verdict {
         let (mut replied, mut revoked) = (BTreeSet::new(), Vec::new());
         for effect in turn.effects {
             match effect {
@@ -279,7 +279,7 @@ impl Oracle {
     }
 
     /// Appends the dead letters of this turn to the rear. Their order is the machine's choice.
-    fn dead_letter(&mut self, turn: &Turn) -> Verdict {
+    fn dead_letter(&mut self, turn: &Turn<'_>) -> Verdict {
         let mut dying = std::mem::take(&mut self.turn.dying);
         if !dying.is_empty() && turn.side == Side::Main {
             self.lapse(Side::Rear, turn)?;

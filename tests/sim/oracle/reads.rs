@@ -9,7 +9,7 @@ use edgequeue::queue::store::Side;
 use std::collections::BTreeMap;
 
 impl Oracle {
-    pub fn on_get(&mut self, turn: &Turn, ticket: Ticket, get: &Get) -> Verdict {
+    pub fn on_get(&mut self, turn: &Turn<'_>, ticket: Ticket, get: &Get) -> Verdict {
         let found = self.found(turn.side, get);
         if !found.complete(get) && get.wait_ms > 0 && !self.side(turn.side).ended {
             let deadline_ms = turn.now.saturating_add(get.wait_ms);
@@ -45,7 +45,7 @@ impl Oracle {
 
     /// Answers gets that found enough, or waited long enough. The order is the machine's as far as it may choose: those
     /// that a put satisfied are served in the order in which they came.
-    pub fn answer_waiters(&mut self, turn: &Turn) -> Verdict {
+    pub fn answer_waiters(&mut self, turn: &Turn<'_>) -> Verdict {
         let mut latest = BTreeMap::new();
         for effect in turn.effects {
             let Effect::Reply(ticket, reply) = effect else { continue };
@@ -71,7 +71,7 @@ impl Oracle {
     }
 
     /// Nobody waits who need not.
-    pub fn check_waiters(&self, turn: &Turn) -> Verdict {
+    pub fn check_waiters(&self, turn: &Turn<'_>) -> Verdict {
         for side in [Side::Main, Side::Rear] {
             for waiter in &self.side(side).waiters {
                 let found = self.found(side, &waiter.get);

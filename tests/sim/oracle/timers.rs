@@ -37,7 +37,7 @@ impl Oracle {
     }
 
     /// Old entries go before anything else happens.
-    pub fn expire(&mut self, turn: &Turn, with_choice: bool) -> Verdict {
+    pub fn expire(&mut self, turn: &Turn<'_>, with_choice: bool) -> Verdict {
         for side in turn.sides() {
             let (must, mut may) = self.too_old(*side, turn.now);
             let many = may.len() > limits::TURN_HOUSEKEEPING_MAX;
@@ -76,7 +76,7 @@ impl Oracle {
     }
 
     /// Forgets those that were forgotten; none may be kept for ever.
-    pub fn forget_consumers(&mut self, turn: &Turn, choice: &Choice) -> Verdict {
+    pub fn forget_consumers(&mut self, turn: &Turn<'_>, choice: &Choice) -> Verdict {
         let forgotten = &choice.forgotten;
         let fading = self.fading(turn.sides(), turn.now);
         let early = forgotten.iter().find(|id| !fading.contains(id));
@@ -116,12 +116,12 @@ impl Oracle {
     }
 
     /// Slow entries are taken back, then silent connections are closed.
-    pub fn lapse(&mut self, side: Side, turn: &Turn) -> Verdict {
+    pub fn lapse(&mut self, side: Side, turn: &Turn<'_>) -> Verdict {
         self.take_back_idle(side, turn.now);
         self.silence(side, turn)
     }
 
-    fn silence(&mut self, side: Side, turn: &Turn) -> Verdict {
+    fn silence(&mut self, side: Side, turn: &Turn<'_>) -> Verdict {
         let most = self.settings.max_silence_ms;
         for (group, user, id) in self.connections(side) {
             let model = &self.side(side).groups[&group];
