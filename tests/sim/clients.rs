@@ -178,12 +178,10 @@ impl<D: FaultyDisk> World<D> {
 
     /// A session is sent one message with these requests.
     pub(super) fn say(&mut self, who: Who, requests: &[Saying]) -> Result<(), String> {
-        let now_ms = self.clock.now_ms();
         let Some((id, socket)) = self.clients.open(who) else { return Ok(()) };
         if socket.transport != Transport::Session {
             return Ok(());
         }
-        socket.heard_ms = now_ms;
         let mut message = Vec::new();
         for saying in requests {
             let Some((command, event)) = self.command(id, who, saying) else { continue };

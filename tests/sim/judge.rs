@@ -27,6 +27,8 @@ pub struct Judge {
     durable: Rc<Oracle>,
     /// What sockets must remember, after a memory that was given up in peace.
     kept: Option<Rc<Oracle>>,
+    /// Turns of this life were written.
+    is_written: bool,
     /// Sockets that are still to come back.
     returning: BTreeSet<WatcherId>,
     pub outside: Outside,
@@ -62,6 +64,7 @@ impl Onlooker {
             oracle,
             durable: written.clone(),
             kept: None,
+            is_written: false,
             written,
             returning: BTreeSet::new(),
             outside,
@@ -100,6 +103,7 @@ impl<S: Stores> Observer<S> for Onlooker {
         let verdict = judge.no_fault();
         judge.note(verdict);
         judge.flushes += 1;
+        judge.is_written = true;
         judge.batch = Batch::default();
         judge.written = Rc::new(judge.oracle.clone());
         judge.outside.flushed();
@@ -114,7 +118,7 @@ impl<S: Stores> Observer<S> for Onlooker {
         }
         judge.hits = hits;
         judge.batch = Batch::default();
-        judge.kept = Some(judge.written.clone());
+        judge.note_kept();
         judge.outside.lost();
     }
 }
@@ -138,8 +142,16 @@ impl Judge {
         self.durable = self.written.clone();
         self.hits = self.faults.hits();
         self.batch = Batch::default();
-        self.kept = in_peace.then(|| self.written.clone());
+        self.note_kept();
+        self.kept = self.kept.take().filter(|_| in_peace);
         self.outside.forgotten();
+    }
+
+    /// What sockets remember is as of the last flush, if there was one in this life.
+    fn note_kept(&mut self) {
+        if std::mem::take(&mut self.is_written) {
+            self.kept = Some(self.written.clone());
+        }
     }
 
     /// The queue is opened, and these sockets are there.

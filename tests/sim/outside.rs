@@ -118,6 +118,7 @@ impl Outside {
     /// A turn was taken: somebody asked for it, or the queue takes it by itself.
     pub fn turn(&mut self, side: Side, event: &Event, effects: &[Effect], oracle: &Oracle) -> Verdict {
         if let Some(ticket) = event.ticket() {
+            self.drop_windows();
             let place = self.asked.iter().find_map(|(source, asked)| {
                 let front = asked.front()?;
                 (front.side == side && (same(&front.event, event) || resizes(&front.event, event, oracle)))
@@ -145,6 +146,22 @@ impl Outside {
         Ok(())
     }
 
+    /// A connection that is closed is given nothing any more.
+    fn drop_windows(&mut self) {
+        let mut asked = std::mem::take(&mut self.asked);
+        for (id, asked) in asked.iter_mut().filter_map(|(id, asked)| Some((id.as_ref()?, asked))) {
+            let closed = |effect: &Effect| matches!(effect, Effect::Close(closed, _) if closed == id);
+            let closing =
+                self.pieces.get(id).and_then(VecDeque::back).is_some_and(|piece| matches!(piece, Piece::Close(_)));
+            if closing || !self.open.contains_key(id) || self.unflushed.iter().any(closed) {
+                while asked.front().is_some_and(|asked| matches!(asked.event, Event::Attach(..))) {
+                    asked.pop_front();
+                }
+            }
+        }
+        self.asked = asked;
+    }
+
     /// Whether a turn is the next question about a request.
     fn inquires(&self, event: &Event) -> bool {
         let (Event::Find(_, id) | Event::Cancel(_, id)) = event else { return false };
@@ -170,9 +187,11 @@ impl Outside {
         }
     }
 
+    /// A connection will see this, unless it was closed before.
     fn piece(&mut self, id: ConnectionId, piece: Piece) {
-        if self.open.contains_key(&id) {
-            self.pieces.entry(id).or_default().push_back(piece);
+        let pieces = self.pieces.entry(id).or_default();
+        if self.open.contains_key(&id) && !matches!(pieces.back(), Some(Piece::Close(_))) {
+            pieces.push_back(piece);
         }
     }
 
@@ -313,6 +332,7 @@ impl Outside {
     pub fn check_rest(&mut self) -> Verdict {
         self.may_fail = false;
         self.gone.clear();
+        self.drop_windows();
         self.asked.retain(|_, asked| !asked.is_empty());
         self.pieces.retain(|_, pieces| !pieces.is_empty());
         demand!(self.asked.is_empty(), "never taken up: {:?}", self.asked);

@@ -277,8 +277,9 @@ impl<D: FaultyDisk> World<D> {
             if self.meet_doom()? {
                 return Ok(false);
             }
-            if !self.host.step() {
-                self.see()?;
+            let more = self.host.step();
+            self.see()?;
+            if !more {
                 return Ok(true);
             }
             if let Some(doom) = &mut self.doom {

@@ -53,6 +53,8 @@ impl Oracle {
             Event::Stats(ticket) => {
                 let Reply::Stats(stats) = turn.must_reply(*ticket)? else { return Err("stats without stats".into()) };
                 self.check_stats(model, stats, turn.now)?;
+                let model = self.side_mut(turn.side);
+                (model.failed, model.failed_or_expired) = (stats.failed, 0);
                 self.learn(turn.side, &stats.consumers, turn.now)
             }
             Event::Count(ticket, lane, filter) => {
@@ -111,9 +113,11 @@ impl Oracle {
         let out: BTreeSet<u64> = model.groups.values().flat_map(|group| group.leases.keys().copied()).collect();
         let (in_flight, length) = (out.len() as u64, model.entries.len() as u64);
         let oldest_ms = model.entries.values().next().map_or(0, |held| now.saturating_sub(held.entry.put_ms));
-        let expected = (length - in_flight, in_flight, oldest_ms, model.done, model.failed);
-        let seen = (stats.waiting, stats.in_flight, stats.oldest_ms, stats.done, stats.failed);
-        demand!(seen == expected, "numbers (waiting, out, oldest, done, failed) {seen:?} instead of {expected:?}");
+        let expected = (length - in_flight, in_flight, oldest_ms, model.done);
+        let seen = (stats.waiting, stats.in_flight, stats.oldest_ms, stats.done);
+        demand!(seen == expected, "numbers (waiting, out, oldest, done) {seen:?} instead of {expected:?}");
+        let (failed, vague) = (model.failed, model.failed_or_expired);
+        demand!(stats.failed.abs_diff(failed) <= vague, "{} failed instead of {failed}", stats.failed);
         let rear = Settings { max_delivery: 0, auto_evict: false, retention_ms: 0, ..self.settings.clone() };
         let expected = if model.side == Side::Rear { &rear } else { &self.settings };
         demand!(stats.settings == *expected, "stats with settings {:?}", stats.settings);

@@ -12,7 +12,6 @@ mod reads;
 mod settle;
 mod timers;
 
-pub use check::Attachment;
 pub use model::SideModel;
 
 use edgequeue::queue::config::Settings;
