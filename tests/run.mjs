@@ -4,8 +4,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { build } from "../tools/build.mjs";
-import { CARGO_ARGS, CARGO_ENV } from "../tools/client.mjs";
+import { build, buildFaults } from "../tools/build.mjs";
 import {
   Refused,
   at,
@@ -18,92 +17,85 @@ import {
   run,
   say,
 } from "../tools/lib.mjs";
+import { CARGO_ENV, TARGET, cargoArgs } from "../tools/wasm.mjs";
 import { simulate } from "./sim/run.mjs";
 import { start } from "./worker/service.mjs";
 import { needBrowser } from "./www/browser.mjs";
 
-const cargo = (...args) => run("cargo", args, { why: `cargo ${args[0]}` });
-// The default feature is the command line; everything else is built without it.
-const WASM = ["--no-default-features", "--features", "worker", "--target", "wasm32-unknown-unknown"];
+/** @param {string} line what follows `cargo` @param {Parameters<typeof run>[2]} [options] */
+const cargo = (line, options) => run("cargo", line.split(" "), { why: `cargo ${line.split(" ")[0]}`, ...options });
+/** A program of node_modules. @param {string} script @param {string} line */
+const node = (script, line) =>
+  run(nodeForWrangler(), [at("node_modules", ...script.split("/")), ...line.split(" ")], {
+    why: path.parse(script).name,
+  });
+/** @param {string} line */
+const nodeTest = (line) =>
+  run(nodeForWrangler(), ["--test", "--test-reporter=spec", ...line.split(" ")], { why: "node --test" });
+const WORKER = cargoArgs("worker").join(" ");
+const BROWSER = cargoArgs("browser").join(" ");
+const TYPES = ["tools/tsconfig.json", "tools/tsconfig.page.json", "tools/tsconfig.worker.json", "tests/tsconfig.json"];
 
 /** In order: the cheap and telling ones first. */
 const STAGES = {
-  format: () => cargo("fmt", "--check"),
+  format: () => {
+    cargo("fmt --check");
+    node("prettier/bin/prettier.cjs", "--check --log-level warn .");
+  },
   // The pure rooms compile where there is no operating system and no std: the wall between pure and impure.
   purity: () => {
     for (const target of ["thumbv7em-none-eabihf", "wasm32v1-none"]) {
-      cargo(
-        "check",
-        "--quiet",
-        "--locked",
-        "--lib",
-        "--no-default-features",
-        "--target",
-        target,
-        "--target-dir",
-        "target-pure",
-      );
+      cargo(`check --quiet --locked --lib --no-default-features --target ${target} --target-dir target-pure`);
     }
   },
   lint: () => {
-    cargo(
-      "clippy",
-      "--quiet",
-      "--locked",
-      "--all-targets",
-      "--test",
-      "cli",
-      "--features",
-      "bindgen",
-      "--",
-      "-D",
-      "warnings",
-    );
-    run(
-      "cargo",
-      ["clippy", "--quiet", "--locked", "--lib", ...WASM, "--target-dir", "target-worker", "--", "-D", "warnings"],
-      { env: { WASM_BINDGEN_USE_JS_SYS: "1" }, why: "cargo clippy of the worker" },
-    );
-    run("cargo", ["clippy", "--quiet", "--locked", "--lib", ...CARGO_ARGS, "--", "-D", "warnings"], {
-      env: CARGO_ENV,
-      why: "cargo clippy of the browser client",
-    });
+    cargo("clippy --quiet --locked --all-targets --test cli --features bindgen -- -D warnings");
+    cargo(`clippy --quiet --locked ${WORKER} -- -D warnings`, { env: CARGO_ENV, why: "clippy of the worker" });
+    cargo(`clippy --quiet --locked ${BROWSER} -- -D warnings`, { env: CARGO_ENV, why: "clippy of the browser client" });
     notBoth();
+    documentation();
+    for (const project of TYPES) node("typescript/bin/tsc", `--project ${project}`);
+    advisories();
   },
-  rust: () => cargo("test", "--quiet", "--locked", "--no-default-features", "--features", "std"),
+  rust: () => cargo("test --quiet --locked --no-default-features --features std"),
   sim: () => simulate({}),
-  build,
-  worker: () =>
-    run(nodeForWrangler(), ["--test", "--test-concurrency=2", "--test-reporter=spec", "tests/worker/*.test.mjs"], {
-      why: "node --test",
-    }),
+  build: async () => {
+    await build();
+    buildFaults();
+  },
+  worker: () => nodeTest("--test-concurrency=2 tests/worker/*.test.mjs"),
   // A queue of a million entries beside an empty one.
-  deep: () =>
-    run(nodeForWrangler(), ["--test", "--test-reporter=spec", "tests/worker/large.mjs"], { why: "node --test" }),
+  deep: () => nodeTest("tests/worker/large.mjs"),
   // Unoptimised: what waits for the service gains nothing from minutes of compilation.
-  cli: () =>
-    beside("cargo", [["test", "--quiet", "--locked", "--profile", "dev", "--bin", "edgequeue", "--test", "cli"]]),
+  cli: () => beside("cargo", ["test --quiet --locked --profile dev --bin edgequeue --test cli".split(" ")]),
   sdk: pythonSdk,
   www: pages,
 };
 
 /** Worker and browser client are two modules; together they must not compile, and say why. */
 function notBoth() {
-  const args = [
-    "check",
-    "--quiet",
-    "--locked",
-    "--lib",
-    "--no-default-features",
-    "--features",
-    "worker,browser",
-    ...WASM.slice(-2),
-    "--target-dir",
-    "target-worker",
-  ];
-  const done = spawnSync("cargo", args, { cwd: root, encoding: "utf8", env: { ...process.env, ...CARGO_ENV } });
-  if (done.status === 0 || !done.stderr.includes("build them one at a time"))
+  const line = `check --quiet --locked ${WORKER.replace("--features worker", "--features worker,browser")}`;
+  const env = { ...process.env, ...CARGO_ENV };
+  const done = spawnSync("cargo", line.split(" "), { cwd: root, encoding: "utf8", env });
+  if (done.status === 0 || !done.stderr.includes("build them one at a time")) {
     throw new Refused("The features worker and browser compile together, or fail for another reason.");
+  }
+}
+
+/** The pages of the library, for those who use it and for us: every link in a comment leads somewhere. */
+function documentation() {
+  for (const line of ["--lib --no-default-features --features std", "--features bindgen --document-private-items"]) {
+    cargo(`doc --quiet --locked --no-deps ${line}`, { env: { RUSTDOCFLAGS: "-D warnings" } });
+  }
+}
+
+/**
+ * Licences, duplicates and sources are checked by `tests/tidy.rs` everywhere. Where cargo-deny is installed it checks
+ * them once more, and known advisories, for which it needs the internet.
+ */
+function advisories() {
+  if (output("cargo", ["deny", "--version"])) cargo("deny --locked check");
+  else say("cargo-deny is not installed: known advisories were not looked up (cargo install cargo-deny --locked)");
 }
 
 /**
@@ -112,10 +104,8 @@ function notBoth() {
  */
 async function pages() {
   await needBrowser();
-  cargo("build", "--quiet", "--locked", "--bin", "edgequeue");
-  run(nodeForWrangler(), ["--test", "--test-concurrency=2", "--test-reporter=spec", "tests/www/*.test.mjs"], {
-    why: "node --test",
-  });
+  cargo("build --quiet --locked --bin edgequeue");
+  nodeTest("--test-concurrency=2 tests/www/*.test.mjs");
 }
 
 /** Runs a program with each list of arguments beside a service, whose address and token it finds in its environment. */
@@ -163,19 +153,8 @@ function needPython() {
     run("apt-get", ["install", "-y", "-qq", "python3", "python3-venv"], { env: { DEBIAN_FRONTEND: "noninteractive" } });
     if (!venv()) throw new Refused("python3 -m venv does not work, although python3-venv is installed.");
   }
-  run(
-    python,
-    [
-      "-m",
-      "pip",
-      "install",
-      "--quiet",
-      "--disable-pip-version-check",
-      "-r",
-      path.join("tests", "sdk", "requirements.txt"),
-    ],
-    { why: "pip install" },
-  );
+  const install = "-m pip install --quiet --disable-pip-version-check -r".split(" ");
+  run(python, [...install, path.join("tests", "sdk", "requirements.txt")], { why: "pip install" });
   writeFileSync(stamp, wanted);
   return python;
 }
@@ -186,7 +165,7 @@ await command(async () => {
   if (unknown.length > 0)
     throw new Refused(`no stage ${unknown.join(", ")}; there are: ${Object.keys(STAGES).join(", ")}`);
   needPackages();
-  needRust(["wasm32-unknown-unknown", "wasm32v1-none", "thumbv7em-none-eabihf"]);
+  needRust([TARGET, "wasm32v1-none", "thumbv7em-none-eabihf"]);
 
   const results = [];
   for (const name of names.length > 0 ? names : Object.keys(STAGES)) {

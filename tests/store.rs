@@ -8,6 +8,10 @@ mod store {
     mod conformance;
     mod corruption;
     mod cost;
+    pub mod faulty;
+    pub mod fixture;
+    mod golden;
     pub mod reference;
     mod speed;
+    mod upgrade;
 }

@@ -5,6 +5,8 @@
 
 #[path = "tidy/allowed.rs"]
 mod allowed;
+#[path = "tidy/crates.rs"]
+mod crates;
 #[path = "tidy/graph.rs"]
 mod graph;
 #[path = "tidy/items.rs"]
@@ -15,6 +17,8 @@ mod prose;
 mod size;
 #[path = "tidy/source.rs"]
 mod source;
+
+use std::fs;
 
 use source::{File, Finding};
 
@@ -31,7 +35,7 @@ fn without(allowed: &[(&str, &str)], found: Vec<Finding>, key: impl Fn(&Finding)
     let stale = allowed.iter().filter(|(name, _)| !keys.iter().any(|key| key == name));
     let stale = stale.map(|(name, _)| Finding::new("tests/tidy/allowed.rs", 0, format!("`{name}` needs no exception")));
     let kept = found.into_iter().zip(&keys).filter(|(_, key)| !allowed.iter().any(|(name, _)| name == key));
-    kept.map(|(finding, _)| finding).chain(stale.collect::<Vec<_>>()).collect()
+    kept.map(|(finding, _)| finding).chain(stale).collect()
 }
 
 fn rust(files: &[File]) -> impl Iterator<Item = &File> {
@@ -94,6 +98,14 @@ fn prose_is_plain_english() {
     // The rules quote what they forbid.
     let read = files.iter().filter(|file| !file.path.starts_with("tests/tidy"));
     none("phrases", read.flat_map(prose::phrases).collect());
+}
+
+#[test]
+fn crates_are_allowed_and_there_once() {
+    let read = |name: &str| fs::read_to_string(source::root().join(name)).unwrap();
+    let rules = crates::Rules::read(&read("deny.toml"));
+    let licences = crates::licences(&rules, &crates::packages());
+    none("crates", licences.into_iter().chain(crates::lock(&rules, &read("Cargo.lock"))).collect());
 }
 
 #[test]

@@ -1,118 +1,96 @@
-// `npm run build`: compiles the worker to wasm, generates its bindings into build/worker, and weighs the result; the
-// same for the browser client, into www/pkg; then the command line.
+// `npm run build`: compiles the worker to wasm and puts its bindings and scripts into build/worker; makes the browser
+// client in www/pkg; then compiles the command line.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
-import { gzipSync } from "node:zlib";
-import { buildPackage } from "./client.mjs";
-import { Refused, at, command, isMain, needPackages, needRust, run, say } from "./lib.mjs";
+import { buildClient } from "./client.mjs";
+import { at, command, isMain, needPackages, needRust, run, say } from "./lib.mjs";
+import { TARGET, bind, compile, weigh } from "./wasm.mjs";
 
-/** The bundle's weight decides the cold start; the platform's own limit (3 MB) is far away. */
+/** The module's weight decides the cold start; the platform's own limit (3 MB) is far away. */
 const GZIP_BYTES_MAX = 300 * 1024;
 
-const TARGET = "wasm32-unknown-unknown";
-const WASM = at("target-worker", TARGET, "wasm", "edgequeue.wasm");
-const OUT = at("build", "worker");
-/** The worker's scripts, which stand beside the generated module: no path in them knows how deep the output lies. */
 const SCRIPTS = at("src", "worker", "js");
-/** The compiled file the bindings were made from. */
-const STAMP = at("build", "worker.wasm");
+
+/** @param {string[]} folders */
+const scripts = (folders) =>
+  folders.flatMap((folder) =>
+    readdirSync(folder)
+      .filter((name) => name.endsWith(".mjs"))
+      .map((name) => path.join(folder, name)),
+  );
 
 /** What the service serves: itself and the package for pages. */
 export async function build() {
   needRust([TARGET]);
-  buildWorker();
-  await buildPackage();
+  const module = buildWorker("worker", [SCRIPTS]);
+  weigh("worker", [module], GZIP_BYTES_MAX);
+  await buildClient();
 }
 
-function buildWorker() {
-  // Without WASM_BINDGEN_USE_JS_SYS the macros name other paths than the ones the worker crate was built with.
-  run(
-    "cargo",
-    [
-      "rustc",
-      "--quiet",
-      "--locked",
-      "--profile",
-      "wasm",
-      "--lib",
-      "--crate-type",
-      "cdylib",
-      "--no-default-features",
-      "--features",
-      "worker",
-      "--target",
-      TARGET,
-      "--target-dir",
-      at("target-worker"),
-    ],
-    { env: { WASM_BINDGEN_USE_JS_SYS: "1" }, why: "Compiling the worker" },
-  );
-  if (!fresh()) {
-    rmSync(OUT, { recursive: true, force: true });
-    mkdirSync(OUT, { recursive: true });
-    run(
-      "cargo",
-      [
-        "run",
-        "--quiet",
-        "--locked",
-        "--no-default-features",
-        "--features",
-        "bindgen",
-        "--bin",
-        "bindgen",
-        "--target-dir",
-        at("target-bundle"),
-        "--",
-        WASM,
-        OUT,
-      ],
-      { why: "Generating the bindings" },
-    );
-    for (const name of scripts()) copyFileSync(path.join(SCRIPTS, name), path.join(OUT, name));
-    copyFileSync(WASM, STAMP);
+/** The same service with faults on request, for tests: build/faults/faults.mjs in place of build/worker/entry.mjs. */
+export function buildFaults() {
+  needRust([TARGET]);
+  buildWorker("faults", [SCRIPTS, at("tests", "worker", "faults")]);
+}
+
+/**
+ * Makes build/<features> and returns its module.
+ * @param {"worker"|"faults"} features
+ * @param {string[]} folders of scripts
+ */
+function buildWorker(features, folders) {
+  const out = at("build", features);
+  const [module, stamp] = [path.join(out, "edgequeue_bg.wasm"), at("build", `${features}.wasm`)];
+  const wasm = compile(features, { targetDir: "target-worker" });
+  if (!fresh(wasm, out, module, stamp, folders)) {
+    rmSync(out, { recursive: true, force: true });
+    assemble(wasm, out, folders);
+    copyFileSync(wasm, stamp);
   }
-  weigh();
+  return module;
 }
 
-const scripts = () => (existsSync(SCRIPTS) ? readdirSync(SCRIPTS).filter((name) => name.endsWith(".mjs")) : []);
+/**
+ * Puts module, bindings and scripts side by side: no path in the scripts knows how deep the output lies.
+ * @param {string} wasm
+ * @param {string} out
+ * @param {string[]} folders of scripts
+ * @param {...string} options of the binding generator
+ */
+export function assemble(wasm, out, folders = [SCRIPTS], ...options) {
+  mkdirSync(out, { recursive: true });
+  bind(wasm, out, ...options);
+  for (const script of scripts(folders)) copyFileSync(script, path.join(out, path.basename(script)));
+}
 
-/** The output belongs to the compiled file, the scripts and the generator as they are now. */
-function fresh() {
-  const made = at("build", "worker", "edgequeue_bg.wasm");
-  if (!existsSync(STAMP) || !existsSync(made)) return false;
-  const sources = [
-    at("src", "bin", "bindgen.rs"),
-    at("tools", "build.mjs"),
-    ...scripts().map((name) => path.join(SCRIPTS, name)),
-  ];
-  if (sources.some((name) => statSync(name).mtimeMs > statSync(made).mtimeMs)) return false;
-  // A script that was deleted must not linger, and one whose file is older than the output must not be missing.
+/**
+ * The output belongs to the compiled file, the scripts and the generator as they are now.
+ * @param {string} wasm the compiled file
+ * @param {string} out
+ * @param {string} module the one with bindings
+ * @param {string} stamp the compiled file that the bindings were made from
+ * @param {string[]} folders of scripts
+ */
+function fresh(wasm, out, module, stamp, folders) {
+  if (!existsSync(stamp) || !existsSync(module)) return false;
+  // A script that was deleted, or whose file is older than the output, changes no time.
+  const copied = readdirSync(out).filter((name) => name.endsWith(".mjs"));
+  const wanted = scripts(folders);
   if (
-    readdirSync(OUT)
-      .filter((name) => name.endsWith(".mjs"))
+    copied.sort().join() !==
+    wanted
+      .map((script) => path.basename(script))
       .sort()
-      .join() !== scripts().sort().join()
+      .join()
   )
     return false;
-  return readFileSync(STAMP).equals(readFileSync(WASM));
-}
-
-function weigh() {
-  const bytes = readFileSync(at("build", "worker", "edgequeue_bg.wasm"));
-  const gzip = gzipSync(bytes, { level: 9 }).length;
-  const kb = (/** @type {number} */ size) => `${(size / 1024).toFixed(1)} KB`;
-  say(`worker built: ${kb(bytes.length)} wasm, ${kb(gzip)} gzip (limit ${kb(GZIP_BYTES_MAX)})`);
-  if (gzip > GZIP_BYTES_MAX)
-    throw new Refused(
-      "The worker is over its size limit: see what grew with `cargo tree --no-default-features --features worker`.",
-    );
+  const sources = [at("src", "bin", "bindgen.rs"), at("tools", "build.mjs"), at("tools", "wasm.mjs"), ...wanted];
+  if (sources.some((name) => statSync(name).mtimeMs > statSync(module).mtimeMs)) return false;
+  return readFileSync(stamp).equals(readFileSync(wasm));
 }
 
 function buildCommandLine() {
-  run("cargo", ["build", "--quiet", "--locked", "--release", "--bin", "edgequeue"], {
-    why: "Compiling the command line",
-  });
+  run("cargo", "build --quiet --locked --release --bin edgequeue".split(" "), { why: "Compiling the command line" });
   say(`command line built: ${path.relative(process.cwd(), at("target", "release", "edgequeue"))}`);
 }
 

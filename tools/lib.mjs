@@ -143,15 +143,17 @@ const QUIET = {
 
 /**
  * Starts `wrangler dev`. It gets a process group of its own, so that `end` reaches everything it started.
- * `vars` become the Worker's variables and win over `.dev.vars`, in whose place `envFile` may be read.
- * @param {{port: number, inspectorPort: number, persistDir: string, vars?: object, envFile?: string,
+ * `vars` become the Worker's variables and win over `.dev.vars`, in whose place `envFile` may be read. `entry` is started
+ * in place of the Worker that wrangler.toml names.
+ * @param {{entry?: string, port: number, inspectorPort: number, persistDir: string, vars?: object, envFile?: string,
  *   stdio?: import("node:child_process").StdioOptions}} options
  * @returns {import("node:child_process").ChildProcess}
  */
-export function wranglerDev({ port, inspectorPort, persistDir, vars = {}, envFile, stdio = "inherit" }) {
+export function wranglerDev({ entry, port, inspectorPort, persistDir, vars = {}, envFile, stdio = "inherit" }) {
   const args = [
     at("node_modules", "wrangler", "bin", "wrangler.js"),
     "dev",
+    ...(entry ? [entry] : []),
     "--config",
     at("wrangler.toml"),
     "--local",

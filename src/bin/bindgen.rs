@@ -10,7 +10,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result, bail, ensure};
 use wasm_bindgen_cli_support::Bindgen;
 
-/// The name of the worker's module; `src/worker/entry.mjs` imports it.
+/// The name of the worker's module; `src/worker/js/entry.mjs` imports it.
 const WORKER: &str = "edgequeue";
 /// The name of the pages' module; `src/browser/edgequeue.js` imports it.
 const PAGE: &str = "glue";

@@ -23,6 +23,10 @@ pub trait Durable: Stores {
     fn rows_to_write(&self) -> usize;
     /// Writes what changed since the last flush. It is called by [`Broker::flush`](super::Broker::flush) only.
     fn flush(&mut self) -> Result<Flushed, StoreError>;
+    /// Damage that was met and passed over since the last call, for the operator.
+    fn take_damage(&mut self) -> Vec<StoreError> {
+        Vec::new()
+    }
 }
 
 /// The body of a request.

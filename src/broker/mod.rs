@@ -221,4 +221,8 @@ impl<R: Rows> Durable for SegmentStore<R> {
     fn flush(&mut self) -> Result<Flushed, StoreError> {
         Self::flush(self)
     }
+
+    fn take_damage(&mut self) -> Vec<StoreError> {
+        Self::take_damage(self)
+    }
 }

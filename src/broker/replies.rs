@@ -3,7 +3,7 @@
 use super::connections::Terms;
 use super::consumer::Inquiry;
 use super::io::{ConnectionId, RequestId};
-use crate::queue::{event::Ticket, store::Side};
+use crate::queue::{event::Ticket, refusal::StoreError, store::Side};
 use crate::wire::{Answer, Form, Transport};
 use alloc::{collections::BTreeMap, format, vec, vec::Vec};
 use core::fmt;
@@ -101,11 +101,19 @@ impl Replies {
     }
 }
 
-/// 503: the storage failed, and another try may help.
-pub fn failed(error: impl fmt::Display) -> Answer {
+/// 503: something outside failed, and another try may help.
+pub(super) fn failed(error: impl fmt::Display) -> Answer {
     let mut answer = Answer::text(503, format!("the request failed and nothing of it was kept: {error}; try again"));
     answer.headers.push(("Retry-After", "1".into()));
     answer
+}
+
+/// The storage failed: 503 where another try may help, 500 with the sentence for the operator where it cannot.
+pub(super) fn storage_failed(error: &StoreError) -> Answer {
+    match error.is_permanent() {
+        false => failed(error),
+        true => Answer::text(500, format!("the request failed and nothing of it was kept: {error}")),
+    }
 }
 
 /// 429: more arrives than can be stored.

@@ -2,9 +2,9 @@
 
 use super::consumer::Outcome;
 use super::inbox::Task;
-use super::io::{ConnectionId, Durable, Message, Output, Wait};
+use super::io::{ConnectionId, Durable, Output, Wait};
 use super::observer::{Observer, Turn};
-use super::replies::{Pending, failed};
+use super::replies::{Pending, storage_failed};
 use super::wake::Wanted;
 use super::{Broker, Phase};
 use crate::queue::{
@@ -182,6 +182,8 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         };
         self.observer.flushed();
         self.wakes.succeeded();
+        let (_, store) = self.memory.as_mut().expect("a flush that succeeded keeps the memory");
+        self.outputs.extend(store.take_damage().into_iter().map(|damage| Output::Log(damage.to_string())));
         self.carry_out(now_ms);
         if self.again {
             // Between two helpings of a long delivery the shell gets to send and to listen.
@@ -284,25 +286,28 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
     }
 
     /// The storage failed: nothing since the last flush happened, and the next task opens the queue again. Requests of the
-    /// failed turns are told so; waiting ones too, as nobody remembers them any more.
+    /// failed turns are told so; waiting ones too, as nobody remembers them any more. Where only an operator can help,
+    /// nothing is tried until somebody asks for something: a broken queue must not keep itself awake.
     pub(super) fn fail(&mut self, now_ms: u64, error: &StoreError) {
         self.outputs.push_back(Output::Log(format!("{error}; the queue is opened again with the next request")));
         self.memory = None;
         self.effects.clear();
         self.again = false;
         self.observer.lost();
-        self.wakes.failed(now_ms, false);
+        self.wakes.failed(now_ms, error.is_permanent());
         let waiting: BTreeSet<Ticket> = self.inbox.tickets().collect();
         for pending in self.replies.lose(|ticket| waiting.contains(&ticket)) {
             self.lose(now_ms, pending, error);
         }
         self.connections.send_all(&mut self.outputs);
-        for (id, ..) in core::mem::take::<Vec<(ConnectionId, Message, u128)>>(&mut self.early) {
+        for (id, ..) in core::mem::take(&mut self.early) {
             // What it asked for is unknown, so it cannot be answered.
             self.outputs.push_back(Output::Close(id, 1011, "the queue cannot be opened; connect again later"));
         }
         if core::mem::take(&mut self.alarm) {
-            self.outputs.push_back(Output::AlarmDone(Err(error.to_string())));
+            // The platform tries a failed alarm again.
+            let done = if error.is_permanent() { Ok(()) } else { Err(error.to_string()) };
+            self.outputs.push_back(Output::AlarmDone(done));
         }
         self.reset_consumer(now_ms);
         self.set_wakes(now_ms);
@@ -311,14 +316,14 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
 
     fn lose(&mut self, now_ms: u64, pending: Pending, error: &StoreError) {
         match pending {
-            Pending::Request(id, _) => self.answer(id, failed(error)),
-            Pending::Watch(asked) => self.answer(asked.request, failed(error)),
+            Pending::Request(id, _) => self.answer(id, storage_failed(error)),
+            Pending::Watch(asked) => self.answer(asked.request, storage_failed(error)),
             Pending::Session(request) => {
-                let answered = ServerAnswer::refused(request.id, &failed(error));
+                let answered = ServerAnswer::refused(request.id, &storage_failed(error));
                 self.connections.answer(request.connection, &answered);
             }
             Pending::Inquiry(inquiry) => {
-                let next = self.inquiries.lost(inquiry, failed(error));
+                let next = self.inquiries.lost(inquiry, storage_failed(error));
                 self.next(now_ms, inquiry, next);
             }
             Pending::Consumer => {}

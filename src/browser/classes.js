@@ -1,4 +1,5 @@
-// The values that the module and the page's side both make, and what becomes of a page whose instance of the module dies.
+// The values that the module and the page's side both make, and what becomes of a page whose instance of the module
+// dies.
 
 /** Every error of the client has a `code` that a program can switch on; edgequeue.d.ts lists them. */
 export class QueueError extends Error {
@@ -63,7 +64,9 @@ let fault = "";
 const live = new Set();
 
 /** Called by the module when it panics; the trap follows. */
-export const noteFault = (message) => { fault = message; };
+export const noteFault = (message) => {
+  fault = message;
+};
 
 function die(error) {
   dead ??= new QueueError("internal", `a fault of the edgequeue client (${fault || error.message}); reload the page`);
@@ -82,19 +85,24 @@ export function whileAlive(giveUp) {
 
 /** The exports of the instance behind the only door there is into it; the generated script is made to use it. */
 export function guarded(exports) {
-  const guard = (name, call) => (...args) => {
-    if (dead) {
-      // Nothing is left to be freed, and collected objects complain to nobody.
-      if (name.endsWith("_free")) return undefined;
-      throw dead;
-    }
-    try {
-      return call(...args);
-    } catch (error) {
-      // Traps, and a stack that is used up. What imported functions throw passes through.
-      throw error instanceof WebAssembly.RuntimeError || error instanceof RangeError ? die(error) : error;
-    }
-  };
-  const entries = Object.entries(exports).map(([name, value]) => [name, typeof value === "function" ? guard(name, value) : value]);
+  const guard =
+    (name, call) =>
+    (...args) => {
+      if (dead) {
+        // Nothing is left to be freed, and collected objects complain to nobody.
+        if (name.endsWith("_free")) return undefined;
+        throw dead;
+      }
+      try {
+        return call(...args);
+      } catch (error) {
+        // Traps, and a stack that is used up. What imported functions throw passes through.
+        throw error instanceof WebAssembly.RuntimeError || error instanceof RangeError ? die(error) : error;
+      }
+    };
+  const entries = Object.entries(exports).map(([name, value]) => [
+    name,
+    typeof value === "function" ? guard(name, value) : value,
+  ]);
   return Object.fromEntries(entries);
 }

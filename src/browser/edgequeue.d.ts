@@ -1,24 +1,26 @@
 // The browser client of edgequeue. `docs/browser.md` is the same in prose, with examples.
 
 /**
- * Loads the module; call it once, before anything else. Further calls return the same promise; after a failure the next call
- * tries again. `source` is where the compiled module is, for pages that keep it elsewhere than beside this file; or its bytes, or
- * the module itself.
+ * Loads the module; call it once, before anything else. Further calls return the same promise; after a failure the next
+ * call tries again. `source` is where the compiled module is, for pages that keep it elsewhere than beside this file;
+ * or its bytes, or the module itself.
  */
-export default function init(source?: URL | string | Response | Promise<Response> | BufferSource | WebAssembly.Module): Promise<void>;
+export default function init(
+  source?: URL | string | Response | Promise<Response> | BufferSource | WebAssembly.Module,
+): Promise<void>;
 
 /**
- * Number of an entry. Up to 2^53 - 1 a `number`, beyond that a `bigint`, so that no digit is ever lost and equal indexes are
- * always `===`. Methods take both; a `number` that is no safe integer is refused (`invalid_argument`).
+ * Number of an entry. Up to 2^53 - 1 a `number`, beyond that a `bigint`, so that no digit is ever lost and equal
+ * indexes are always `===`. Methods take both; a `number` that is not a safe integer is refused (`invalid_argument`).
  */
 export type Index = number | bigint;
 export type Tags = Record<string, string>;
 /** What can be put. A string is sent as UTF-8. */
 export type Data = string | Blob | ArrayBuffer | ArrayBufferView<ArrayBuffer>;
 
-/** What a program can act on; more may come. */
+/** Codes that a program can act on; later versions may add some. */
 export type ErrorCode =
-  /** The client was given something that makes no sense; nothing was sent. */
+  /** An argument makes no sense; nothing was sent. */
   | "invalid_argument"
   /** No token, a wrong one, or a deployment that has none. */
   | "unauthorized"
@@ -31,7 +33,7 @@ export type ErrorCode =
   | "ended"
   /** Something else is wrong with the request; the message says what. */
   | "bad_request"
-  /** In conflict with what happened already: cancelling what is done. */
+  /** In conflict with what has happened already: the request to be cancelled has ended. */
   | "conflict"
   /** The service failed; the same request may work later. */
   | "unavailable"
@@ -41,16 +43,16 @@ export type ErrorCode =
   | "timeout"
   /** The answer is not what the protocol says: something else than a queue is at this address. */
   | "unexpected_answer"
-  /** The service is no edgequeue and lacks this. */
+  /** The service is not an edgequeue and cannot do this. */
   | "unsupported"
-  /** Another watch with the same group and user took the place. */
+  /** Another watch with the same group and user took the place of this one. */
   | "taken_over"
   /** The watch was closed before it could confirm this. */
   | "closed"
   /** A fault of the client itself. Nothing of it works any more: reload the page. */
   | "internal";
 
-/** Every error of this client, except aborts: those are the signal's own `reason`, as with `fetch`. */
+/** Every error of this client. Aborts are not among them: those have the signal's own `reason`, as with `fetch`. */
 export class QueueError extends Error {
   readonly name: "QueueError";
   readonly code: ErrorCode;
@@ -59,7 +61,7 @@ export class QueueError extends Error {
 }
 
 export interface ClientOptions {
-  /** Address of the queue, absolute or relative to the page: `/api/predict/<service>` or `/api/predict/<service>/sink`. */
+  /** Address of the queue, absolute or relative to the page: `/api/predict/<service>`, with `/sink` for its results. */
   url: string | URL;
   token?: string;
   /** Consumer group; default `default_group`. Group and user are printable ASCII. */
@@ -71,15 +73,15 @@ export interface ClientOptions {
   /** Milliseconds to wait for an answer, beyond what the request itself asks to wait; default 30000. */
   timeout?: number;
   /**
-   * How entries are watched. `auto` (default): by our own protocol on a WebSocket with an edgequeue, else as `eas`. `eas`: only
-   * what every PAI-EAS queue service has, by HTTP; each watch then keeps one of the six connections a browser has for a host
-   * over HTTP/1.1.
+   * How entries are watched. `auto` (default): by our own protocol on a WebSocket with an edgequeue, else as `eas`.
+   * `eas`: only what every PAI-EAS queue service has, by HTTP; each watch then keeps one of the six connections a
+   * browser has for a host over HTTP/1.1.
    */
   protocol?: "auto" | "eas";
 }
 
 export interface Cancellable {
-  /** Gives up; the promise is rejected with the signal's reason. What was sent may have been carried out. */
+  /** Gives up: the promise is rejected with the signal's reason. A request that was sent may have been carried out. */
   signal?: AbortSignal;
 }
 
@@ -140,7 +142,7 @@ export interface Position {
 
 /** Where a request stands; the fields that are there depend on `status`. Only with an edgequeue. */
 export interface RequestStatus {
-  status: "queued" | "running" | "done" | "failed" | "unknown";
+  status: "queued" | "running" | "done" | "failed" | "cancelled" | "unknown";
   [detail: string]: unknown;
 }
 
@@ -159,10 +161,13 @@ export class QueueClient {
 
   put(data: Data, options?: PutOptions): Promise<Receipt>;
   /**
-   * Puts entries, all or none, with indexes that follow each other; `tags` and `priority` hold for those that have none of their
-   * own. With a service that is no edgequeue, entries are put one by one and the first refusal ends it.
+   * Puts entries, all or none, with indexes that follow each other; `tags` and `priority` hold for those that have none
+   * of their own. With a service that is not an edgequeue, entries are put one by one and the first refusal ends it.
    */
-  putMany(entries: Iterable<Data | Entry>, options?: Pick<PutOptions, "tags" | "priority" | "signal">): Promise<Receipt[]>;
+  putMany(
+    entries: Iterable<Data | Entry>,
+    options?: Pick<PutOptions, "tags" | "priority" | "signal">,
+  ): Promise<Receipt[]>;
   get(options?: GetOptions): Promise<Frame[]>;
   attributes(options?: Cancellable): Promise<Record<string, string>>;
   /** Where an entry stands; `null` when there is no such entry. */
@@ -171,7 +176,10 @@ export class QueueClient {
   delete(indexes: Index | Iterable<Index>, options?: Cancellable): Promise<void>;
   /** Removes everything below an index. */
   truncate(below: Index, options?: Cancellable): Promise<void>;
-  /** Commits by HTTP, also what another connection of this consumer was sent. Frames of a watch have their own `commit()`. */
+  /**
+   * Commits by HTTP, also entries that another connection of this consumer was sent. Frames of a watch have a `commit()`
+   * of their own.
+   */
   commit(indexes: Index | Iterable<Index>, options?: Cancellable): Promise<void>;
   /** Refuses entries. `code` as in `OOM`, `BadRequest.Body`, `500`. */
   negative(indexes: Index | Iterable<Index>, code?: string, reason?: string, options?: Cancellable): Promise<void>;
@@ -182,14 +190,18 @@ export class QueueClient {
   configure(settings: Record<string, string | number | boolean>, options?: Cancellable): Promise<void>;
   /** Where a request stands. Only with an edgequeue. */
   status(requestId: string, options?: Cancellable): Promise<RequestStatus>;
-  /** Takes a request back: `conflict` when it is done, `not_found` when it is unknown. Only with an edgequeue. */
+  /** Cancels a request: `conflict` when it has ended, `not_found` when it is unknown. Only with an edgequeue. */
   cancel(requestId: string, options?: Cancellable): Promise<RequestStatus>;
 
-  /** Begins to watch at once. If the first connection cannot be made, the watch ends with the reason. It lives until it is closed. */
+  /**
+   * Begins to watch at once. If the first connection cannot be made, the watch ends with the reason. It lives until it
+   * is closed.
+   */
   watch(options?: WatchOptions): Watch;
   /**
-   * Reads along without consuming: entries in the order of their indexes, as long as they are in the queue when looked for. Ends
-   * when it is left or aborted; errors that pass (`unavailable`, `unreachable`, `timeout`, `full`) are waited out.
+   * Reads along without consuming: entries in the order of their indexes, as long as they are in the queue when looked
+   * for. Ends when it is left or aborted; errors that pass (`unavailable`, `unreachable`, `timeout`, `full`) are waited
+   * out.
    */
   tail(options?: TailOptions): AsyncIterableIterator<Frame>;
 }
@@ -203,17 +215,20 @@ export interface TailOptions extends Cancellable {
 }
 
 export interface WatchOptions extends Cancellable {
-  /** How many entries may be uncommitted here, 1 to 1000; default 10. 0 (not with `eas`): none for now, see `Watch.window`. */
+  /**
+   * How many entries may be uncommitted here, 1 to 1000; default 10. 0 (not with `eas`): none for now, see
+   * `Watch.window`.
+   */
   window?: number;
   /** Where a group that does not exist yet begins; default 0, the oldest. `newest`: what is put from now on. */
   start?: Index | "newest";
-  /** The service commits what it has sent. What is under way when the connection breaks is then lost. */
+  /** The service commits what it has sent: entries on their way are lost when the connection breaks. */
   autoCommit?: boolean;
   /** Frames without data. */
   indexOnly?: boolean;
   /** Only entries with these tags; all consumers of a group must give the same. */
   tags?: Tags;
-  /** Told at once how the watch is, and then whenever that changes. */
+  /** Called at once with the state of the watch, and then whenever that changes. */
   onState?(state: WatchState): void;
 }
 
@@ -246,9 +261,9 @@ export interface WatchTotals {
 }
 
 /**
- * A watch over as many connections as it takes. While it lives every entry is handed out once: one that the service sends again
- * after a break is committed again silently if it was committed, and passed over if it is still in the page's hands. Only an
- * entry that was refused may come again.
+ * A watch over as many connections as it takes. While it lives every entry is handed out once: one that the service
+ * sends again after a break is committed again silently if it was committed, and skipped if it is still in the page's
+ * hands. Only an entry that was refused may come again.
  *
  * Iterate it once. Leaving the loop closes it; it throws the error the watch ended with.
  */
@@ -277,12 +292,13 @@ export interface Frame {
 }
 
 /**
- * An entry of a watch. Decide once: a second decision changes nothing and has the outcome of the first. The promises are fulfilled
- * when the service has confirmed, and need not be awaited: decisions travel together, and are repeated until they are confirmed.
+ * An entry of a watch. Decide once: a second decision changes nothing and has the outcome of the first. The promises
+ * are fulfilled when the service has confirmed, and need not be awaited: decisions travel together, and are repeated
+ * until they are confirmed.
  */
 export interface WatchedFrame extends Frame {
   /** It is done. Under `autoCommit` nothing is sent. */
   commit(): Promise<void>;
-  /** It is refused and goes to another consumer, back here, or at last to the rear queue. */
+  /** It is refused: it goes to another consumer, comes back here, or ends in the rear queue. */
   negative(code?: string, reason?: string): Promise<void>;
 }

@@ -1,5 +1,5 @@
-// The client that pages import; edgequeue.d.ts describes it. Options become plain values here, and results become objects;
-// requests, answers and watches are the compiled module's.
+// The client that pages import; edgequeue.d.ts describes it. Options become plain values here, and results become
+// objects; requests, answers and watches are the compiled module's.
 import load, * as core from "./glue.js";
 import { QueueError } from "./classes.js";
 import { ask, parsed, send } from "./http.js";
@@ -16,16 +16,15 @@ const INDEXES_MAX = 300;
 /** Entries of one look of a tail, and how long one look waits. */
 const TAIL_ENTRIES = 500;
 const TAIL_WAIT_MS = 25_000;
-/** Waits after failures of a tail. */
-const AGAIN_MS = 250;
-const AGAIN_MS_MAX = 15_000;
 
 let loading = null;
 let isLoaded = false;
 
 export default function init(source) {
   loading ??= load({ module_or_path: source ?? new URL("edgequeue.wasm", import.meta.url) }).then(
-    () => { isLoaded = true; },
+    () => {
+      isLoaded = true;
+    },
     (error) => {
       loading = null;
       throw error;
@@ -37,9 +36,12 @@ export default function init(source) {
 const refuse = (text) => new QueueError("invalid_argument", text);
 
 /** The tags of an entry that is put, with those that have options of their own. */
-const tagsOf = ({ tags, requestId, callback }) => flat({
-  ...tags, ...(requestId !== undefined && { requestId }), ...(callback !== undefined && { callback }),
-});
+const tagsOf = ({ tags, requestId, callback }) =>
+  flat({
+    ...tags,
+    ...(requestId !== undefined && { requestId }),
+    ...(callback !== undefined && { callback }),
+  });
 
 const text = (answer) => answer.text();
 
@@ -56,14 +58,22 @@ export class QueueClient {
     printable({ token, group, user });
     if (!["auto", "eas"].includes(protocol)) throw refuse(`protocol is auto or eas, not ${protocol}`);
     const [secure, authority, path] = addressOf(url);
-    this.#core = new core.Queue(secure, authority, path, token, group, user, Boolean(rear));
+    this.#core = new core.Requests(secure, authority, path, token, group, user, Boolean(rear));
     this.#options = { url: this.#core.url(), token, group, user, rear: Boolean(rear), timeout, protocol };
   }
 
-  get url() { return this.#options.url; }
-  get group() { return this.#options.group; }
-  get user() { return this.#options.user; }
-  get isRear() { return this.#options.rear; }
+  get url() {
+    return this.#options.url;
+  }
+  get group() {
+    return this.#options.group;
+  }
+  get user() {
+    return this.#options.user;
+  }
+  get isRear() {
+    return this.#options.rear;
+  }
 
   sink() {
     return new QueueClient({ ...this.#options, url: this.#core.sinkUrl() });
@@ -106,9 +116,13 @@ export class QueueClient {
       }
       return receipts;
     }
-    const batch = new core.Batch();
+    const batch = new core.PutBatch();
     for (const entry of all) {
-      batch.add(await bytes(entry.data), tagsOf(entry), entry.priority === undefined ? undefined : priorityOf(entry.priority));
+      batch.add(
+        await bytes(entry.data),
+        tagsOf(entry),
+        entry.priority === undefined ? undefined : priorityOf(entry.priority),
+      );
     }
     const request = this.#core.putBatch(batch, flat(tags), priorityOf(priority));
     return this.#ask(signal, request, (answer) => answer.receipts(all.length));
@@ -122,7 +136,13 @@ export class QueueClient {
 
   async get({ start = 0, count = 1, wait = 0, remove = false, tags = {}, requestId, signal } = {}) {
     integer({ count, wait });
-    const request = this.#core.get(start === "newest" ? undefined : big(start), count, wait, remove, tagsOf({ tags, requestId }));
+    const request = this.#core.get(
+      start === "newest" ? undefined : big(start),
+      count,
+      wait,
+      remove,
+      tagsOf({ tags, requestId }),
+    );
     return this.#ask(signal, request, (answer) => answer.entries(), wait);
   }
 
@@ -178,7 +198,10 @@ export class QueueClient {
   }
 
   async configure(settings, { signal } = {}) {
-    await this.#done(signal, this.#core.configure(Object.entries(settings).flatMap(([key, value]) => [key, String(value)])));
+    await this.#done(
+      signal,
+      this.#core.configure(Object.entries(settings).flatMap(([key, value]) => [key, String(value)])),
+    );
   }
 
   async status(requestId, { signal } = {}) {
@@ -195,10 +218,10 @@ export class QueueClient {
     integer({ window });
     const from = start === "newest" ? undefined : big(start);
     const filter = flat(tags);
-    const isPlain = this.#options.protocol === "eas";
-    const begin = (attributes, window, observer) => (
-      new core.Watching(this.#core, attributes, isPlain, window, from, autoCommit, indexOnly, filter, observer)
-    );
+    const isOn = { eas: this.#options.protocol === "eas", autoCommit, indexOnly };
+    const modes = Object.keys(isOn).filter((name) => isOn[name]);
+    const begin = (attributes, window, observer) =>
+      new core.Watching(this.#core, attributes, window, from, modes, filter, observer);
     const attributes = (signal) => send(this.#core.attributes(), signal);
     return new Watch(this, begin, attributes, this.#options.timeout, options);
   }
@@ -206,6 +229,7 @@ export class QueueClient {
   async *tail({ start = "newest", tags = {}, signal, onState } = {}) {
     let next = start === "newest" ? null : big(start);
     let [idle, attempt, told] = [false, 0, ""];
+    const retry = new core.Retry(Math.random());
     const tell = (state) => {
       if (state.name !== "reconnecting" && state.name === told) return;
       told = state.name;
@@ -222,6 +246,7 @@ export class QueueClient {
           const frames = await this.get({ ...look, start: next, tags, signal });
           tell({ name: "open", transport: "poll" });
           attempt = 0;
+          retry.reset();
           idle = frames.length === 0;
           for (const frame of frames) {
             next = BigInt(frame.index) + 1n;
@@ -229,7 +254,7 @@ export class QueueClient {
           }
         } catch (error) {
           if (!["unavailable", "unreachable", "timeout", "full"].includes(error?.code)) throw error;
-          const wait = Math.min(AGAIN_MS * 2 ** attempt, AGAIN_MS_MAX) * (0.5 + Math.random() / 2);
+          const wait = retry.nextMs();
           attempt += 1;
           idle = false;
           tell({ name: "reconnecting", reason: error.message, nextTryAt: Date.now() + wait, attempt });
@@ -240,20 +265,22 @@ export class QueueClient {
       tell({ name: "closed", error });
       throw error;
     } finally {
+      retry.free();
       tell({ name: "closed" });
     }
   }
 }
 
 /** Waits, unless the signal fires first. */
-const pause = (ms, signal) => new Promise((resolve, reject) => {
-  const abort = () => {
-    clearTimeout(timer);
-    reject(signal.reason);
-  };
-  const timer = setTimeout(() => {
-    signal?.removeEventListener("abort", abort);
-    resolve();
-  }, ms);
-  signal?.addEventListener("abort", abort, { once: true });
-});
+const pause = (ms, signal) =>
+  new Promise((resolve, reject) => {
+    const abort = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", abort);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", abort, { once: true });
+  });

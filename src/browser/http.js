@@ -1,13 +1,16 @@
 // Requests and answers, by `fetch`.
 import { QueueError, whileAlive } from "./classes.js";
-import { Answered } from "./glue.js";
+import { HttpAnswer } from "./glue.js";
 
 const HEADER_REQUEST_ID = "X-Eas-Queueservice-Request-Id";
 
 /** A browser does not say why there is no answer. */
-const unreachable = (url) => new QueueError("unreachable",
-  `there was no answer from ${url.split("?")[0]}, or none that this page may read: see whether the service is up and, if the page comes ` +
-  "from elsewhere, whether its origin is in the service's EDGEQUEUE_ALLOWED_ORIGINS");
+const unreachable = (url) =>
+  new QueueError(
+    "unreachable",
+    `there was no answer from ${url.split("?")[0]}, or none that this page may read: see whether the service is up and, if the page comes ` +
+      "from elsewhere, whether its origin is in the service's EDGEQUEUE_ALLOWED_ORIGINS",
+  );
 
 /** Waits until the answer begins. */
 export async function begin({ url, ...request }, signal) {
@@ -22,7 +25,11 @@ export async function begin({ url, ...request }, signal) {
 export async function send(request, signal) {
   const answer = await begin(request, signal);
   try {
-    return [answer.status, answer.headers.get(HEADER_REQUEST_ID) ?? undefined, new Uint8Array(await answer.arrayBuffer())];
+    return [
+      answer.status,
+      answer.headers.get(HEADER_REQUEST_ID) ?? undefined,
+      new Uint8Array(await answer.arrayBuffer()),
+    ];
   } catch {
     throw new QueueError("unreachable", "the connection broke in the middle of the answer");
   }
@@ -45,7 +52,11 @@ export async function within(signal, ms, act) {
   } catch (error) {
     if (died) throw died;
     if (signal?.aborted) throw signal.reason;
-    if (control.signal.aborted) throw new QueueError("timeout", `there was no answer within ${ms / 1000} s; what was asked for may have been done or not`);
+    if (control.signal.aborted)
+      throw new QueueError(
+        "timeout",
+        `there was no answer within ${ms / 1000} s; what was asked for may have been done or not`,
+      );
     throw error;
   } finally {
     release();
@@ -54,10 +65,10 @@ export async function within(signal, ms, act) {
   }
 }
 
-/** Sends a request and reads the answer with one of `Answered`'s methods. */
+/** Sends a request and reads the answer with one of `HttpAnswer`'s methods. */
 export async function ask(request, read, signal, ms) {
   const answer = await within(signal, ms, (signal) => send(request, signal));
-  return read(new Answered(...answer));
+  return read(new HttpAnswer(...answer));
 }
 
 /** What an answer's JSON says. */

@@ -1,5 +1,5 @@
-// The connections of a watch: a WebSocket with the protocol edgequeue.v1, or an endless HTTP answer. There is one at a time; the
-// module numbers them, and one that was let go says nothing more.
+// The connections of a watch: a WebSocket with the protocol edgequeue.v1, or an endless HTTP answer. There is one at a
+// time; the module numbers them, and one that was let go says nothing more.
 import { begin, send, within } from "./http.js";
 
 /** How long a reader that is too far ahead rests before it looks again, in milliseconds. */
@@ -32,11 +32,15 @@ export class Link {
       return;
     }
     socket.binaryType = "arraybuffer";
-    socket.addEventListener("open", () => this.#core?.opened(number), listener);
-    socket.addEventListener("message", ({ data }) => {
-      if (typeof data === "string") this.#core.heard(number);
-      else this.#core.message(number, new Uint8Array(data));
-    }, listener);
+    socket.addEventListener("open", () => this.#core?.opened(number, socket.protocol), listener);
+    socket.addEventListener(
+      "message",
+      ({ data }) => {
+        if (typeof data === "string") this.#core.heard(number);
+        else this.#core.message(number, new Uint8Array(data));
+      },
+      listener,
+    );
     socket.addEventListener("close", ({ code, reason }) => this.#closed(number, code, reason), listener);
     this.#socket = socket;
     this.#letGo = () => {
@@ -60,7 +64,8 @@ export class Link {
       return;
     }
     const [status, , body] = answer;
-    if (status === 200) this.#core?.lost(number, code, `the service answers, but a WebSocket to it could not be opened: ${why}`);
+    if (status === 200)
+      this.#core?.lost(number, code, `the service answers, but a WebSocket to it could not be opened: ${why}`);
     else this.#core?.refused(number, status, body);
   }
 
@@ -74,7 +79,7 @@ export class Link {
         tell("refused", answer.status, new Uint8Array(await answer.arrayBuffer()));
         return;
       }
-      tell("begun");
+      tell("opened", "");
       const reader = answer.body.getReader();
       for (;;) {
         while (this.isFull && !control.signal.aborted) await new Promise((resolve) => setTimeout(resolve, REST_MS));

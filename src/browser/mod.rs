@@ -5,8 +5,8 @@
 //! - `watch.js`: a watch as an async iterable; `link.js`: its connections;
 //! - `classes.js`: what both sides make (entries, receipts, errors), and what becomes of a page whose instance of the
 //!   module dies;
-//! - `queue`: a verb becomes a request, an answer becomes a value; `watch`: what a watch has to do next; `page`: what the
-//!   module makes and calls on the page's side.
+//! - `requests`: a verb becomes a request, an answer becomes a value; `watch`: what a watch has to do next; `retry`:
+//!   how long to wait after a failure; `page`: what the module makes and calls on the page's side.
 //!
 //! `fetch`, `WebSocket` and timers are called in JavaScript, which has them for nothing: by way of `web-sys`,
 //! `serde-wasm-bindgen` and futures this was twice the sixty kilobytes that module and scripts may have together,
@@ -17,7 +17,8 @@
 #![allow(unsafe_code, reason = "the expansions of #[wasm_bindgen]")]
 
 mod page;
-mod queue;
+mod requests;
+mod retry;
 mod watch;
 
 use wasm_bindgen::prelude::*;

@@ -3,7 +3,7 @@
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 
-use crate::client::{Endpoint, Failure, Kind, Request};
+use crate::client::{Endpoint, Failure, FailureKind, HttpRequest, HttpResponse};
 use crate::queue::entry::{Frame, Tags};
 
 #[wasm_bindgen(raw_module = "./classes.js")]
@@ -94,10 +94,15 @@ pub fn tags(flat: Vec<String>) -> Tags {
 }
 
 /// A request as an object that `fetch` takes.
-pub fn request(endpoint: &Endpoint, request: &Request) -> JsValue {
+pub fn request(endpoint: &Endpoint, request: &HttpRequest) -> JsValue {
     let headers = flat(request.headers.iter().map(|(name, value)| (*name, value)));
     let body = Uint8Array::from(request.body.as_ref());
     make_request(request.method, &endpoint.http_url(&request.target), headers, body)
+}
+
+/// An answer that `fetch` brought.
+pub fn response(status: u16, request_id: Option<String>, body: Vec<u8>) -> HttpResponse {
+    HttpResponse { status, request_id, body: body.into(), ..HttpResponse::default() }
 }
 
 /// An entry as an object. Its bytes leave the module's memory.
@@ -118,15 +123,15 @@ pub fn error(code: &str, message: &str) -> JsValue {
 /// What the service refused, as an error.
 pub fn refusal(failure: &Failure) -> JsValue {
     let code = match (failure.kind, failure.status) {
-        (Kind::NotAuthorised, _) => "unauthorized",
-        (Kind::NotFound, _) => "not_found",
-        (Kind::TooLarge, _) => "too_large",
-        (Kind::Full, _) => "full",
-        (Kind::Ended, _) => "ended",
-        (Kind::Bad, 409) => "conflict",
-        (Kind::Bad, _) => "bad_request",
-        (Kind::Service, _) => "unavailable",
-        (Kind::Unreadable, _) => "unexpected_answer",
+        (FailureKind::NotAuthorised, _) => "unauthorized",
+        (FailureKind::NotFound, _) => "not_found",
+        (FailureKind::TooLarge, _) => "too_large",
+        (FailureKind::Full, _) => "full",
+        (FailureKind::Ended, _) => "ended",
+        (FailureKind::Bad, 409) => "conflict",
+        (FailureKind::Bad, _) => "bad_request",
+        (FailureKind::Service, _) => "unavailable",
+        (FailureKind::Unreadable, _) => "unexpected_answer",
     };
     QueueError::new(code, &failure.text, failure.status).into()
 }

@@ -14,7 +14,8 @@ export function big(index) {
 /** One index or many. */
 export function list(indexes) {
   const isOne = ["number", "bigint"].includes(typeof indexes);
-  if (!isOne && typeof indexes?.[Symbol.iterator] !== "function") throw refuse(`${String(indexes)} is no index and no list of them`);
+  if (!isOne && typeof indexes?.[Symbol.iterator] !== "function")
+    throw refuse(`${String(indexes)} is no index and no list of them`);
   return BigUint64Array.from(isOne ? [indexes] : indexes, big);
 }
 
@@ -28,14 +29,16 @@ export function priorityOf(priority) {
 /** Whole numbers from 0 that fit 32 bits. */
 export function integer(values) {
   for (const [name, value] of Object.entries(values)) {
-    if (!Number.isInteger(value) || value < 0 || value > 0xffffffff) throw refuse(`${name} is a whole number from 0, not ${String(value)}`);
+    if (!Number.isInteger(value) || value < 0 || value > 0xffffffff)
+      throw refuse(`${name} is a whole number from 0, not ${String(value)}`);
   }
 }
 
 /** Texts that headers can have. */
 export function printable(values) {
   for (const [name, value] of Object.entries(values)) {
-    if (typeof value !== "string" || !/^[\x20-\x7e]*$/.test(value)) throw refuse(`${name} is a text of printable ASCII characters`);
+    if (typeof value !== "string" || !/^[\x20-\x7e]*$/.test(value))
+      throw refuse(`${name} is a text of printable ASCII characters`);
   }
 }
 
@@ -60,7 +63,9 @@ export async function bytes(data) {
 /** Of the address of a queue: whether it is encrypted, its host, its path. */
 export function addressOf(url) {
   const base = globalThis.document?.baseURI ?? globalThis.location?.href;
-  const { protocol, host, pathname, search, hash, username, password } = URL.canParse(url, base) ? new URL(url, base) : {};
+  const { protocol, host, pathname, search, hash, username, password } = URL.canParse(url, base)
+    ? new URL(url, base)
+    : {};
   const wrong = (why) => refuse(`the url ${String(url)} ${why}`);
   if (!host) throw wrong("is no address");
   if (!/^(https?|wss?):$/.test(protocol)) throw wrong("begins with neither http: nor https:");

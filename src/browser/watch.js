@@ -1,6 +1,6 @@
 // A watch as an async iterable: what the module hands out waits here until the page takes it.
 import { Frame, QueueError, whileAlive } from "./classes.js";
-import { Answered } from "./glue.js";
+import { HttpAnswer } from "./glue.js";
 import { parsed, within } from "./http.js";
 import { Link } from "./link.js";
 
@@ -42,7 +42,9 @@ class WatchedFrame extends Frame {
     if (!this.#decided) {
       this.#decided = this.#desk.decide(this.index, refusal);
       // A code that makes no sense is no decision. For the rest, a page that does not look wants no news of failures.
-      this.#decided.catch((error) => { if (error.code === "invalid_argument") this.#decided = undefined; });
+      this.#decided.catch((error) => {
+        if (error.code === "invalid_argument") this.#decided = undefined;
+      });
     }
     return this.#decided;
   }
@@ -90,7 +92,7 @@ export class Watch {
   }
 
   async #begin(begin, attributes, timeout) {
-    const answered = new Answered(...(await within(undefined, timeout, attributes)));
+    const answered = new HttpAnswer(...(await within(undefined, timeout, attributes)));
     const flat = Object.entries(parsed(answered.text())).flat().map(String);
     if (this.#isLeft || this.#error !== undefined) return this.#end(null);
     const observer = {
@@ -118,17 +120,23 @@ export class Watch {
     this.#timer = setTimeout(() => this.#core.woken(), Math.min(ms, 0x7fffffff));
   }
 
-  get state() { return this.#state; }
-  get waiting() { return this.#frames.length; }
+  get state() {
+    return this.#state;
+  }
+  get waiting() {
+    return this.#frames.length;
+  }
 
   get totals() {
-    const [shown, bytes, committed, rejected, returned, repeated, reconnects] = this.#totals ?? this.#core?.totals() ?? NOTHING;
+    const [shown, bytes, committed, rejected, returned, repeated, reconnects] =
+      this.#totals ?? this.#core?.totals() ?? NOTHING;
     return { shown, bytes, committed, rejected, returned, repeated, reconnects };
   }
 
   async window(window) {
     if (this.#error !== undefined) throw new QueueError("closed", "the watch is over");
-    if (!Number.isInteger(window) || window < 0) throw new QueueError("invalid_argument", `a window is a whole number from 0, not ${String(window)}`);
+    if (!Number.isInteger(window) || window < 0)
+      throw new QueueError("invalid_argument", `a window is a whole number from 0, not ${String(window)}`);
     this.#window = window;
     const resize = decision();
     // Before it has begun, this is the window it begins with.
@@ -201,7 +209,9 @@ export class Watch {
     if (this.#autoCommit) return Promise.resolve();
     // It was handed back or the connection is gone, but what is done is done.
     if (this.#isLeft || this.#error !== undefined) {
-      return this.#over.promise.then(() => (refusal ? this.#client.negative(index, ...refusal) : this.#client.commit(index)));
+      return this.#over.promise.then(() =>
+        refusal ? this.#client.negative(index, ...refusal) : this.#client.commit(index),
+      );
     }
     // One that was refused may have come again before that was confirmed.
     const [key, made] = [BigInt(index), this.#decisions.get(BigInt(index)) ?? decision()];

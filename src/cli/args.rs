@@ -1,7 +1,8 @@
 //! What can be asked for on the command line. Verbs with options of their own keep them in their file.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
+use crate::global::Global;
 use crate::verbs::{
     bench::BenchArgs, change, config::ContextVerb, get::GetArgs, inspect, put::PutArgs, request, watch::WatchArgs,
 };
@@ -32,39 +33,6 @@ pub struct Cli {
     pub global: Global,
     #[command(subcommand)]
     pub command: Command,
-}
-
-/// Options of every command. Each wins over its environment variable, and that over the context.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Queue and output")]
-pub struct Global {
-    /// Address of the queue, such as http://127.0.0.1:8787/api/predict/demo [env: EDGEQUEUE_URL]
-    #[arg(long, global = true, value_name = "URL")]
-    pub url: Option<String>,
-    /// Token of the service; `-` reads it from standard input [env: EDGEQUEUE_TOKEN]
-    #[arg(long, global = true, value_name = "TOKEN", hide_env_values = true)]
-    pub token: Option<String>,
-    /// Consumer group [env: EDGEQUEUE_GROUP] [default: default_group]
-    #[arg(long, global = true, value_name = "NAME")]
-    pub group: Option<String>,
-    /// Consumer, unique in its group [env: EDGEQUEUE_USER] [default: default_user]
-    #[arg(long, global = true, value_name = "NAME")]
-    pub user: Option<String>,
-    /// Named set of the four above [env: EDGEQUEUE_CONTEXT] [default: the one in use]
-    #[arg(long, global = true, value_name = "NAME")]
-    pub context: Option<String>,
-    /// The output queue of the service instead of its input queue
-    #[arg(short = 'k', long, global = true)]
-    pub sink: bool,
-    /// The queue of dead letters
-    #[arg(long, global = true)]
-    pub rear: bool,
-    /// One JSON object per line on standard output, errors as one on standard error
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// Nothing but the data itself: indexes of a put, bodies of a get or watch
-    #[arg(short = 'q', long, global = true)]
-    pub quiet: bool,
 }
 
 /// The first word.
@@ -146,21 +114,4 @@ Examples:
     End(change::EndArgs),
     /// Show or change settings of the queue (edgequeue services only)
     Settings(inspect::SettingsArgs),
-}
-
-/// Reads `key=value`. Names that begin with `_` are parameters of the protocol.
-pub fn pair(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("write it as key=value")?;
-    if key.is_empty() {
-        return Err("the name before = is empty".into());
-    }
-    if key.starts_with('_') {
-        return Err(format!("tag key {key:?} contains prefix _ which is reserved"));
-    }
-    Ok((key.into(), value.into()))
-}
-
-/// Reads a duration as Go writes it, in milliseconds.
-pub fn duration_ms(text: &str) -> Result<u64, String> {
-    edgequeue::wire::duration::parse(text)
 }

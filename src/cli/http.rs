@@ -1,6 +1,6 @@
 //! Requests over HTTP.
 
-use edgequeue::client::{Endpoint, Failure, Request, Response};
+use edgequeue::client::{Endpoint, Failure, HttpRequest, HttpResponse};
 use edgequeue::wire::names::{HEADER_REPEATED, HEADER_REQUEST_ID};
 use std::io::{self, ErrorKind};
 use std::thread::sleep;
@@ -84,12 +84,12 @@ impl Http {
     }
 
     /// Sends a request and reads its answer.
-    pub fn ask<T>(&self, request: &Request, read: impl Fn(&Response) -> Result<T, Failure>) -> Result<T, Stop> {
+    pub fn ask<T>(&self, request: &HttpRequest, read: impl Fn(&HttpResponse) -> Result<T, Failure>) -> Result<T, Stop> {
         Ok(read(&self.send(request, PATIENCE)?)?)
     }
 
     /// Sends a request; one that can be repeated is, when no answer comes.
-    pub fn send(&self, request: &Request, patience: Duration) -> Result<Response, Unanswered> {
+    pub fn send(&self, request: &HttpRequest, patience: Duration) -> Result<HttpResponse, Unanswered> {
         let mut attempt = 1;
         loop {
             match self.send_once(request, patience) {
@@ -102,7 +102,7 @@ impl Http {
         }
     }
 
-    fn send_once(&self, request: &Request, patience: Duration) -> Result<Response, Unanswered> {
+    fn send_once(&self, request: &HttpRequest, patience: Duration) -> Result<HttpResponse, Unanswered> {
         let mut builder = http::Request::builder().method(request.method).uri(self.endpoint.http_url(&request.target));
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
@@ -118,7 +118,7 @@ impl Http {
         let mut answer = answer.map_err(unanswered)?;
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(unanswered)?;
         let request_id = answer.headers().get(HEADER_REQUEST_ID).and_then(|value| value.to_str().ok());
-        Ok(Response {
+        Ok(HttpResponse {
             status: answer.status().as_u16(),
             request_id: request_id.map(str::to_owned),
             repeated: answer.headers().contains_key(HEADER_REPEATED),

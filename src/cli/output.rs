@@ -197,8 +197,12 @@ fn paint(text: &str, colour: &str, on: bool) -> String {
     if on { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.into() }
 }
 
-/// An error and its hint on standard error.
-pub fn error(message: &str, hint: &str, exit: u8, json: bool) {
+/// Tells on standard error why a command stopped, and what to do next.
+pub fn report(stop: &Stop, json: bool) {
+    let (message, hint, exit) = (stop.message(), stop.hint(), stop.exit as u8);
+    if message.is_empty() {
+        return;
+    }
     let mut stderr = io::stderr();
     let text = if json {
         serde_json::json!({ "error": message, "hint": hint, "exit": exit }).to_string()

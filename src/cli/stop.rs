@@ -1,9 +1,7 @@
 //! How a command ends: exit codes, and errors that say what to do next.
 
-use edgequeue::client::{Failure, Kind};
+use edgequeue::client::{Failure, FailureKind};
 use std::{fmt, io, process::ExitCode};
-
-use crate::output;
 
 /// Exit codes. Scripts depend on them: they are in the help and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +32,7 @@ impl From<Exit> for ExitCode {
 pub struct Stop {
     /// With which code.
     pub exit: Exit,
-    /// What happened, without a full stop at its end; empty if there is nobody to tell.
+    /// What happened, without a full stop at its end; empty if nobody is left to read it.
     message: String,
     /// What to do next; may be empty.
     hint: String,
@@ -61,11 +59,9 @@ impl Stop {
         &self.message
     }
 
-    /// Tells on standard error.
-    pub fn report(&self, json: bool) {
-        if !self.message.is_empty() {
-            output::error(&self.message, &self.hint, self.exit as u8, json);
-        }
+    /// What to do next.
+    pub fn hint(&self) -> &str {
+        &self.hint
     }
 }
 
@@ -82,26 +78,28 @@ impl From<io::Error> for Stop {
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
         let (exit, hint) = match failure.kind {
-            Kind::NotAuthorised => (
+            FailureKind::NotAuthorised => (
                 Exit::NotAuthorised,
                 "`edgequeue stream config` shows which token is sent; set the right one with \
                  `edgequeue stream config --token TOKEN`, EDGEQUEUE_TOKEN or --token.",
             ),
-            Kind::NotFound => (Exit::Nothing, "`edgequeue stream info` shows which entries the queue holds."),
-            Kind::TooLarge => (
+            FailureKind::NotFound => (Exit::Nothing, "`edgequeue stream info` shows which entries the queue holds."),
+            FailureKind::TooLarge => (
                 Exit::Refused,
                 "meta.maxPayloadBytes in `edgequeue stream info` is the limit; \
                  `edgequeue stream settings max_payload_size_kb=N` changes it.",
             ),
-            Kind::Full => (
+            FailureKind::Full => (
                 Exit::Refused,
                 "Try again when entries were consumed, or let `put --wait` do so; \
                  `edgequeue stream info` shows how full the queue is.",
             ),
-            Kind::Ended => (Exit::Failure, "An ended queue takes nothing more; use another one."),
-            Kind::Bad => (Exit::Failure, "Change the command as the message says; --help explains its options."),
-            Kind::Service => (Exit::Failure, "Try again in a moment; if it stays so, look into the service's log."),
-            Kind::Unreadable => {
+            FailureKind::Ended => (Exit::Failure, "An ended queue takes nothing more; use another one."),
+            FailureKind::Bad => (Exit::Failure, "Change the command as the message says; --help explains its options."),
+            FailureKind::Service => {
+                (Exit::Failure, "Try again in a moment; if it stays so, look into the service's log.")
+            }
+            FailureKind::Unreadable => {
                 (Exit::Failure, "Is it a queue that answers there? `edgequeue stream config` shows the address.")
             }
         };

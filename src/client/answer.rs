@@ -13,7 +13,7 @@ const TEXT_CHARS_MAX: usize = 400;
 
 /// What came back for a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Response {
+pub struct HttpResponse {
     /// HTTP status.
     pub status: u16,
     /// The header [`HEADER_REQUEST_ID`](crate::wire::names::HEADER_REQUEST_ID).
@@ -26,7 +26,7 @@ pub struct Response {
 
 /// Why a request was not carried out, as far as a program can act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FailureKind {
     /// The token is missing or wrong.
     NotAuthorised,
     /// There is no such queue or entry.
@@ -50,7 +50,7 @@ pub enum Kind {
 #[error("{text}")]
 pub struct Failure {
     /// For programs.
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// HTTP status.
     pub status: u16,
     /// For people.
@@ -59,17 +59,17 @@ pub struct Failure {
 
 impl Failure {
     /// Reads an answer that is no success.
-    pub fn of(response: &Response) -> Self {
+    pub fn of(response: &HttpResponse) -> Self {
         let status = response.status;
         let kind = match status {
-            401 | 403 => Kind::NotAuthorised,
-            404 => Kind::NotFound,
-            410 => Kind::Ended,
-            413 => Kind::TooLarge,
-            429 => Kind::Full,
-            400..=499 => Kind::Bad,
-            500..=599 => Kind::Service,
-            _ => Kind::Unreadable,
+            401 | 403 => FailureKind::NotAuthorised,
+            404 => FailureKind::NotFound,
+            410 => FailureKind::Ended,
+            413 => FailureKind::TooLarge,
+            429 => FailureKind::Full,
+            400..=499 => FailureKind::Bad,
+            500..=599 => FailureKind::Service,
+            _ => FailureKind::Unreadable,
         };
         let body = String::from_utf8_lossy(&response.body);
         // What stands on the way answers with pages; those are for browsers.
@@ -81,10 +81,10 @@ impl Failure {
         Self { kind, status, text }
     }
 
-    fn unreadable(response: &Response, wanted: &str) -> Self {
+    fn unreadable(response: &HttpResponse, wanted: &str) -> Self {
         let body = String::from_utf8_lossy(&response.body);
         let text = format!("the answer is not {wanted} but \"{}\"", printable(body.trim()));
-        Self { kind: Kind::Unreadable, status: response.status, text }
+        Self { kind: FailureKind::Unreadable, status: response.status, text }
     }
 }
 
@@ -94,7 +94,7 @@ fn printable(text: &str) -> String {
     text.chars().take(TEXT_CHARS_MAX).map(shown).collect()
 }
 
-fn success(response: &Response) -> Result<&str, Failure> {
+fn success(response: &HttpResponse) -> Result<&str, Failure> {
     match response.status {
         200 => core::str::from_utf8(&response.body).map_err(|_| Failure::unreadable(response, "text")),
         _ => Err(Failure::of(response)),
@@ -103,7 +103,7 @@ fn success(response: &Response) -> Result<&str, Failure> {
 
 /// An entry that was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
+pub struct PutReceipt {
     /// Its index.
     pub index: u64,
     /// Its request id; empty when the service told none.
@@ -113,30 +113,30 @@ pub struct Receipt {
 }
 
 /// Reads the answer to a put.
-pub fn put(response: &Response) -> Result<Receipt, Failure> {
+pub fn put(response: &HttpResponse) -> Result<PutReceipt, Failure> {
     let index = success(response)?.trim().parse().map_err(|_| Failure::unreadable(response, "an index"))?;
-    Ok(Receipt { index, request_id: response.request_id.clone().unwrap_or_default(), repeated: response.repeated })
+    Ok(PutReceipt { index, request_id: response.request_id.clone().unwrap_or_default(), repeated: response.repeated })
 }
 
 /// Reads the answer to a batched put of `count` entries: their receipts in order.
-pub fn put_batch(response: &Response, count: usize) -> Result<Vec<Receipt>, Failure> {
+pub fn put_batch(response: &HttpResponse, count: usize) -> Result<Vec<PutReceipt>, Failure> {
     let frames = frames(response, "a list of indexes")?;
     if frames.len() != count {
         return Err(Failure::unreadable(response, "one index for each entry"));
     }
     let receipt = |mut frame: Frame| {
         let request_id = frame.tags.remove(TAG_REQUEST_ID).unwrap_or_default();
-        Receipt { index: frame.index, request_id, repeated: frame.message == REPEATED }
+        PutReceipt { index: frame.index, request_id, repeated: frame.message == REPEATED }
     };
     Ok(frames.into_iter().map(receipt).collect())
 }
 
 /// Reads the answer to a get; nothing found is an empty list.
-pub fn entries(response: &Response) -> Result<Vec<Frame>, Failure> {
+pub fn entries(response: &HttpResponse) -> Result<Vec<Frame>, Failure> {
     if response.status == 204 { Ok(Vec::new()) } else { frames(response, "a list of entries") }
 }
 
-fn frames(response: &Response, wanted: &str) -> Result<Vec<Frame>, Failure> {
+fn frames(response: &HttpResponse, wanted: &str) -> Result<Vec<Frame>, Failure> {
     if response.status != 200 {
         return Err(Failure::of(response));
     }
@@ -144,7 +144,7 @@ fn frames(response: &Response, wanted: &str) -> Result<Vec<Frame>, Failure> {
 }
 
 /// Reads attributes.
-pub fn attributes(response: &Response) -> Result<Tags, Failure> {
+pub fn attributes(response: &HttpResponse) -> Result<Tags, Failure> {
     let text = success(response)?.trim();
     if text.is_empty() {
         return Ok(Tags::new());
@@ -152,9 +152,9 @@ pub fn attributes(response: &Response) -> Result<Tags, Failure> {
     serde_json::from_str(text).map_err(|_| Failure::unreadable(response, "a map of attributes"))
 }
 
-/// Whether the service with these attributes is one of ours, which takes batched puts. An older one of ours refuses them
-/// with [`Kind::Bad`] and stores nothing.
-pub fn takes_batches(attributes: &Tags) -> bool {
+/// Whether the service with these attributes is one of ours, which takes batched puts. An older one of ours refuses
+/// them with [`FailureKind::Bad`] and stores nothing.
+pub fn is_edgequeue(attributes: &Tags) -> bool {
     attributes.get("meta.backend").is_some_and(|backend| backend == BACKEND)
 }
 
@@ -165,14 +165,14 @@ pub fn payload_bytes_max(attributes: &Tags) -> Option<u64> {
 }
 
 /// Reads a count.
-pub fn count(response: &Response) -> Result<u64, Failure> {
+pub fn count(response: &HttpResponse) -> Result<u64, Failure> {
     success(response)?.trim().parse().map_err(|_| Failure::unreadable(response, "a number"))
 }
 
 /// Where an entry stands, in the vendor's words.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Position {
+pub struct SearchResult {
     /// Group and user, joined by a dot.
     pub consumer_id: String,
     /// Whether that consumer holds it.
@@ -181,13 +181,13 @@ pub struct Position {
     pub wait_count: u64,
 }
 
-/// Reads the answer to a search; an unknown index is [`Kind::NotFound`].
-pub fn position(response: &Response) -> Result<Position, Failure> {
+/// Reads the answer to a search; an unknown index is [`FailureKind::NotFound`].
+pub fn position(response: &HttpResponse) -> Result<SearchResult, Failure> {
     serde_json::from_str(success(response)?).map_err(|_| Failure::unreadable(response, "a position"))
 }
 
 /// Reads the answer to a status call. A request that nobody knows is an answer too.
-pub fn progress(response: &Response) -> Result<Progress, Failure> {
+pub fn progress(response: &HttpResponse) -> Result<Progress, Failure> {
     let known = Progress::parse(&response.body);
     match (response.status, known) {
         (200, Some(progress)) => Ok(progress),
@@ -209,27 +209,27 @@ pub enum Cancelled {
 }
 
 /// Reads the answer to a cancellation.
-pub fn cancelled(response: &Response) -> Result<Cancelled, Failure> {
+pub fn cancelled(response: &HttpResponse) -> Result<Cancelled, Failure> {
     #[derive(serde::Deserialize)]
-    struct Answer {
+    struct CancelBody {
         index: u64,
     }
     match response.status {
         409 => Ok(Cancelled::TooLate(Failure::of(response).text)),
         404 if Progress::parse(&response.body) == Some(Progress::Unknown) => Ok(Cancelled::Unknown),
         _ => serde_json::from_str(success(response)?)
-            .map(|Answer { index }| Cancelled::Done(index))
+            .map(|CancelBody { index }| Cancelled::Done(index))
             .map_err(|_| Failure::unreadable(response, "a cancellation")),
     }
 }
 
 /// Reads an answer that only says that it is done.
-pub fn done(response: &Response) -> Result<(), Failure> {
+pub fn done(response: &HttpResponse) -> Result<(), Failure> {
     success(response).map(|_| ())
 }
 
 /// Reads an answer that is a text.
-pub fn text(response: &Response) -> Result<String, Failure> {
+pub fn text(response: &HttpResponse) -> Result<String, Failure> {
     success(response).map(|text| text.trim().into())
 }
 
@@ -237,13 +237,18 @@ pub fn text(response: &Response) -> Result<String, Failure> {
 mod tests {
     use super::*;
 
-    fn response(status: u16, body: &str) -> Response {
-        Response { status, request_id: None, repeated: false, body: Bytes::copy_from_slice(body.as_bytes()) }
+    fn response(status: u16, body: &str) -> HttpResponse {
+        HttpResponse { status, request_id: None, repeated: false, body: Bytes::copy_from_slice(body.as_bytes()) }
     }
 
     #[test]
     fn statuses_become_kinds_and_bodies_become_texts() {
-        let table = [(401, Kind::NotAuthorised), (404, Kind::NotFound), (413, Kind::TooLarge), (429, Kind::Full)];
+        let table = [
+            (401, FailureKind::NotAuthorised),
+            (404, FailureKind::NotFound),
+            (413, FailureKind::TooLarge),
+            (429, FailureKind::Full),
+        ];
         for (status, kind) in table {
             assert_eq!(done(&response(status, "why")).map_err(|failure| failure.kind), Err(kind));
         }

@@ -5,8 +5,8 @@ const FIRST_MS: u64 = 250;
 /// Longest wait, in milliseconds.
 const LONGEST_MS: u64 = 15_000;
 
-/// Doubling waits, each shortened by up to a half at random so that clients which lost the same service do not come back
-/// at the same moment.
+/// Doubling waits, each shortened by up to a half at random so that clients which lost the same service do not come
+/// back at the same moment.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     failures: u32,

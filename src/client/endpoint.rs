@@ -27,8 +27,8 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Reads an address such as `http://127.0.0.1:8787/api/predict/demo`; without a scheme it is `http`. The error is the
-    /// second half of a sentence.
+    /// Reads an address such as `http://127.0.0.1:8787/api/predict/demo`; without a scheme it is `http`. The error is
+    /// the second half of a sentence.
     pub fn parse(url: &str) -> Result<Self, String> {
         let (secure, rest) = match url.split_once("://") {
             Some(("http" | "ws", rest)) => (false, rest),

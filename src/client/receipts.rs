@@ -1,13 +1,13 @@
 //! What became of each line of a long put.
 
-use super::answer::Receipt;
+use super::answer::PutReceipt;
 use alloc::{collections::BTreeMap, vec::Vec};
 
 /// What became of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome<F> {
+pub enum LineOutcome<F> {
     /// It is stored.
-    Stored(Receipt),
+    Stored(PutReceipt),
     /// It was refused: it is not stored.
     Refused(F),
     /// No answer came: it may be stored or not.
@@ -17,12 +17,12 @@ pub enum Outcome<F> {
 /// Half-open ranges of lines, sorted and apart from each other.
 pub type LineRanges = Vec<(u64, u64)>;
 
-/// Collects outcomes in any order and gives them out in the order in which the lines were sent. Lines are numbered as in
-/// their source; positions count what is sent, from 0.
+/// Collects outcomes in any order and gives them out in the order in which the lines were sent. Lines are numbered as
+/// in their source; positions count what is sent, from 0.
 #[derive(Debug)]
 pub struct Receipts<F> {
     next: u64,
-    early: BTreeMap<u64, (u64, Outcome<F>)>,
+    early: BTreeMap<u64, (u64, LineOutcome<F>)>,
     stored: LineRanges,
     refused: LineRanges,
     unknown: LineRanges,
@@ -36,12 +36,12 @@ impl<F> Default for Receipts<F> {
 
 impl<F> Receipts<F> {
     /// Takes in what became of the line that was sent at a position.
-    pub fn insert(&mut self, position: u64, line: u64, outcome: Outcome<F>) {
+    pub fn insert(&mut self, position: u64, line: u64, outcome: LineOutcome<F>) {
         self.early.insert(position, (line, outcome));
     }
 
     /// The next line in order whose outcome is known.
-    pub fn next_line(&mut self) -> Option<(u64, Outcome<F>)> {
+    pub fn next_line(&mut self) -> Option<(u64, LineOutcome<F>)> {
         let (line, outcome) = self.early.remove(&self.next)?;
         self.next += 1;
         self.note(line, &outcome);
@@ -49,7 +49,7 @@ impl<F> Receipts<F> {
     }
 
     /// What is known beyond a line of which nothing is: for the end of a put that was cut short.
-    pub fn rest(&mut self) -> Vec<(u64, Outcome<F>)> {
+    pub fn rest(&mut self) -> Vec<(u64, LineOutcome<F>)> {
         let rest: Vec<_> = core::mem::take(&mut self.early).into_values().collect();
         for (line, outcome) in &rest {
             self.note(*line, outcome);
@@ -57,11 +57,11 @@ impl<F> Receipts<F> {
         rest
     }
 
-    fn note(&mut self, line: u64, outcome: &Outcome<F>) {
+    fn note(&mut self, line: u64, outcome: &LineOutcome<F>) {
         let ranges = match outcome {
-            Outcome::Stored(_) => &mut self.stored,
-            Outcome::Refused(_) => &mut self.refused,
-            Outcome::Unknown => &mut self.unknown,
+            LineOutcome::Stored(_) => &mut self.stored,
+            LineOutcome::Refused(_) => &mut self.refused,
+            LineOutcome::Unknown => &mut self.unknown,
         };
         match ranges.last_mut() {
             Some((_, end)) if *end == line => *end += 1,
@@ -90,8 +90,8 @@ mod tests {
     use super::*;
     use alloc::string::String;
 
-    fn stored(index: u64) -> Outcome<()> {
-        Outcome::Stored(Receipt { index, request_id: String::new(), repeated: false })
+    fn stored(index: u64) -> LineOutcome<()> {
+        LineOutcome::Stored(PutReceipt { index, request_id: String::new(), repeated: false })
     }
 
     #[test]
@@ -106,8 +106,8 @@ mod tests {
         assert_eq!(receipts.next_line().map(|(line, _)| line), Some(6));
         assert_eq!(receipts.next_line(), None);
         assert_eq!(*receipts.stored(), [(5, 7)]);
-        receipts.insert(2, 7, Outcome::Unknown);
-        assert_eq!(receipts.next_line(), Some((7, Outcome::Unknown)));
+        receipts.insert(2, 7, LineOutcome::Unknown);
+        assert_eq!(receipts.next_line(), Some((7, LineOutcome::Unknown)));
         assert_eq!(receipts.rest().len(), 2);
         assert_eq!(*receipts.stored(), [(5, 7), (8, 10)]);
         assert_eq!(*receipts.unknown(), [(7, 8)]);

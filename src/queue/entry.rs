@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use bytes::Bytes;
 use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
+use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint};
 
 /// Number of an entry in its queue, from 1, never used twice. 0 means "before the first".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +50,7 @@ pub struct Frame {
 }
 
 /// A stored entry. `frame` is an encoded [`Frame`] whose first `head_len` bytes are index and tags; the body field follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
     /// Its number.
     pub index: Index,
@@ -74,23 +74,42 @@ impl Entry {
 
     /// Index and tags without the body: what an index-only watcher is sent.
     pub fn head(&self) -> Bytes {
-        self.frame.slice(..(self.head_len as usize).min(self.frame.len()))
+        self.frame.slice(..self.head_len as usize)
     }
 
     /// The tags.
     pub fn tags(&self) -> Tags {
-        Frame::decode(self.head()).map(|frame| frame.tags).unwrap_or_default()
+        Frame::decode(self.head()).expect("a frame is checked when it is read from the store").tags
     }
 
-    /// The body.
+    /// The body: a slice, nothing is decoded.
     pub fn data(&self) -> Bytes {
-        Frame::decode(self.frame.clone()).map(|frame| frame.data).unwrap_or_default()
+        body(self.frame.slice(self.head_len as usize..)).expect("a frame is checked when it is read from the store")
     }
 
     /// Bytes it takes in the queue.
     pub fn bytes(&self) -> u64 {
         self.frame.len() as u64
     }
+}
+
+/// Whether bytes are the frame of the entry with this index, and their first `head_len` all of it but the body. What is
+/// stored with a checksum is, and need not be asked.
+pub fn is_frame(index: Index, head_len: u32, frame: &Bytes) -> bool {
+    let Some((head, rest)) = frame.split_at_checked(head_len as usize) else { return false };
+    let Ok(head) = Frame::decode(head) else { return false };
+    let is_head = Frame { index: index.0, tags: head.tags.clone(), ..Frame::default() } == head;
+    is_head && body(frame.slice_ref(rest)).is_some()
+}
+
+/// The body that is encoded in the part of a frame after its head; none where that is not exactly one field.
+fn body(mut rest: Bytes) -> Option<Bytes> {
+    if rest.is_empty() {
+        return Some(rest);
+    }
+    let is_body = decode_key(&mut rest).ok()? == (3, WireType::LengthDelimited);
+    let len = decode_varint(&mut rest).ok()?;
+    (is_body && len == rest.len() as u64).then_some(rest)
 }
 
 /// Appends an encoded [`Frame`] with a tag more than those given, and says how long its part before the body is. The same
@@ -208,6 +227,14 @@ mod tests {
                         assert_eq!(out[..head_len], frame.encode_to_vec());
                         frame.data = Bytes::copy_from_slice(data);
                         assert_eq!(out, frame.encode_to_vec());
+                        let encoded = Bytes::copy_from_slice(out);
+                        assert!(is_frame(Index(index), head_len as u32, &encoded));
+                        assert!(!is_frame(Index(index ^ 1), head_len as u32, &encoded));
+                        assert!(
+                            !is_frame(Index(index), head_len as u32, &encoded.slice(..out.len() - 1)) || out.is_empty()
+                        );
+                        let entry = Entry { head_len: head_len as u32, frame: encoded, ..Entry::default() };
+                        assert_eq!((entry.tags(), entry.data()), (frame.tags, frame.data));
                     }
                 }
             }

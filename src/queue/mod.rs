@@ -95,9 +95,8 @@ impl Queue {
     /// Surviving connections come back with [`Event::Resume`] before any other event.
     pub fn open(defaults: Settings, stores: &mut impl Stores) -> Result<Self, StoreError> {
         let settings = match stores.side(Side::Main).load(Record::Settings)? {
-            Some(bytes) => {
-                Settings::decode(bytes).map_err(|error| StoreError(alloc::format!("settings record: {error}")))?
-            }
+            Some(bytes) => Settings::decode(bytes)
+                .map_err(|error| StoreError::corrupt("the record of settings", alloc::format!("{error}")))?,
             None => defaults,
         };
         let rear_settings = rear_settings(&settings);

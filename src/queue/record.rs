@@ -172,7 +172,8 @@ fn save_history(place: u32, history: &FailureHistory, users: &mut Vec<String>) -
 
 /// Puts stored groups into a stream. All unacked entries count as requeued.
 pub(super) fn load_groups(stream: &mut Stream, bytes: &Bytes) -> Result<(), StoreError> {
-    let record = GroupsRecord::decode(bytes.clone()).map_err(|error| StoreError(format!("groups record: {error}")))?;
+    let record = GroupsRecord::decode(bytes.clone())
+        .map_err(|error| StoreError::corrupt("the record of groups", format!("{error}")))?;
     stream.ended = record.ended;
     (stream.done, stream.failed) = (record.done, record.failed);
     stream.dedup_log = DedupLog::load(record.dedup_below, &record.dedup);
@@ -232,8 +233,8 @@ pub(super) fn save_consumers(stream: &Stream) -> Bytes {
 
 /// Puts stored consumers into the groups of a stream, as gone.
 pub(super) fn load_consumers(stream: &mut Stream, bytes: &Bytes) -> Result<(), StoreError> {
-    let record =
-        ConsumersRecord::decode(bytes.clone()).map_err(|error| StoreError(format!("consumers record: {error}")))?;
+    let record = ConsumersRecord::decode(bytes.clone())
+        .map_err(|error| StoreError::corrupt("the record of consumers", format!("{error}")))?;
     for consumer in record.consumers {
         if let Some(group) = stream.groups.get_mut(&consumer.group) {
             let gone = Consumer { last_ms: consumer.last_ms, watcher: None, auto_commit: consumer.auto_commit };

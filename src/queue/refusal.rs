@@ -62,7 +62,74 @@ pub enum Refusal {
     Bad(String),
 }
 
-/// The storage failed or holds something that cannot be read. The queue in memory must be dropped and opened again.
+/// The storage failed, or holds what cannot be used. The queue in memory must be dropped and opened again.
+///
+/// Every sentence is meant for an operator: it says what is wrong and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("storage: {0}")]
-pub struct StoreError(pub String);
+pub enum StoreError {
+    /// The database failed. The same may succeed a moment later.
+    #[error("storage: {0}")]
+    Io(String),
+    /// A row is not what was written. It stays as it is; nothing that can be read is lost with it.
+    #[error("storage: {row} is damaged ({what}); it was left as it is: restore the queue to an earlier point in time")]
+    Corrupt {
+        /// The row, by its kind and key.
+        row: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A newer program wrote what is stored, and this one would lose part of it.
+    #[error(
+        "storage: the queue is stored in format {found} and this program reads up to {known}; run the newer program"
+    )]
+    Newer {
+        /// The format that was found.
+        found: u8,
+        /// The newest format this program reads.
+        known: u8,
+    },
+    /// An older program wrote what is stored, and no step leads from its format to this one.
+    #[error(
+        "storage: the queue is stored in format {found} and this program reads from {oldest} on; nothing was deleted: \
+         run the program that wrote it"
+    )]
+    Older {
+        /// The format that was found.
+        found: u8,
+        /// The oldest format this program reads.
+        oldest: u8,
+    },
+    /// Rows that can each be read do not belong together.
+    #[error("storage: what is stored contradicts itself: {0}; restore the queue to an earlier point in time")]
+    Contradiction(String),
+}
+
+impl StoreError {
+    /// Whether trying again cannot help: an operator must act.
+    pub fn is_permanent(&self) -> bool {
+        !matches!(self, Self::Io(_))
+    }
+
+    /// A row that is not what was written.
+    pub fn corrupt(row: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::Corrupt { row: row.into(), what: what.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_failure_of_the_database_is_worth_another_try() {
+        assert!(!StoreError::Io("disk I/O error".into()).is_permanent());
+        for error in [
+            StoreError::corrupt("the manifest", "its checksum"),
+            StoreError::Newer { found: 9, known: 3 },
+            StoreError::Older { found: 1, oldest: 2 },
+            StoreError::Contradiction("sums".into()),
+        ] {
+            assert!(error.is_permanent(), "{error}");
+        }
+    }
+}

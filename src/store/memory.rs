@@ -1,13 +1,15 @@
-//! Rows in memory, for the simulator, tests and benchmarks. They can be cloned cheaply, taken back and counted.
+//! Rows in memory, for simulators, tests and benchmarks: cheap to clone, with transactions, and counted.
 
+use super::checkpoint::repeats_columns;
 use super::rows::{Extent, LaneKey, RowSums, Rows, SegmentRow, StateId};
 use crate::queue::entry::{Index, Lane, Mark};
 use crate::queue::refusal::StoreError;
 use crate::queue::store::Side;
 use alloc::{collections::BTreeMap, vec::Vec};
 use bytes::Bytes;
+use core::ops::Bound;
 
-/// Row operations since the rows exist, rolled back ones included.
+/// Row operations so far, rolled back ones included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RowCounts {
     /// Rows read.
@@ -27,7 +29,7 @@ pub struct MemoryRows {
     undo: Option<Vec<Undo>>,
 }
 
-/// How to take one write back.
+/// How to undo one write.
 #[derive(Clone, Debug)]
 enum Undo {
     State(StateId, Option<Bytes>),
@@ -55,7 +57,7 @@ impl MemoryRows {
         self.undo = None;
     }
 
-    /// Takes back what was written since [`begin`](Self::begin).
+    /// Undoes what was written since [`begin`](Self::begin).
     pub fn rollback(&mut self) {
         for undo in self.undo.take().unwrap_or_default().into_iter().rev() {
             match undo {
@@ -67,7 +69,7 @@ impl MemoryRows {
         }
     }
 
-    /// All segment rows of a lane, in order.
+    /// All segment rows of a priority, in order.
     pub fn segments(&self, key: LaneKey) -> impl DoubleEndedIterator<Item = &SegmentRow> {
         self.segments.range((key, Index(0))..=(key, Index(u64::MAX))).map(|(_, row)| row)
     }
@@ -80,11 +82,6 @@ impl MemoryRows {
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// All state rows.
-    pub fn states(&self) -> impl Iterator<Item = (StateId, &Bytes)> {
-        self.state.iter().map(|(id, value)| (*id, value))
     }
 
     fn read<T>(&mut self, row: Option<T>) -> Result<Option<T>, StoreError> {
@@ -120,19 +117,10 @@ impl Rows for MemoryRows {
         self.read(lane)
     }
 
-    fn tail(&mut self, key: LaneKey) -> Result<Option<(Extent, Bytes)>, StoreError> {
-        let tail = self.segments(key).next_back().map(|row| (row.extent, row.head.clone()));
-        self.read(tail)
-    }
-
-    fn segment_from(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
-        let covering = self.segments.range((key, Index(0))..=(key, at)).next_back().map(|(_, row)| row);
-        let row = covering.filter(|row| row.extent.last >= at).cloned();
-        let row = row.or_else(|| {
-            let mut after = self.segments.range((key, at)..=(key, Index(u64::MAX))).map(|(_, row)| row);
-            after.find(|row| row.extent.last >= at).cloned()
-        });
-        self.read(row)
+    fn checkpoint_below(&mut self, key: LaneKey, below: Index) -> Result<Option<(Extent, Bytes)>, StoreError> {
+        let last = self.segments.range((key, Index(0))..(key, below)).next_back();
+        let last = last.map(|(_, row)| (row.extent, row.checkpoint.clone()));
+        self.read(last)
     }
 
     fn segment_upto(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
@@ -140,21 +128,35 @@ impl Rows for MemoryRows {
         self.read(row)
     }
 
-    fn segment_marked(&mut self, key: LaneKey, above: Index, marks: &[Mark]) -> Result<Option<SegmentRow>, StoreError> {
+    fn segment_above(&mut self, key: LaneKey, above: Index) -> Result<Option<SegmentRow>, StoreError> {
+        let after = (Bound::Excluded((key, above)), Bound::Included((key, Index(u64::MAX))));
+        let row = self.segments.range(after).next().map(|(_, row)| row.clone());
+        self.read(row)
+    }
+
+    fn segment_tagged(
+        &mut self,
+        key: LaneKey,
+        above: Index,
+        hashes: &[Mark],
+    ) -> Result<Option<SegmentRow>, StoreError> {
         let mut looked_at = 0;
         let row = self.segments(key).filter(|row| row.extent.first > above).inspect(|_| looked_at += 1);
-        let found = row.into_iter().find(|row| has_marks(row, marks)).cloned();
+        let found = row.into_iter().find(|row| has_tag_hashes(row, hashes)).cloned();
         self.counts.read += looked_at;
         Ok(found)
     }
 
     fn sums(&mut self, key: LaneKey, from: Index, below: Index) -> Result<RowSums, StoreError> {
-        let rows = self.segments.range((key, Index(0))..(key, below)).map(|(_, row)| row.extent);
         let mut sums = RowSums::default();
-        for extent in rows.filter(|extent| (from..below).contains(&extent.last)) {
+        for (_, row) in self.segments.range((key, from)..(key, below)) {
             sums.rows += 1;
-            sums.count += extent.count;
-            sums.bytes += extent.bytes;
+            if repeats_columns(key.lane, &row.extent, &row.checkpoint) {
+                sums.count += row.extent.count;
+                sums.bytes += row.extent.bytes;
+            } else {
+                sums.damaged += 1;
+            }
         }
         self.counts.read += sums.rows;
         Ok(sums)
@@ -177,8 +179,8 @@ impl Rows for MemoryRows {
     }
 
     fn delete_below(&mut self, key: LaneKey, below: Index) -> Result<u64, StoreError> {
-        let rows = self.segments.range((key, Index(0))..(key, below)).map(|(_, row)| row.extent);
-        let gone: Vec<Index> = rows.filter(|extent| extent.last < below).map(|extent| extent.first).collect();
+        let gone: Vec<Index> =
+            self.segments.range((key, Index(0))..(key, below)).map(|((_, first), _)| *first).collect();
         for first in &gone {
             self.delete_segment(key, *first)?;
         }
@@ -186,7 +188,7 @@ impl Rows for MemoryRows {
     }
 }
 
-/// As the database looks for marks: byte by byte, so a find may be unaligned and false.
-fn has_marks(row: &SegmentRow, marks: &[Mark]) -> bool {
-    marks.iter().all(|mark| row.marks.windows(mark.len()).any(|window| window == mark))
+/// As the database searches: byte by byte, so a find may be unaligned and false.
+fn has_tag_hashes(row: &SegmentRow, hashes: &[Mark]) -> bool {
+    hashes.iter().all(|hash| row.tag_hashes.windows(hash.len()).any(|window| window == hash))
 }

@@ -3,32 +3,37 @@
 //! Read in this order:
 //!
 //! 1. [`rows`]: the few operations on rows, the only way out of this room. [`memory`] and [`sql`] implement them.
-//! 2. `segment`, `holes`, `ledger`: the three things that are stored, as values and as bytes. `docs/storage.md` is their
-//!    table.
-//! 3. `lane`: one priority of one side; finds, appends, removes, and knows which segments must be written.
-//! 4. `log`: one side: its lanes, its sums, its flush.
+//! 2. [`format`]: the table of what is stored, with ids, versions, checksums and migrations. `segment`, `checkpoint`,
+//!    `tombstones` and `manifest` are the kinds of rows and their parts, as values and as bytes. `docs/storage.md` shows
+//!    the bytes.
+//! 3. `priority_log`: one priority of one side; finds, appends, removes, and knows which segments must be written.
+//! 4. `log`: one side: its priorities, its sums, its flush.
 //! 5. [`SegmentStore`]: both sides over one set of rows; what a shell holds.
 //!
-//! Three rules carry the rest:
+//! Four rules carry the rest:
 //!
-//! - **A put writes one row.** Every segment carries the sums of the moment in its head, so a flush without removals
-//!   does not write the ledger. At open the newest of ledger and lane tails is right.
-//! - **A removal writes one row.** Removed entries are holes in the ledger; a segment is deleted when nothing lives in
-//!   it, and rewritten without them only when it is written anyway or the holes weigh too much. The holes of a segment
-//!   change only in a flush that writes the ledger, so that both always agree.
-//! - **Memory does not know the backlog.** Held are lanes, holes, unflushed segments and a bounded cache.
+//! - **A put writes one row.** Every segment carries the sums of the moment in its checkpoint, so a flush without
+//!   removals does not write the manifest. At open the newest of manifest and tails is right.
+//! - **A removal writes one row.** Removed entries are tombstones in the manifest; a segment is deleted when nothing lives
+//!   in it, and compacted only when it is written anyway or its tombstones weigh too much. The tombstones of a segment
+//!   change only in a flush that writes the manifest, so that both always agree.
+//! - **Memory does not know the backlog.** Held are priorities, tombstones, unflushed segments and a bounded cache.
+//! - **Damage is reported and never delivered.** Entries that cannot be read are passed over; their rows stay as they are
+//!   until an operator restores them or truncates the queue beyond them.
 
-pub mod faulty;
-mod holes;
-mod lane;
-mod ledger;
+pub mod checkpoint;
+mod damage;
+pub mod format;
 pub mod limits;
 mod log;
-mod marks;
+mod manifest;
 pub mod memory;
+mod priority_log;
 pub mod rows;
-pub mod segment;
+mod segment;
 pub mod sql;
+mod tag_hashes;
+mod tombstones;
 
 use crate::queue::effect::{Record, Write};
 use crate::queue::entry::{Entry, Index, Lane, Mark};
@@ -64,18 +69,20 @@ impl Flushed {
 }
 
 impl<R: Rows> SegmentStore<R> {
-    /// Opens what the rows hold; empty rows are an empty queue. Reads a few rows per lane, however long the queue is.
+    /// Opens what the rows hold; empty rows are an empty queue. Reads a few rows per priority, however long the queue is.
+    ///
+    /// What was stored in an earlier format is brought to this one, so this must run inside a transaction. Damage that was
+    /// met is told by [`take_damage`](Self::take_damage); an error is one that leaves nothing to be read.
     pub fn open(rows: R) -> Result<Self, StoreError> {
         Self::open_with_cache(rows, limits::CACHE_BYTES_MAX)
     }
 
     /// As [`open`](Self::open), with another bound of the decoded segments each side keeps in memory, in bytes.
     pub fn open_with_cache(mut rows: R, bytes_max: usize) -> Result<Self, StoreError> {
-        let schema = rows.state(ledger::STATE_SCHEMA)?;
-        ledger::check_schema(schema.as_ref())?;
+        let has_schema = format::migrate(&mut rows)?;
         let main = Log::open(Side::Main, &mut rows, bytes_max)?;
         let rear = Log::open(Side::Rear, &mut rows, bytes_max)?;
-        Ok(Self { rows, main, rear, has_schema: schema.is_some() })
+        Ok(Self { rows, main, rear, has_schema })
     }
 
     /// Writes what changed since the last flush. Must run inside one transaction; after an error roll that back, drop
@@ -88,7 +95,7 @@ impl<R: Rows> SegmentStore<R> {
             rows_deleted: main.rows_deleted + rear.rows_deleted,
         };
         if !self.has_schema && !flushed.is_empty() {
-            self.rows.put_state(ledger::STATE_SCHEMA, Bytes::from_static(&[ledger::SCHEMA_VERSION]))?;
+            self.rows.put_state(format::SCHEMA_ROW.id, format::schema_row())?;
             self.has_schema = true;
             flushed.rows_written += 1;
         }
@@ -99,6 +106,14 @@ impl<R: Rows> SegmentStore<R> {
     pub fn rows_to_write(&self) -> usize {
         let rows = self.main.rows_to_write().saturating_add(self.rear.rows_to_write());
         rows.saturating_add(usize::from(!self.has_schema && rows > 0))
+    }
+
+    /// Rows that were found damaged since the last call, each told once while the store is open: sentences for an
+    /// operator. What they hold is passed over and counted still; everything else works on.
+    pub fn take_damage(&mut self) -> Vec<StoreError> {
+        let mut damage = self.main.take_damage();
+        damage.extend(self.rear.take_damage());
+        damage
     }
 
     /// The rows as they are stored; what is not flushed is missing.
@@ -156,7 +171,7 @@ impl<R: Rows> Store for SideStore<'_, R> {
     }
 
     fn next_marked(&mut self, lane: Lane, from: Index, marks: &[Mark]) -> Result<Option<Entry>, StoreError> {
-        self.log.next_marked(self.rows, lane, from, marks)
+        self.log.next_tagged(self.rows, lane, from, marks)
     }
 
     fn find(&mut self, index: Index) -> Result<Option<Entry>, StoreError> {

@@ -6,12 +6,12 @@ use crate::queue::refusal::StoreError;
 use crate::queue::store::Side;
 use bytes::Bytes;
 
-/// A lane of one side: segments of the same lane are ordered by their first index and do not overlap.
+/// A priority of one side: its segments are ordered by their first index and do not overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LaneKey {
     /// The side.
     pub side: Side,
-    /// The lane.
+    /// The priority.
     pub lane: Lane,
 }
 
@@ -28,15 +28,15 @@ pub struct Extent {
     pub bytes: u64,
 }
 
-/// One row of the segment table, without side and lane.
+/// One row of the segment table, without side and priority.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentRow {
     /// Key and sums.
     pub extent: Extent,
-    /// What was true when the row was written: see [`Snapshot`](super::segment::Snapshot).
-    pub head: Bytes,
-    /// Distinct marks of its entries, four bytes each, ascending.
-    pub marks: Bytes,
+    /// The sums of the moment when the row was written: see [`Checkpoint`](super::checkpoint::Checkpoint). Column `head`.
+    pub checkpoint: Bytes,
+    /// Distinct hashes of its entries' tags, four bytes each, ascending. Column `marks`.
+    pub tag_hashes: Bytes,
     /// The entries.
     pub body: Bytes,
 }
@@ -44,8 +44,10 @@ pub struct SegmentRow {
 /// Sums over several rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RowSums {
-    /// Rows.
+    /// Rows, damaged ones included.
     pub rows: u64,
+    /// Rows whose checkpoint does not repeat their columns; they are not in the other sums.
+    pub damaged: u64,
     /// Entries in them, removed ones included.
     pub count: u64,
     /// Bytes of their frames.
@@ -64,23 +66,24 @@ pub trait Rows {
     /// Writes a state row, replacing it.
     fn put_state(&mut self, id: StateId, value: Bytes) -> Result<(), StoreError>;
 
-    /// The lowest lane that has segments and is above `above`, or the lowest of all.
+    /// The lowest priority that has segments and is above `above`, or the lowest of all.
     fn lane_above(&mut self, side: Side, above: Option<Lane>) -> Result<Option<Lane>, StoreError>;
 
-    /// Extent and head of the last segment of a lane, without its body.
-    fn tail(&mut self, key: LaneKey) -> Result<Option<(Extent, Bytes)>, StoreError>;
+    /// Extent and checkpoint of the last segment with a key below `below`, without its body.
+    fn checkpoint_below(&mut self, key: LaneKey, below: Index) -> Result<Option<(Extent, Bytes)>, StoreError>;
 
-    /// The first segment whose last entry is at `at` or after.
-    fn segment_from(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError>;
-
-    /// The last segment whose key is at `at` or before.
+    /// The last segment with a key at `at` or before.
     fn segment_upto(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError>;
 
-    /// The first segment with a key above `above` whose marks contain the bytes of each of `marks`, aligned or not;
-    /// there is at least one. An implementation may look at the first four marks only.
-    fn segment_marked(&mut self, key: LaneKey, above: Index, marks: &[Mark]) -> Result<Option<SegmentRow>, StoreError>;
+    /// The first segment with a key above `above`.
+    fn segment_above(&mut self, key: LaneKey, above: Index) -> Result<Option<SegmentRow>, StoreError>;
 
-    /// Sums over the segments whose last entry is at `from` or after and below `below`, without reading bodies.
+    /// The first segment with a key above `above` whose tag hashes contain the bytes of each of `hashes`, aligned or
+    /// not; there is at least one. An implementation may look at the first four only.
+    fn segment_tagged(&mut self, key: LaneKey, above: Index, hashes: &[Mark])
+    -> Result<Option<SegmentRow>, StoreError>;
+
+    /// Sums over the segments with a key in `from..below`, without reading bodies.
     fn sums(&mut self, key: LaneKey, from: Index, below: Index) -> Result<RowSums, StoreError>;
 
     /// Writes a segment, replacing the one with the same key.
@@ -89,6 +92,6 @@ pub trait Rows {
     /// Deletes a segment.
     fn delete_segment(&mut self, key: LaneKey, first: Index) -> Result<(), StoreError>;
 
-    /// Deletes the segments whose last entry is below `below`, and says how many.
+    /// Deletes the segments with a key below `below`, and says how many.
     fn delete_below(&mut self, key: LaneKey, below: Index) -> Result<u64, StoreError>;
 }

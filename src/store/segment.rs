@@ -1,102 +1,69 @@
-//! A segment: neighbouring entries of one lane, in memory and as a row.
+//! A segment: neighbouring entries of one priority, in memory and as a row.
 //!
-//! # The body, version 1
+//! # The body, version 2
 //!
 //! ```text
-//! 1 byte      version, 1
+//! 1 byte      version, 2
 //! varint      number of entries
 //! per entry:  varint  index minus the index before it (the first: minus the segment's key)
 //!             varint  zigzag of put time minus the put time before it (the first: minus 0)
 //!             varint  length of the frame's part before its body field
 //!             varint  length of the frame
+//!             4 bytes checksum of the frame
+//! 4 bytes     checksum of the row's tag hashes, seeded with the key
+//! 4 bytes     checksum of everything before, seeded with the key
 //! frames      one after the other, to the end
 //! ```
 //!
-//! # The head, version 1
+//! Varints are LEB128 of at most ten bytes, checksums little-endian. A frame is summed once, when it is put: rewriting a
+//! row sums its directory only. Version 1 has no checksums.
 //!
-//! One byte 1, then six varints: the fields of [`Snapshot`] in order. All varints are LEB128 of at most ten bytes.
+//! # Damage
+//!
+//! It costs as little as possible, and is reported. Where the directory is right only entries whose frames are damaged
+//! are out of reach; they keep their wrong checksums when the row is rewritten. Columns, checkpoint and tag hashes cost no
+//! entry. A segment whose directory is damaged cannot be read.
 
-use super::holes::Hole;
-use super::limits::{self, ROW_BYTES_MAX, SEGMENT_ENTRIES_MAX};
-use super::marks::Marks;
-use super::rows::{Extent, SegmentRow};
-use crate::queue::entry::{Entry, Index, Lane, Mark};
+use super::checkpoint::Checkpoint;
+use super::format::{self, checksum, segment_name, segment_seed};
+use super::limits::{self, ROW_BYTES_MAX, ROW_REST_BYTES_MAX, SEGMENT_ENTRIES_MAX};
+use super::rows::{Extent, LaneKey, SegmentRow};
+use super::tag_hashes::TagHashes;
+use super::tombstones::Tombstones;
+use crate::queue::entry::{self, Entry, Index, Lane, Mark};
 use crate::queue::refusal::StoreError;
-use alloc::{format, string::String, vec::Vec};
+use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
 use bytes::{Buf, Bytes};
 use prost::encoding::{decode_varint, encode_varint};
 
-const VERSION: u8 = 1;
-
-/// Sums of a side and of one of its lanes at the time a segment was written. Stored with every segment so that a put
-/// needs no other row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Snapshot {
-    /// Number of the flush.
-    pub seq: u64,
-    /// Index of the next entry of the side.
-    pub next_index: u64,
-    /// Live entries of the side.
-    pub length: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Live entries of the lane.
-    pub lane_length: u64,
-    /// Their bytes.
-    pub lane_bytes: u64,
-}
-
-impl Snapshot {
-    /// The stored form.
-    pub fn encode(&self) -> Bytes {
-        let mut out = Vec::with_capacity(40);
-        out.push(VERSION);
-        for number in [self.seq, self.next_index, self.length, self.bytes, self.lane_length, self.lane_bytes] {
-            encode_varint(number, &mut out);
-        }
-        out.into()
-    }
-
-    /// Reads the stored form.
-    pub fn decode(mut head: Bytes) -> Result<Self, StoreError> {
-        check_version(&mut head)?;
-        let mut number = || varint(&mut head);
-        let snapshot = Self {
-            seq: number()?,
-            next_index: number()?,
-            length: number()?,
-            bytes: number()?,
-            lane_length: number()?,
-            lane_bytes: number()?,
-        };
-        if head.has_remaining() { Err(bad("its head is too long")) } else { Ok(snapshot) }
-    }
-}
-
-/// One entry of a segment; its lane is the segment's.
+/// One entry of a segment; its priority is the segment's.
 #[derive(Debug)]
 struct Place {
     index: Index,
     put_ms: u64,
     head_len: u32,
+    checksum: u32,
     frame: Bytes,
 }
 
-/// Entries of one lane that share a row.
+/// Entries of one priority that share a row.
 #[derive(Debug)]
 pub(super) struct Segment {
     first: Index,
     places: Vec<Place>,
     bytes: u64,
-    /// Fingerprints of the entries' tags.
-    pub marks: Marks,
+    /// Places whose frames are not what was put.
+    damaged: BTreeSet<usize>,
+    /// Hashes of the entries' tags.
+    pub tag_hashes: TagHashes,
     /// What its row holds, when it has one.
     pub stored: Option<Extent>,
-    /// No segment with an entry at this index or after lies before this one. Saves asking for what is known.
+    /// No segment with an entry at this index or after lies before this one. Saves asking the database again and again
+    /// by a reader that waits for the next entry of a priority.
     pub clear_from: Index,
     /// When it was used last, by the cache's clock.
     pub used: u64,
-    /// Whether anything was looked for in it since it is in memory.
+    /// Whether a read came here since it is in memory.
     pub sought: bool,
     /// Whether its row must be written. Such a segment stays in memory.
     pub dirty: bool,
@@ -109,7 +76,8 @@ impl Segment {
             first,
             places: Vec::new(),
             bytes: 0,
-            marks: Marks::default(),
+            damaged: BTreeSet::new(),
+            tag_hashes: TagHashes::default(),
             stored: None,
             clear_from,
             used: 0,
@@ -118,51 +86,57 @@ impl Segment {
         }
     }
 
-    /// Reads a row. Frames are slices of its body.
-    pub fn decode(row: SegmentRow) -> Result<Self, StoreError> {
-        let SegmentRow { extent, marks, mut body, .. } = row;
-        check_version(&mut body)?;
-        let count = varint(&mut body)?;
-        // Four bytes are the least a directory entry takes: hostile counts allocate nothing.
-        if count == 0 || count > SEGMENT_ENTRIES_MAX as u64 || count != extent.count || body.len() as u64 / 4 < count {
-            return Err(bad("it does not hold as many entries as it says"));
-        }
-        let mut directory = Vec::with_capacity(count as usize);
-        let (mut index, mut put_ms) = (extent.first.0, 0_u64);
-        for place in 0..count {
-            let step = varint(&mut body)?;
-            if step == 0 && place > 0 {
-                return Err(bad("an index occurs twice"));
+    /// Reads a row; frames are slices of its body. Damage that leaves entries in reach is appended to `damage`, any other
+    /// is the error.
+    pub fn decode(key: LaneKey, row: SegmentRow, damage: &mut Vec<StoreError>) -> Result<Self, StoreError> {
+        let SegmentRow { extent, checkpoint, tag_hashes, body } = row;
+        let first = extent.first;
+        let corrupt = |what: &str| StoreError::corrupt(segment_name(key, first), what);
+        let directory = Directory::read(key, first, &body).map_err(|what| corrupt(&what))?;
+        let (mut segment, is_checked) = (Self::new(first, first), directory.tag_hashes_sum.is_some());
+        let mut frames = body.slice(directory.len..);
+        segment.bytes = frames.len() as u64;
+        for mut place in directory.places {
+            place.frame = frames.split_to(place.frame_len);
+            let Draft { index, put_ms, head_len, frame, .. } = place;
+            let is_right = match place.checksum {
+                Some(sum) => checksum(0, &frame) == sum,
+                None => entry::is_frame(index, head_len, &frame),
+            };
+            if !is_right {
+                segment.damaged.insert(segment.places.len());
+                damage.push(StoreError::corrupt(
+                    format!("entry {} in {}", index.0, segment_name(key, first)),
+                    "its frame",
+                ));
             }
-            index = index.checked_add(step).ok_or_else(|| bad("an index is too large"))?;
-            put_ms = put_ms.wrapping_add(unzigzag(varint(&mut body)?));
-            directory.push((index, put_ms, varint(&mut body)?, varint(&mut body)?));
+            let checksum = place.checksum.unwrap_or_else(|| checksum(0, &frame));
+            segment.places.push(Place { index, put_ms, head_len, checksum, frame });
         }
-        let bytes = body.len() as u64;
-        let mut places = Vec::with_capacity(directory.len());
-        for (index, put_ms, head_len, frame_len) in directory {
-            if head_len > frame_len || head_len > u64::from(u32::MAX) || frame_len > body.len() as u64 {
-                return Err(bad("a frame is cut off"));
+        let found = segment.extent();
+        if extent != found && !is_checked {
+            return Err(corrupt("its columns are not those of its entries"));
+        }
+        if let Err(error) = Checkpoint::decode(key, &extent, &checkpoint) {
+            damage.push(error);
+        }
+        let hashes_are_right =
+            directory.tag_hashes_sum.is_none_or(|sum| sum == checksum(segment_seed(key, first), &tag_hashes));
+        match TagHashes::decode(tag_hashes).filter(|_| hashes_are_right) {
+            Some(hashes) => segment.tag_hashes = hashes,
+            None => {
+                damage.push(corrupt("its tag hashes"));
+                segment.hash_tags(key.lane);
             }
-            let frame = body.split_to(frame_len as usize);
-            places.push(Place { index: Index(index), put_ms, head_len: head_len as u32, frame });
         }
-        if body.has_remaining() || bytes != extent.bytes || index != extent.last.0 {
-            return Err(bad("its sums are wrong"));
-        }
-        Ok(Self {
-            places,
-            bytes,
-            marks: Marks::decode(marks)?,
-            stored: Some(extent),
-            ..Self::new(extent.first, extent.first)
-        })
+        segment.stored = Some(found);
+        Ok(segment)
     }
 
     /// The row. Afterwards the segment is what its row holds.
-    pub fn encode(&mut self, snapshot: &Snapshot) -> Result<SegmentRow, StoreError> {
-        let mut body = Vec::with_capacity(self.bytes as usize + self.places.len() * 12 + 4);
-        body.push(VERSION);
+    pub fn encode(&mut self, key: LaneKey, checkpoint: &Checkpoint) -> SegmentRow {
+        let mut body = Vec::with_capacity(self.bytes as usize + self.places.len() * 16 + 16);
+        body.push(format::SEGMENT);
         encode_varint(self.places.len() as u64, &mut body);
         let (mut index, mut put_ms) = (self.first.0, 0_u64);
         for place in &self.places {
@@ -170,8 +144,12 @@ impl Segment {
             encode_varint(zigzag(place.put_ms.wrapping_sub(put_ms)), &mut body);
             encode_varint(u64::from(place.head_len), &mut body);
             encode_varint(place.frame.len() as u64, &mut body);
+            body.extend_from_slice(&place.checksum.to_le_bytes());
             (index, put_ms) = (place.index.0, place.put_ms);
         }
+        let (tag_hashes, seed) = (self.tag_hashes.encode(), segment_seed(key, self.first));
+        body.extend_from_slice(&checksum(seed, &tag_hashes).to_le_bytes());
+        body.extend_from_slice(&checksum(seed, &body).to_le_bytes());
         let frames = body.len();
         for place in &self.places {
             body.extend_from_slice(&place.frame);
@@ -184,29 +162,29 @@ impl Segment {
             end += place.frame.len();
             place.frame = body.slice(start..end);
         }
-        let row = SegmentRow { extent: self.extent(), head: snapshot.encode(), marks: self.marks.encode(), body };
-        // 64: key and sums. Holds by construction: see the limits.
-        if row.body.len() + row.marks.len() + row.head.len() + 64 > ROW_BYTES_MAX {
-            return Err(bad("it is larger than a row may be"));
-        }
-        self.stored = Some(row.extent);
+        let extent = self.extent();
+        let row = SegmentRow { extent, checkpoint: checkpoint.encode(key, &extent), tag_hashes, body };
+        let bytes = row.body.len() + row.tag_hashes.len() + ROW_REST_BYTES_MAX;
+        assert!(bytes <= ROW_BYTES_MAX, "the limits keep a segment's row small enough, not {bytes} bytes");
+        self.stored = Some(extent);
         self.dirty = false;
-        Ok(row)
+        row
     }
 
     /// Whether an entry may be appended without making the row too large.
-    pub fn fits(&mut self, entry: &Entry, marks: &[Mark]) -> bool {
+    pub fn fits(&mut self, entry: &Entry, hashes: &[Mark]) -> bool {
         self.bytes + entry.bytes() <= limits::SEGMENT_BYTES_MAX
             && self.places.len() < SEGMENT_ENTRIES_MAX
-            && self.marks.has_room(marks.len())
+            && self.tag_hashes.has_room(hashes.len())
     }
 
     /// Appends an entry; true when it is the first since the row was written.
-    pub fn push(&mut self, entry: Entry, marks: &[Mark]) -> bool {
+    pub fn push(&mut self, entry: Entry, hashes: &[Mark]) -> bool {
+        debug_assert!(self.places.is_empty() || self.last() < entry.index, "indexes ascend");
         self.bytes += entry.bytes();
-        self.marks.add(marks);
+        self.tag_hashes.add(hashes);
         let Entry { index, put_ms, head_len, frame, .. } = entry;
-        self.places.push(Place { index, put_ms, head_len, frame });
+        self.places.push(Place { index, put_ms, head_len, checksum: checksum(0, &frame), frame });
         !core::mem::replace(&mut self.dirty, true)
     }
 
@@ -227,7 +205,7 @@ impl Segment {
 
     /// Bytes it takes in memory, roughly.
     pub fn cost(&self) -> usize {
-        self.bytes as usize + self.places.len() * size_of::<Place>() + self.marks.len() * 4 + 256
+        self.bytes as usize + self.places.len() * size_of::<Place>() + self.tag_hashes.len() * 4 + 256
     }
 
     /// Place of an index.
@@ -242,41 +220,69 @@ impl Segment {
     }
 
     /// The first live entry at an index or after.
-    pub fn next_live(&self, hole: Option<&Hole>, from: Index, lane: Lane) -> Option<Entry> {
-        let place = self.place_from(from);
-        self.entry(hole.map_or(place, |hole| hole.next_full(place)), lane)
+    pub fn next_live(&self, tombstones: Option<&Tombstones>, from: Index, lane: Lane) -> Option<Entry> {
+        let mut place = self.place_from(from);
+        loop {
+            place = tombstones.map_or(place, |tombstones| tombstones.next_live(place));
+            if !self.damaged.contains(&place) {
+                return self.entry(place, lane);
+            }
+            place += 1;
+        }
     }
 
     /// The last live entry at an index or before.
-    pub fn previous_live(&self, hole: Option<&Hole>, upto: Index, lane: Lane) -> Option<Entry> {
-        let place = self.place_from(upto.next()).checked_sub(1)?;
-        self.entry(hole.map_or(Some(place), |hole| hole.previous_full(place))?, lane)
+    pub fn previous_live(&self, tombstones: Option<&Tombstones>, upto: Index, lane: Lane) -> Option<Entry> {
+        let mut place = self.place_from(upto.next()).checked_sub(1)?;
+        loop {
+            place = tombstones.map_or(Some(place), |tombstones| tombstones.previous_live(place))?;
+            if !self.damaged.contains(&place) {
+                return self.entry(place, lane);
+            }
+            place = place.checked_sub(1)?;
+        }
     }
 
-    /// The entry at a place.
+    /// The entry at a place, removed or not; none where its frame is damaged.
     pub fn entry(&self, place: usize, lane: Lane) -> Option<Entry> {
-        let Place { index, put_ms, head_len, frame } = self.places.get(place)?;
+        if self.damaged.contains(&place) {
+            return None;
+        }
+        let Place { index, put_ms, head_len, frame, .. } = self.places.get(place)?;
         Some(Entry { index: *index, lane, put_ms: *put_ms, head_len: *head_len, frame: frame.clone() })
     }
 
-    /// Forgets the entries of a hole. Marks stay.
-    pub fn fold(&mut self, hole: &Hole) {
+    /// Drops the entries with tombstones. Their tag hashes stay.
+    pub fn compact(&mut self, tombstones: &Tombstones) {
+        let kept = (0..self.places.len()).filter(|place| !tombstones.contains(*place)).enumerate();
+        self.damaged = kept.filter(|(_, was)| self.damaged.contains(was)).map(|(place, _)| place).collect();
         let mut place = 0;
         self.places.retain(|_| {
             place += 1;
-            !hole.has(place - 1)
+            !tombstones.contains(place - 1)
         });
         self.count_bytes();
     }
 
-    /// Forgets the entries after the first `len`.
+    /// Drops the entries after the first `len`.
     pub fn truncate(&mut self, len: usize) {
         self.places.truncate(len);
+        self.damaged.split_off(&len);
         self.count_bytes();
     }
 
     fn count_bytes(&mut self) {
         self.bytes = self.places.iter().map(|place| place.frame.len() as u64).sum();
+    }
+
+    /// Makes the tag hashes anew from the entries.
+    fn hash_tags(&mut self, lane: Lane) {
+        for place in 0..self.places.len() {
+            let hashes = self.entry(place, lane).map(|entry| entry::marks(&entry.tags())).unwrap_or_default();
+            if self.tag_hashes.has_room(hashes.len()) {
+                self.tag_hashes.add(&hashes);
+            }
+        }
     }
 
     /// The first place with an index at `from` or after. Indexes mostly have no gaps: guess before searching.
@@ -290,18 +296,76 @@ impl Segment {
     }
 }
 
-fn check_version(bytes: &mut Bytes) -> Result<(), StoreError> {
-    match bytes.try_get_u8() {
-        Ok(VERSION) => Ok(()),
-        Ok(version) => Err(StoreError(format!(
-            "a segment is stored in format {version} and this program knows format {VERSION}; run the newer program"
-        ))),
-        Err(_) => Err(bad("it is empty")),
+/// What the directory of a body says of one entry.
+struct Draft {
+    index: Index,
+    put_ms: u64,
+    head_len: u32,
+    frame_len: usize,
+    /// None in version 1.
+    checksum: Option<u32>,
+    frame: Bytes,
+}
+
+/// The part of a body before its frames.
+struct Directory {
+    places: Vec<Draft>,
+    /// None in version 1.
+    tag_hashes_sum: Option<u32>,
+    /// Its length in bytes.
+    len: usize,
+}
+
+impl Directory {
+    /// Reads and checks the directory of a body; fails with what is wrong.
+    fn read(key: LaneKey, first: Index, body: &Bytes) -> Result<Self, String> {
+        let mut rest = body.clone();
+        let is_checked = match rest.try_get_u8() {
+            Ok(1) => false,
+            Ok(format::SEGMENT) => true,
+            Ok(version) => return Err(format!("it has the unknown version {version}")),
+            Err(_) => return Err("it is empty".into()),
+        };
+        let count = varint(&mut rest)?;
+        // Four bytes are the least an entry takes in a directory: hostile counts allocate nothing.
+        if count == 0 || count > SEGMENT_ENTRIES_MAX as u64 || rest.len() as u64 / 4 < count {
+            return Err("it has another number of entries than it says".into());
+        }
+        let (mut index, mut put_ms, mut frames_len) = (first.0, 0_u64, 0_u64);
+        let mut places = Vec::with_capacity(count as usize);
+        for place in 0..count {
+            let step = varint(&mut rest)?;
+            if step == 0 && place > 0 {
+                return Err("an index occurs twice".into());
+            }
+            index = index.checked_add(step).ok_or("an index is too large")?;
+            put_ms = put_ms.wrapping_add(unzigzag(varint(&mut rest)?));
+            let (head_len, frame_len) = (varint(&mut rest)?, varint(&mut rest)?);
+            let head_len = u32::try_from(head_len).ok().filter(|_| head_len <= frame_len);
+            let head_len = head_len.ok_or("a frame is shorter than its head")?;
+            frames_len = frames_len.checked_add(frame_len).ok_or("a frame is too long")?;
+            let checksum = if is_checked { Some(word(&mut rest)?) } else { None };
+            let (index, frame_len) = (Index(index), frame_len as usize);
+            places.push(Draft { index, put_ms, head_len, frame_len, checksum, frame: Bytes::new() });
+        }
+        let tag_hashes_sum = if is_checked { Some(word(&mut rest)?) } else { None };
+        let summed = body.len() - rest.len();
+        if is_checked && word(&mut rest)? != checksum(segment_seed(key, first), &body[..summed]) {
+            return Err("the checksum of its directory is wrong".into());
+        }
+        if frames_len != rest.len() as u64 {
+            return Err("its frames have another length than it says".into());
+        }
+        Ok(Self { places, tag_hashes_sum, len: body.len() - rest.len() })
     }
 }
 
-fn varint(bytes: &mut Bytes) -> Result<u64, StoreError> {
-    decode_varint(bytes).map_err(|_| bad("a number is cut off"))
+fn varint(bytes: &mut Bytes) -> Result<u64, &'static str> {
+    decode_varint(bytes).map_err(|_| "a number is cut off")
+}
+
+fn word(bytes: &mut Bytes) -> Result<u32, &'static str> {
+    bytes.try_get_u32_le().map_err(|_| "a checksum is cut off")
 }
 
 fn zigzag(difference: u64) -> u64 {
@@ -311,8 +375,4 @@ fn zigzag(difference: u64) -> u64 {
 
 fn unzigzag(number: u64) -> u64 {
     number >> 1 ^ (number & 1).wrapping_neg()
-}
-
-fn bad(what: &str) -> StoreError {
-    StoreError(String::from("a segment cannot be read: ") + what)
 }

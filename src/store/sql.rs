@@ -1,11 +1,11 @@
-//! Rows in SQLite: the schema and every statement. How a statement is executed is the shell's business.
+//! Rows in SQLite: the schema and every statement. The shell executes them.
 
-use super::limits::SEARCH_MARKS_MAX;
+use super::limits::SEARCH_TAG_HASHES_MAX;
 use super::rows::{Extent, LaneKey, RowSums, Rows, SegmentRow, StateId};
 use crate::queue::entry::{Index, Lane, Mark};
 use crate::queue::refusal::StoreError;
 use crate::queue::store::Side;
-use alloc::{collections::BTreeMap, format, string::String, vec, vec::Vec};
+use alloc::{collections::BTreeMap, format, vec, vec::Vec};
 use bytes::Bytes;
 use core::ops::Bound;
 
@@ -30,32 +30,32 @@ pub trait Sql {
 ///
 /// One integer key and no further index: a write is one row, and finding a row compares integers. (Keys of several
 /// columns need `WITHOUT ROWID`, and there SQLite reads every row it compares with from its first byte to its last: a
-/// mebibyte per step.) The key is side, place and first index, packed: see [`Key`]. A place stands for a lane; the lane
-/// itself is in the row, as a blob that sorts like the number, because the platform's numbers are exact to 2^53 only.
+/// mebibyte per step.) The key is side, place and first index, packed: see [`Key`]. A place stands for a priority; the
+/// priority itself is in the row, as a blob that sorts like the number, because the platform's numbers are exact to 2^53 only.
 /// Small columns stand before the body, which lies on overflow pages, so that they are read without it.
 ///
-/// It remembers which lanes have rows: after a transaction was rolled back it must be opened again.
+/// It remembers which priorities have rows: after a transaction was rolled back it must be opened again.
 pub struct SqlRows<S> {
     sql: S,
     places: [Places; 2],
 }
 
-/// Which place each lane of a side has.
+/// The place of each priority of a side.
 #[derive(Debug, Default)]
 struct Places {
     of: BTreeMap<Lane, u64>,
-    /// Whether these are exactly the lanes that have rows.
+    /// Whether these are exactly the priorities that have rows.
     exact: bool,
 }
 
 /// Bits of a key for the first index: 2^43 entries are 28 years of 10,000 each second.
 const FIRST_BITS: u32 = 43;
-/// Places of one side: twice as many as there can be lanes with entries.
-const PLACES: u64 = 512;
+/// Places of one side: twice as many as there can be priorities with entries.
+pub const PLACES: u64 = 512;
 /// The largest index that can be stored.
 const INDEX_MAX: u64 = (1 << FIRST_BITS) - 1;
 
-/// All rows of one lane: keys `base` to `base + INDEX_MAX`. With 10 bits of side and place a key stays below 2^53.
+/// All rows of one priority: keys `base` to `base + INDEX_MAX`. With 10 bits of side and place a key stays below 2^53.
 #[derive(Clone, Copy)]
 struct Key {
     base: u64,
@@ -94,24 +94,42 @@ const CREATE_SEGMENT: &str = "CREATE TABLE IF NOT EXISTS segment (\
 const STATE: &str = "SELECT value FROM state WHERE id = ?1";
 // REPLACE on a table with one index overwrites in place: one row written. An upsert would delete and insert.
 const PUT_STATE: &str = "REPLACE INTO state (id, value) VALUES (?1, ?2)";
-const LANE_FROM: &str = "SELECT id, lane FROM segment WHERE id >= ?1 AND id <= ?2 ORDER BY id LIMIT 1";
-const TAIL: &str = "SELECT id, last, count, bytes, head FROM segment \
-    WHERE id >= ?1 AND id <= ?2 ORDER BY id DESC LIMIT 1";
-const SEGMENT_FROM: &str = "SELECT id, last, count, bytes, head, marks, body FROM segment \
-    WHERE id >= coalesce((SELECT id FROM segment WHERE id >= ?1 AND id <= ?3 ORDER BY id DESC LIMIT 1), ?1) \
-    AND id <= ?2 AND last >= ?4 ORDER BY id LIMIT 1";
+
+/// Whether a row's checkpoint repeats its columns: see [`repeats_columns`](super::checkpoint::repeats_columns).
+macro_rules! intact {
+    () => {
+        "(substr(head, 1, 1) IS x'01' OR hex(substr(head, 2, 32)) IS \
+         hex(lane) || printf('%016X%016X%016X', last, count, bytes))"
+    };
+}
+
+// The first place that is taken, and its priority: of an intact row if there is one, as a damaged one cannot be trusted.
+const PLACE_FROM: &str = concat!(
+    "SELECT taken.id, coalesce((SELECT lane FROM segment WHERE id >= taken.id AND id <= (taken.id | ?3) AND ",
+    intact!(),
+    " ORDER BY id LIMIT 1), taken.lane) \
+     FROM (SELECT id, lane FROM segment WHERE id >= ?1 AND id <= ?2 ORDER BY id LIMIT 1) AS taken"
+);
+const CHECKPOINT_BELOW: &str = "SELECT id, last, count, bytes, head FROM segment \
+    WHERE id >= ?1 AND id < ?2 ORDER BY id DESC LIMIT 1";
 const SEGMENT_UPTO: &str = "SELECT id, last, count, bytes, head, marks, body FROM segment \
     WHERE id >= ?1 AND id <= ?2 ORDER BY id DESC LIMIT 1";
-const SEGMENT_MARKED: &str = "SELECT id, last, count, bytes, head, marks, body FROM segment \
+const SEGMENT_ABOVE: &str = "SELECT id, last, count, bytes, head, marks, body FROM segment \
+    WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 1";
+const SEGMENT_TAGGED: &str = "SELECT id, last, count, bytes, head, marks, body FROM segment \
     WHERE id > ?1 AND id <= ?2 AND instr(marks, ?3) > 0 AND instr(marks, ?4) > 0 \
     AND instr(marks, ?5) > 0 AND instr(marks, ?6) > 0 ORDER BY id LIMIT 1";
-const SUMS: &str = "SELECT count(*), coalesce(sum(count), 0), coalesce(sum(bytes), 0) FROM segment \
-    WHERE id >= ?1 AND id < ?2 AND last >= ?3 AND last < ?4";
+const SUMS: &str = concat!(
+    "SELECT count(*), count(*) - coalesce(sum(intact), 0), coalesce(sum(count * intact), 0), \
+     coalesce(sum(bytes * intact), 0) FROM (SELECT count, bytes, ",
+    intact!(),
+    " AS intact FROM segment WHERE id >= ?1 AND id < ?2)"
+);
 const PUT_SEGMENT: &str = "REPLACE INTO segment (id, lane, last, count, bytes, head, marks, body) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 const DELETE_SEGMENT: &str = "DELETE FROM segment WHERE id = ?1";
-const COUNT_BELOW: &str = "SELECT count(*) FROM segment WHERE id >= ?1 AND id < ?2 AND last < ?3";
-const DELETE_BELOW: &str = "DELETE FROM segment WHERE id >= ?1 AND id < ?2 AND last < ?3";
+const COUNT_BELOW: &str = "SELECT count(*) FROM segment WHERE id >= ?1 AND id < ?2";
+const DELETE_BELOW: &str = "DELETE FROM segment WHERE id >= ?1 AND id < ?2";
 
 impl<S: Sql> SqlRows<S> {
     /// Makes the tables if they are missing.
@@ -134,33 +152,36 @@ impl<S: Sql> SqlRows<S> {
     fn one(&mut self, statement: &'static str, params: &[SqlValue]) -> Result<Option<Columns>, StoreError> {
         let mut rows = self.sql.exec(statement, params)?.into_iter();
         match (rows.next(), rows.next()) {
-            (_, Some(_)) => Err(StoreError(String::from("the database returned more rows than were asked for"))),
+            (_, Some(_)) => {
+                Err(StoreError::Contradiction("the database returned more rows than were asked for".into()))
+            }
             (row, None) => Ok(row.map(|row| Columns(row.into_iter()))),
         }
     }
 
     fn segment(&mut self, statement: &'static str, params: &[SqlValue]) -> Result<Option<SegmentRow>, StoreError> {
         let Some(mut columns) = self.one(statement, params)? else { return Ok(None) };
-        let extent = columns.extent()?;
-        Ok(Some(SegmentRow { extent, head: columns.blob()?, marks: columns.blob()?, body: columns.blob()? }))
+        let extent = columns.extent();
+        let mut blob = || columns.blob();
+        Ok(Some(SegmentRow { extent, checkpoint: blob(), tag_hashes: blob(), body: blob() }))
     }
 
-    /// The lanes of a side that have rows, and maybe some that had.
+    /// The priorities of a side that have rows, and maybe some that had.
     fn places(&mut self, side: Side) -> &mut Places {
         &mut self.places[usize::from(side == Side::Rear)]
     }
 
-    /// Looks which lanes of a side have rows: one row is read for each.
+    /// Looks which priorities of a side have rows: one row of each is read.
     fn look(&mut self, side: Side) -> Result<(), StoreError> {
         let mut of = BTreeMap::new();
         let mut place = 0;
         while place < PLACES {
-            let range = [Key::of(side, place).begin(), Key::of(side, PLACES - 1).end()];
-            let Some(mut columns) = self.one(LANE_FROM, &range)? else { break };
-            let id = columns.number()?;
+            let range = [Key::of(side, place).begin(), Key::of(side, PLACES - 1).end(), exact(INDEX_MAX)?];
+            let Some(mut columns) = self.one(PLACE_FROM, &range)? else { break };
+            let id = columns.number();
             place = (id >> FIRST_BITS) % PLACES;
             if of.insert(columns.lane()?, place).is_some() {
-                return Err(StoreError(String::from("a lane is stored in two places")));
+                return Err(StoreError::corrupt(format!("row {id}"), "its priority is that of other rows"));
             }
             place += 1;
         }
@@ -168,7 +189,7 @@ impl<S: Sql> SqlRows<S> {
         Ok(())
     }
 
-    /// The key of a lane that has rows; `None` for one that has none.
+    /// The key of a priority that has rows; `None` for one that has none.
     fn key(&mut self, key: LaneKey) -> Result<Option<Key>, StoreError> {
         let known = |rows: &mut Self| rows.places(key.side).of.get(&key.lane).map(|place| Key::of(key.side, *place));
         if let Some(found) = known(self) {
@@ -180,7 +201,7 @@ impl<S: Sql> SqlRows<S> {
         Ok(known(self))
     }
 
-    /// The key of a lane that is to get a row.
+    /// The key of a priority that is to get a row.
     fn make_key(&mut self, key: LaneKey) -> Result<Key, StoreError> {
         if let Some(found) = self.key(key)? {
             return Ok(found);
@@ -190,7 +211,8 @@ impl<S: Sql> SqlRows<S> {
         }
         let places = self.places(key.side);
         let free = (0..PLACES).find(|place| !places.of.values().any(|taken| taken == place));
-        let place = free.ok_or_else(|| StoreError(format!("there are more than {PLACES} lanes")))?;
+        let place =
+            free.ok_or_else(|| StoreError::Contradiction(format!("there are more than {PLACES} priorities")))?;
         places.of.insert(key.lane, place);
         places.exact = false;
         Ok(Key::of(key.side, place))
@@ -200,7 +222,7 @@ impl<S: Sql> SqlRows<S> {
 impl<S: Sql> Rows for SqlRows<S> {
     fn state(&mut self, id: StateId) -> Result<Option<Bytes>, StoreError> {
         let columns = self.one(STATE, &[SqlValue::Int(id.0.into())])?;
-        columns.map(|mut columns| columns.blob()).transpose()
+        Ok(columns.map(|mut columns| columns.blob()))
     }
 
     fn put_state(&mut self, id: StateId, value: Bytes) -> Result<(), StoreError> {
@@ -215,15 +237,10 @@ impl<S: Sql> Rows for SqlRows<S> {
         Ok(self.places(side).of.range((from, Bound::Unbounded)).next().map(|(lane, _)| *lane))
     }
 
-    fn tail(&mut self, key: LaneKey) -> Result<Option<(Extent, Bytes)>, StoreError> {
+    fn checkpoint_below(&mut self, key: LaneKey, below: Index) -> Result<Option<(Extent, Bytes)>, StoreError> {
         let Some(key) = self.key(key)? else { return Ok(None) };
-        let columns = self.one(TAIL, &[key.begin(), key.end()])?;
-        columns.map(|mut columns| Ok((columns.extent()?, columns.blob()?))).transpose()
-    }
-
-    fn segment_from(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
-        let Some(key) = self.key(key)? else { return Ok(None) };
-        self.segment(SEGMENT_FROM, &[key.begin(), key.end(), key.at(at), bound(at)])
+        let columns = self.one(CHECKPOINT_BELOW, &[key.begin(), key.at(below)])?;
+        Ok(columns.map(|mut columns| (columns.extent(), columns.blob())))
     }
 
     fn segment_upto(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
@@ -231,31 +248,42 @@ impl<S: Sql> Rows for SqlRows<S> {
         self.segment(SEGMENT_UPTO, &[key.begin(), key.at(at)])
     }
 
-    fn segment_marked(&mut self, key: LaneKey, above: Index, marks: &[Mark]) -> Result<Option<SegmentRow>, StoreError> {
+    fn segment_above(&mut self, key: LaneKey, above: Index) -> Result<Option<SegmentRow>, StoreError> {
+        let Some(key) = self.key(key)? else { return Ok(None) };
+        self.segment(SEGMENT_ABOVE, &[key.at(above), key.end()])
+    }
+
+    fn segment_tagged(
+        &mut self,
+        key: LaneKey,
+        above: Index,
+        hashes: &[Mark],
+    ) -> Result<Option<SegmentRow>, StoreError> {
         let Some(key) = self.key(key)? else { return Ok(None) };
         let mut params = vec![key.at(above), key.end()];
-        // Fewer marks than parameters are asked for again.
-        let asked = marks.iter().cycle().take(SEARCH_MARKS_MAX);
-        params.extend(asked.map(|mark| SqlValue::Blob(Bytes::copy_from_slice(mark))));
-        self.segment(SEGMENT_MARKED, &params)
+        // Where there are fewer hashes than parameters they are asked for again.
+        let asked = hashes.iter().cycle().take(SEARCH_TAG_HASHES_MAX);
+        params.extend(asked.map(|hash| SqlValue::Blob(Bytes::copy_from_slice(hash))));
+        self.segment(SEGMENT_TAGGED, &params)
     }
 
     fn sums(&mut self, key: LaneKey, from: Index, below: Index) -> Result<RowSums, StoreError> {
         let Some(key) = self.key(key)? else { return Ok(RowSums::default()) };
-        let Some(mut columns) = self.one(SUMS, &[key.begin(), key.at(below), bound(from), bound(below)])? else {
+        let Some(mut columns) = self.one(SUMS, &[key.at(from), key.at(below)])? else {
             return Ok(RowSums::default());
         };
-        Ok(RowSums { rows: columns.number()?, count: columns.number()?, bytes: columns.number()? })
+        let mut number = || columns.number();
+        Ok(RowSums { rows: number(), damaged: number(), count: number(), bytes: number() })
     }
 
     fn put_segment(&mut self, key: LaneKey, row: SegmentRow) -> Result<(), StoreError> {
         let Extent { first, last, count, bytes } = row.extent;
-        if last.0 > INDEX_MAX {
-            return Err(StoreError(format!("index {} is too large to be stored", last.0)));
+        if last.0 >= INDEX_MAX {
+            return Err(StoreError::Contradiction(format!("index {} is too large to be stored", last.0)));
         }
         let (lane, key) = (lane_value(key.lane), self.make_key(key)?);
         let [last, count, bytes] = [exact(last.0)?, exact(count)?, exact(bytes)?];
-        let [head, marks, body] = [row.head, row.marks, row.body].map(blob_value);
+        let [head, marks, body] = [row.checkpoint, row.tag_hashes, row.body].map(blob_value);
         self.sql.exec(PUT_SEGMENT, &[key.at(first), lane, last, count, bytes, head, marks, body]).map(drop)
     }
 
@@ -270,11 +298,8 @@ impl<S: Sql> Rows for SqlRows<S> {
         let side = key.side;
         let Some(key) = self.key(key)? else { return Ok(0) };
         self.places(side).exact = false;
-        let params = [key.begin(), key.at(below), bound(below)];
-        let count = match self.one(COUNT_BELOW, &params)? {
-            Some(mut columns) => columns.number()?,
-            None => 0,
-        };
+        let params = [key.begin(), key.at(below)];
+        let count = self.one(COUNT_BELOW, &params)?.map_or(0, |mut columns| columns.number());
         self.sql.exec(DELETE_BELOW, &params)?;
         Ok(count)
     }
@@ -286,14 +311,9 @@ const EXACT_MAX: u64 = (1 << 53) - 1;
 /// A number that is stored.
 fn exact(number: u64) -> Result<SqlValue, StoreError> {
     if number > EXACT_MAX {
-        return Err(StoreError(format!("{number} is too large to be stored")));
+        return Err(StoreError::Contradiction(format!("{number} is too large to be stored")));
     }
     Ok(SqlValue::Int(number as i64))
-}
-
-/// A number that is compared with stored ones: none of them is larger than the largest.
-fn bound(index: Index) -> SqlValue {
-    SqlValue::Int(index.0.min(EXACT_MAX) as i64)
 }
 
 /// No bytes are stored as NULL: some drivers cannot tell an empty blob from it.
@@ -306,44 +326,34 @@ fn lane_value(lane: Lane) -> SqlValue {
     SqlValue::Blob(Bytes::copy_from_slice(&(lane.0 as u64 ^ 1 << 63).to_be_bytes()))
 }
 
-/// Columns of a row, from left to right.
+/// Columns of a row, from left to right. A value of another type than was written is a damaged one: it becomes a value
+/// that was never written, which the checks of the row report.
 struct Columns(vec::IntoIter<SqlValue>);
 
 impl Columns {
-    fn number(&mut self) -> Result<u64, StoreError> {
+    fn number(&mut self) -> u64 {
         match self.0.next() {
-            Some(SqlValue::Int(number)) if number >= 0 => Ok(number as u64),
-            other => Err(unexpected("a number", other)),
+            Some(SqlValue::Int(number)) => u64::try_from(number).unwrap_or(u64::MAX),
+            _ => u64::MAX,
         }
     }
 
-    fn blob(&mut self) -> Result<Bytes, StoreError> {
+    fn blob(&mut self) -> Bytes {
         match self.0.next() {
-            Some(SqlValue::Blob(bytes)) => Ok(bytes),
-            Some(SqlValue::Null) => Ok(Bytes::new()),
-            other => Err(unexpected("bytes", other)),
+            Some(SqlValue::Blob(bytes)) => bytes,
+            _ => Bytes::new(),
         }
     }
 
     fn lane(&mut self) -> Result<Lane, StoreError> {
-        let bytes = self.blob()?;
-        match <[u8; 8]>::try_from(bytes.as_ref()) {
+        match <[u8; 8]>::try_from(self.blob().as_ref()) {
             Ok(bytes) => Ok(Lane((u64::from_be_bytes(bytes) ^ 1 << 63) as i64)),
-            Err(_) => Err(unexpected("a lane", Some(SqlValue::Blob(bytes)))),
+            Err(_) => Err(StoreError::corrupt("a segment", "its priority is not eight bytes")),
         }
     }
 
-    fn extent(&mut self) -> Result<Extent, StoreError> {
-        let (first, last) = (Index(self.number()? & INDEX_MAX), Index(self.number()?));
-        Ok(Extent { first, last, count: self.number()?, bytes: self.number()? })
+    fn extent(&mut self) -> Extent {
+        let (first, last) = (Index(self.number() & INDEX_MAX), Index(self.number()));
+        Extent { first, last, count: self.number(), bytes: self.number() }
     }
-}
-
-fn unexpected(wanted: &str, got: Option<SqlValue>) -> StoreError {
-    let got = match got {
-        Some(SqlValue::Int(number)) => format!("{number}"),
-        Some(SqlValue::Blob(bytes)) => format!("{} bytes", bytes.len()),
-        Some(SqlValue::Null) | None => String::from("nothing"),
-    };
-    StoreError(format!("the database returned {got} where {wanted} was expected"))
 }

@@ -7,12 +7,14 @@
 //! - `host`, `js/host.mjs`: what the platform does for an object: answers, sockets, alarm, timer, calls;
 //! - `storage`: its SQLite database, as the store wants it;
 //! - `head`: method, address and headers out of one text;
-//! - `clock`: time and randomness.
+//! - `clock`: time and randomness; `faults`: panics on request, in builds for tests only.
 //!
 //! `wasm-bindgen` expands to unsafe code, which is denied everywhere else.
 #![allow(unsafe_code, reason = "the expansions of #[wasm_bindgen]")]
 
 mod clock;
+#[cfg(feature = "faults")]
+mod faults;
 mod head;
 mod host;
 mod service;

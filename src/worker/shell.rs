@@ -38,6 +38,8 @@ pub enum Wait {
 pub struct Shell {
     storage: Storage,
     broker: RefCell<Broker<Store>>,
+    #[cfg(feature = "faults")]
+    pub(super) strike: super::faults::Strike,
 }
 
 #[wasm_bindgen]
@@ -48,7 +50,12 @@ impl Shell {
         let state = State::from(state.unchecked_into::<worker::worker_sys::DurableObjectState>());
         let name = state.id().name().unwrap_or_default();
         let broker = Broker::new(&name, environment(env));
-        Self { storage: Storage::of(&state), broker: RefCell::new(broker) }
+        Self {
+            storage: Storage::of(&state),
+            broker: RefCell::new(broker),
+            #[cfg(feature = "faults")]
+            strike: Default::default(),
+        }
     }
 
     /// A request: its head, and its body where that is known to be complete.
@@ -200,6 +207,8 @@ impl Shell {
 
     fn flush(&self, now_ms: u64, rows_max: usize) {
         let mut broker = self.broker.borrow_mut();
+        #[cfg(feature = "faults")]
+        self.strike.meet();
         let flushed = match rows_max {
             // One statement needs no transaction around it.
             0 | 1 => broker.flush(),
@@ -207,6 +216,13 @@ impl Shell {
         };
         broker.handle(now_ms, Input::Flushed(flushed));
     }
+}
+
+/// Bytes of memory that this instance has; it never gives any back.
+#[wasm_bindgen]
+pub fn memory_bytes() -> f64 {
+    const PAGE_BYTES: usize = 64 * 1024;
+    (core::arch::wasm32::memory_size(0) * PAGE_BYTES) as f64
 }
 
 fn heartbeats(host: &Host, connections: Vec<ConnectionId>) -> Vec<(ConnectionId, u64)> {

@@ -89,7 +89,7 @@ impl Storage {
             (Ok(()), Some(done)) => done,
             (Err(_), Some(Err(refused))) => Err(refused),
             (Err(thrown), _) => Err(failed(&thrown)),
-            (Ok(()), None) => Err(StoreError("the transaction did not run".into())),
+            (Ok(()), None) => Err(StoreError::Io("the transaction did not run".into())),
         }
     }
 }
@@ -145,12 +145,12 @@ fn value(column: &JsValue) -> Result<SqlValue, StoreError> {
     }
     match column.dyn_ref::<ArrayBuffer>() {
         Some(buffer) => Ok(SqlValue::Blob(Bytes::from(Uint8Array::new(buffer).to_vec()))),
-        None => Err(StoreError("a column is neither an integer nor a blob".into())),
+        None => Err(StoreError::corrupt("a row", "a column is neither an integer nor a blob")),
     }
 }
 
 /// What the storage said when it refused.
 fn failed(thrown: &JsValue) -> StoreError {
     let message = thrown.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
-    StoreError(message.or_else(|| thrown.as_string()).unwrap_or_else(|| format!("{thrown:?}")))
+    StoreError::Io(message.or_else(|| thrown.as_string()).unwrap_or_else(|| format!("{thrown:?}")))
 }

@@ -1,12 +1,14 @@
 // `node tests/bench/profile.mjs [put | KEY=VALUE...]`: where the processor's time goes in the service under load, from
 // V8's own profiler, by function. Compiles the worker once more, with names.
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import WebSocket from "ws";
+import { assemble } from "../../tools/build.mjs";
 import { at, command, freePort, run } from "../../tools/lib.mjs";
+import { compile } from "../../tools/wasm.mjs";
 import { TOKEN, floor, ours, stop } from "./servers.mjs";
 
 const SECONDS = 4;
@@ -21,49 +23,8 @@ const wish = {
 
 /** The worker with the names of its functions, in build/profile. */
 function buildWithNames() {
-  const target = "wasm32-unknown-unknown";
-  run(
-    "cargo",
-    [
-      "rustc",
-      "--quiet",
-      "--locked",
-      "--profile",
-      "wasm",
-      "--lib",
-      "--crate-type",
-      "cdylib",
-      "--no-default-features",
-      "--features",
-      "worker",
-      "--target",
-      target,
-      "--target-dir",
-      at("target-profile"),
-    ],
-    { env: { WASM_BINDGEN_USE_JS_SYS: "1", CARGO_PROFILE_WASM_STRIP: "none" }, why: "Compiling the worker" },
-  );
-  mkdirSync(at("build", "profile"), { recursive: true });
-  run(
-    "cargo",
-    [
-      "run",
-      "--quiet",
-      "--locked",
-      "--no-default-features",
-      "--features",
-      "bindgen",
-      "--bin",
-      "bindgen",
-      "--target-dir",
-      at("target-bundle"),
-      "--",
-      at("target-profile", target, "wasm", "edgequeue.wasm"),
-      at("build", "profile"),
-      "--names",
-    ],
-    { why: "Generating the bindings" },
-  );
+  const wasm = compile("worker", { targetDir: "target-profile", env: { CARGO_PROFILE_WASM_STRIP: "none" } });
+  assemble(wasm, at("build", "profile"), undefined, "--names");
 }
 
 /** A client of the inspector: `ask(method, params)`. */

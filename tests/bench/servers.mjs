@@ -154,26 +154,21 @@ export const group = bare("group.mjs");
 /**
  * The service as it is built. With `metered` it tells how much memory its instance has.
  * @param {string} dir
- * @param {{metered?: boolean, built?: string, entry?: string, inspect?: number, fileKiB?: number}} [options]
+ * @param {{metered?: boolean, built?: string, inspect?: number, fileKiB?: number}} [options]
  */
-export function ours(
-  dir,
-  { metered = false, built = at("build", "worker"), entry = at("src", "worker", "entry.mjs"), ...options } = {},
-) {
-  const generated = readdirSync(built, { recursive: true })
-    .map(String)
-    .filter((name) => /\.(js|wasm)$/.test(name));
-  const modules = [
-    ["src/worker/entry.mjs", "esModule", entry],
-    ...["outside.mjs", "statement.mjs"].map((name) => [`src/worker/${name}`, "esModule", at("src", "worker", name)]),
-    ...generated.map((name) => [
-      `build/worker/${name}`,
-      name.endsWith(".wasm") ? "wasm" : "esModule",
-      path.join(built, name),
-    ]),
-  ];
-  const texts = { EDGEQUEUE_TOKEN: TOKEN, ...(metered ? { EDGEQUEUE_FAULTS: "allow" } : {}) };
-  const bindings = Object.entries(texts).map(([name, text]) => `(name = "${name}", text = "${text}")`);
+export function ours(dir, { metered = false, built = at("build", "worker"), ...options } = {}) {
+  const names = readdirSync(built, { recursive: true, encoding: "utf8" }).filter((name) => /\.(m?js|wasm)$/.test(name));
+  const files = Object.fromEntries(names.map((name) => [name, path.join(built, name)]));
+  if (metered) {
+    files["metered.mjs"] = at("tests", "bench", "metered.mjs");
+    files["meter.mjs"] = at("tests", "worker", "faults", "meter.mjs");
+  }
+  const isMain = (name) => Number(name === (metered ? "metered.mjs" : "entry.mjs"));
+  // The first one is the Worker.
+  const sorted = Object.keys(files).sort((a, b) => isMain(b) - isMain(a));
+  const kind = (name) => (name.endsWith(".wasm") ? "wasm" : "esModule");
+  const modules = sorted.map((name) => [name, kind(name), files[name]]);
+  const bindings = [`(name = "EDGEQUEUE_TOKEN", text = "${TOKEN}")`];
   return worker(dir, {
     modules,
     className: "QueueObject",

@@ -6,7 +6,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Memory a put or a watch of any size may use. A debug build of the command with its threads takes about a third of it.
+/// Memory a put or a watch of any size may use. A debug build of the command with its threads takes about a third of
+/// it.
 const MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 fn lines(count: usize, length: usize) -> Vec<String> {

@@ -1,4 +1,5 @@
-//! A TCP proxy in front of the service that can cut every connection, or pretend that the service is another one.
+//! A TCP proxy in front of the service. It can cut every connection, pretend that the service is another one, take what
+//! the client offers out of its requests, and it counts the commits that go by HTTP.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -15,29 +16,57 @@ pub struct Proxy {
     pub closed: Arc<AtomicBool>,
     /// Bytes that came from the service.
     pub bytes_down: Arc<AtomicU64>,
+    /// Commits and negative commits that were requests of their own.
+    pub settled_by_http: Arc<AtomicU64>,
+}
+
+/// What the proxy changes on the way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Nothing,
+    /// What the service says of itself.
+    Backend,
+    /// The offer of subprotocols.
+    Offer,
 }
 
 /// What the service says of itself, and what is said instead: of the same length, so that nothing else changes.
 const OURS: &[u8] = b"\"meta.backend\":\"edgequeue\"";
 const OTHER: &[u8] = b"\"meta.backend\":\"otherback\"";
+/// The header that offers subprotocols, and one that nobody knows.
+const OFFER: &[u8] = b"Sec-WebSocket-Protocol";
+const UNKNOWN: &[u8] = b"X-nobody-knows-of-this";
+/// How a request to commit begins.
+const SETTLES: &[u8] = b"PUT /api/";
 
 impl Proxy {
     pub fn new() -> Self {
-        Self::start(false)
+        Self::start(Change::Nothing)
     }
 
     /// In front of a service that does not say that it is ours.
     pub fn disguised() -> Self {
-        Self::start(true)
+        Self::start(Change::Backend)
     }
 
-    fn start(disguised: bool) -> Self {
+    /// Like proxies that do not let subprotocols through.
+    pub fn without_offers() -> Self {
+        Self::start(Change::Offer)
+    }
+
+    fn start(change: Change) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let target = service().trim_start_matches("http://").trim_end_matches('/').to_owned();
-        let proxy = Self { port, connections: Arc::default(), closed: Arc::default(), bytes_down: Arc::default() };
-        let (connections, closed, bytes_down) =
-            (proxy.connections.clone(), proxy.closed.clone(), proxy.bytes_down.clone());
+        let proxy = Self {
+            port,
+            connections: Arc::default(),
+            closed: Arc::default(),
+            bytes_down: Arc::default(),
+            settled_by_http: Arc::default(),
+        };
+        let (connections, closed) = (proxy.connections.clone(), proxy.closed.clone());
+        let (bytes_down, settled_by_http) = (proxy.bytes_down.clone(), proxy.settled_by_http.clone());
         thread::spawn(move || {
             for down in listener.incoming().flatten() {
                 if closed.load(Ordering::SeqCst) {
@@ -50,13 +79,21 @@ impl Proxy {
                 if let Ok(mut connections) = connections.lock() {
                     connections.extend([down_kept, up_kept]);
                 }
-                thread::spawn(move || copy(down_in, up_out, |_| {}));
-                let bytes_down = bytes_down.clone();
+                let (bytes_down, settled_by_http) = (bytes_down.clone(), settled_by_http.clone());
+                thread::spawn(move || {
+                    copy(down_in, up_out, |bytes| {
+                        let commits = bytes.windows(SETTLES.len()).filter(|window| *window == SETTLES).count();
+                        settled_by_http.fetch_add(commits as u64, Ordering::SeqCst);
+                        if change == Change::Offer {
+                            replace(bytes, OFFER, UNKNOWN);
+                        }
+                    });
+                });
                 thread::spawn(move || {
                     copy(up, down, |bytes| {
                         bytes_down.fetch_add(bytes.len() as u64, Ordering::SeqCst);
-                        if disguised && let Some(at) = bytes.windows(OURS.len()).position(|window| window == OURS) {
-                            bytes[at..at + OTHER.len()].copy_from_slice(OTHER);
+                        if change == Change::Backend {
+                            replace(bytes, OURS, OTHER);
                         }
                     });
                 });
@@ -75,6 +112,13 @@ impl Proxy {
         for connection in self.connections.lock().expect("nobody panics with it").drain(..) {
             let _ = connection.shutdown(Shutdown::Both);
         }
+    }
+}
+
+/// Replaces the first `this` by a `that` of the same length.
+fn replace(bytes: &mut [u8], this: &[u8], that: &[u8]) {
+    if let Some(at) = bytes.windows(this.len()).position(|window| window.eq_ignore_ascii_case(this)) {
+        bytes[at..at + that.len()].copy_from_slice(that);
     }
 }
 

@@ -122,3 +122,32 @@ fn a_token_that_is_wrong_from_the_start_is_not_retried() {
     end(queue.command(&["stream", "watch", "-y", "--token", "wrong"])).code(4);
     assert!(began.elapsed() < Duration::from_secs(5));
 }
+
+/// Watches and commits fifty entries through a proxy: how many commits were requests by HTTP.
+fn commits_by_http(proxy: &Proxy, name: &str) -> u64 {
+    let queue = Queue::new(name);
+    let lines: Vec<String> = (0..50).map(|number| format!("line {number}")).collect();
+    queue.file("lines", lines.join("\n").as_bytes());
+    queue.stream(&["put", "-f", "lines", "-q"]).ok();
+    let mut command = queue.command(&["stream", "watch", "-y", "--window", "5", "--count", "50"]);
+    command.env("EDGEQUEUE_URL", proxy.url(&queue.url));
+    let ended = end(command).ok().says("committed: 50, negative: 0, returned: 0, reconnects: 0");
+    assert_eq!(ended.lines().len(), 50);
+    assert_eq!(queue.stream(&["count", "-q"]).ok().stdout, "0\n", "all are committed");
+    proxy.settled_by_http.load(Ordering::SeqCst)
+}
+
+#[test]
+fn commits_travel_on_the_socket_that_is_open_anyway() {
+    assert_eq!(commits_by_http(&Proxy::new(), "on-socket"), 0);
+}
+
+#[test]
+fn a_service_that_is_not_ours_is_told_by_http() {
+    assert!(commits_by_http(&Proxy::disguised(), "by-http") >= 1);
+}
+
+#[test]
+fn where_the_offer_is_lost_on_the_way_commits_go_by_http() {
+    assert!(commits_by_http(&Proxy::without_offers(), "no-offer") >= 1);
+}

@@ -47,7 +47,7 @@ impl Faults {
             Some(0) => {
                 self.countdown.set(None);
                 self.hits.set(self.hits.get() + 1);
-                Err(StoreError("injected fault".into()))
+                Err(StoreError::Io("injected fault".into()))
             }
             Some(left) => {
                 self.countdown.set(Some(left - 1));
@@ -74,7 +74,7 @@ pub fn listing(stores: &mut impl Stores, side: Side) -> Result<BTreeMap<u64, Ent
         let mut counted = 0;
         while let Some(entry) = store.next(lane, from)? {
             if entry.lane != lane || entry.index < from {
-                return Err(StoreError(format!(
+                return Err(StoreError::Contradiction(format!(
                     "next({lane:?}, {from:?}) answered {:?} {:?}",
                     entry.lane, entry.index
                 )));
@@ -84,7 +84,7 @@ pub fn listing(stores: &mut impl Stores, side: Side) -> Result<BTreeMap<u64, Ent
             entries.insert(entry.index.0, entry);
         }
         if counted != length {
-            return Err(StoreError(format!("{lane:?} holds {counted} entries but claims {length}")));
+            return Err(StoreError::Contradiction(format!("{lane:?} holds {counted} entries but claims {length}")));
         }
     }
     Ok(entries)

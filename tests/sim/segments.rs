@@ -81,20 +81,25 @@ impl Rows for FailingRows {
         self.rows()?.lane_above(side, above)
     }
 
-    fn tail(&mut self, key: LaneKey) -> Result<Option<(Extent, bytes::Bytes)>, StoreError> {
-        self.rows()?.tail(key)
-    }
-
-    fn segment_from(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
-        self.rows()?.segment_from(key, at)
+    fn checkpoint_below(&mut self, key: LaneKey, below: Index) -> Result<Option<(Extent, bytes::Bytes)>, StoreError> {
+        self.rows()?.checkpoint_below(key, below)
     }
 
     fn segment_upto(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
         self.rows()?.segment_upto(key, at)
     }
 
-    fn segment_marked(&mut self, key: LaneKey, above: Index, marks: &[Mark]) -> Result<Option<SegmentRow>, StoreError> {
-        self.rows()?.segment_marked(key, above, marks)
+    fn segment_above(&mut self, key: LaneKey, above: Index) -> Result<Option<SegmentRow>, StoreError> {
+        self.rows()?.segment_above(key, above)
+    }
+
+    fn segment_tagged(
+        &mut self,
+        key: LaneKey,
+        above: Index,
+        hashes: &[Mark],
+    ) -> Result<Option<SegmentRow>, StoreError> {
+        self.rows()?.segment_tagged(key, above, hashes)
     }
 
     fn sums(&mut self, key: LaneKey, from: Index, below: Index) -> Result<RowSums, StoreError> {

@@ -27,7 +27,7 @@ impl ToSql for Param<'_> {
 }
 
 impl Sqlite {
-    fn query(&self, statement: &str, params: &[SqlValue]) -> rusqlite::Result<Vec<Vec<SqlValue>>> {
+    pub fn query(&self, statement: &str, params: &[SqlValue]) -> rusqlite::Result<Vec<Vec<SqlValue>>> {
         let mut statement = self.0.prepare_cached(statement)?;
         let columns = statement.column_count();
         let mut rows = statement.query(rusqlite::params_from_iter(params.iter().map(Param)))?;
@@ -49,7 +49,7 @@ impl Sqlite {
 
 impl Sql for Sqlite {
     fn exec(&mut self, statement: &'static str, params: &[SqlValue]) -> Result<Vec<Vec<SqlValue>>, StoreError> {
-        self.query(statement, params).map_err(|error| StoreError(error.to_string()))
+        self.query(statement, params).map_err(|error| StoreError::Io(error.to_string()))
     }
 }
 

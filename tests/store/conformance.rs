@@ -1,13 +1,13 @@
 //! Random operations: every answer must be the reference's, and reopening must show what was flushed.
 
 use super::backing::{self, Backing, Sqlite, entry};
+use super::faulty::FaultyRows;
 use super::reference::Reference;
 use bytes::Bytes;
 use edgequeue::queue::effect::{Record, Write};
 use edgequeue::queue::entry::{Index, Lane, Mark, mark};
 use edgequeue::queue::store::{Side, Store, Stores};
 use edgequeue::store::SegmentStore;
-use edgequeue::store::faulty::FaultyRows;
 use edgequeue::store::memory::MemoryRows;
 use edgequeue::store::sql::SqlRows;
 use proptest::prelude::*;
@@ -232,18 +232,6 @@ fn run<R: Backing>(rows: R, ops: &[(Side, Op)], cache: usize, reopen: impl Fn(R)
     compare_scan(&mut store, &mut reference);
     let mut store = open(reopen(store.into_rows().rows));
     compare_scan(&mut store, &mut flushed);
-}
-
-impl<R: Backing> Backing for FaultyRows<R> {
-    fn begin(&mut self) {
-        self.rows.begin();
-    }
-    fn commit(&mut self) {
-        self.rows.commit();
-    }
-    fn rollback(&mut self) {
-        self.rows.rollback();
-    }
 }
 
 proptest! {

@@ -6,7 +6,7 @@ use edgequeue::queue::effect::{Record, Write};
 use edgequeue::queue::entry::{Index, Lane, mark};
 use edgequeue::queue::store::{Side, Store, Stores};
 use edgequeue::store::memory::MemoryRows;
-use edgequeue::store::rows::LaneKey;
+use edgequeue::store::rows::{LaneKey, Rows, StateId};
 use edgequeue::store::sql::SqlRows;
 use edgequeue::store::{Flushed, SegmentStore};
 
@@ -79,19 +79,20 @@ fn a_batch_writes_a_row_per_mebibyte() {
     assert_eq!(flush(&mut store), rows(1, 0));
     append_some(&mut store, 10_000, 1000);
     assert_eq!(flush(&mut store), rows(10, 0));
-    let largest = store.rows().segments(MAIN).map(|row| row.body.len() + row.marks.len()).max();
+    let largest = store.rows().segments(MAIN).map(|row| row.body.len() + row.tag_hashes.len()).max();
     assert!(largest.unwrap() < 1_600_000);
 }
 
 #[test]
-fn the_largest_entry_fits_and_a_larger_one_is_refused() {
+#[should_panic(expected = "smaller than a row")]
+fn the_largest_entry_fits_and_a_larger_one_is_a_mistake() {
     let mut store = store();
     append(&mut store, Side::Main, 0, 10);
     append(&mut store, Side::Main, 0, 1_900_000);
     append(&mut store, Side::Main, 0, 10);
     assert_eq!(flush(&mut store), rows(3, 0));
     let (entry, marks) = entry(&mut store, Side::Main, 0, None, 2_000_000);
-    assert!(store.side(Side::Main).apply(Write::Append(entry, marks)).is_err());
+    let _ = store.side(Side::Main).apply(Write::Append(entry, marks));
 }
 
 #[test]
@@ -111,7 +112,7 @@ fn a_removal_writes_one_row_and_deletes_spent_segments() {
 }
 
 #[test]
-fn what_is_put_and_removed_at_once_leaves_the_ledger() {
+fn what_is_put_and_removed_at_once_leaves_the_manifest() {
     let mut store = store();
     for _ in 0..10 {
         let index = append(&mut store, Side::Main, 0, 1000);
@@ -145,7 +146,7 @@ fn slow_puts_and_commits_cost_two_rows_and_seldom_a_delete() {
 }
 
 #[test]
-fn empty_lanes_do_not_pile_up() {
+fn empty_priorities_do_not_pile_up() {
     let mut store = store();
     for lane in 0..200 {
         let index = append(&mut store, Side::Main, lane, 10);
@@ -199,7 +200,7 @@ fn truncating_reads_at_most_one_body_and_deletes_by_range() {
     let segments = store.rows().segments(MAIN).count() as u64;
     let reads = store.rows().counts().read;
     store.side(Side::Main).apply(Write::RemoveBelow(Index(60_501))).unwrap();
-    // The straddling segment, and the sums of the ones before it (in SQL one statement without bodies).
+    // The boundary segment, and the sums of the ones before it (in SQL one statement without bodies).
     assert!(store.rows().counts().read - reads <= 1 + 61);
     assert_eq!(store.side(Side::Main).totals().length, 39_500);
     assert_eq!(flush(&mut store), rows(1, 60));
@@ -209,13 +210,29 @@ fn truncating_reads_at_most_one_body_and_deletes_by_range() {
     assert_eq!(flush(&mut store), rows(1, segments - 60));
 }
 
+/// A caller may truncate beyond the next index.
 #[test]
-fn holes_stay_bounded_under_random_removal() {
+fn what_is_put_after_a_truncation_of_everything_is_found() {
+    let mut store = store();
+    append_some(&mut store, 3, 10);
+    flush(&mut store);
+    store.side(Side::Main).apply(Write::RemoveBelow(Index(u64::MAX))).unwrap();
+    append_some(&mut store, 1, 10);
+    for _ in 0..2 {
+        let first = store.side(Side::Main).next(Lane(0), Index(0)).unwrap();
+        assert_eq!(first.map(|entry| entry.index), Some(Index(4)));
+        flush(&mut store);
+    }
+    assert_eq!(store.rows().segments(MAIN).count(), 1);
+}
+
+#[test]
+fn tombstones_stay_bounded_under_random_removal() {
     for (per_flush, bytes) in [(1000, 64), (16, 1000)] {
         let mut store = store();
         append_many(&mut store, 100_000, bytes, per_flush);
         let (mut live, mut random) = ((1..=100_000_u64).collect::<Vec<_>>(), 1_u64);
-        let (mut written, mut ledger_max) = (0, 0);
+        let (mut written, mut manifest_max) = (0, 0);
         let removals = 20_000;
         for nth in 0..removals {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -224,14 +241,14 @@ fn holes_stay_bounded_under_random_removal() {
             if nth % 10 == 9 {
                 let flushed = flush(&mut store);
                 written += flushed.rows_written + flushed.rows_deleted;
-                let ledger = store.rows().states().map(|(_, value)| value.len()).max().unwrap();
-                ledger_max = ledger_max.max(ledger);
+                let manifest = store.rows_mut().state(StateId(1)).unwrap().unwrap().len();
+                manifest_max = manifest_max.max(manifest);
             }
         }
         println!(
-            "{per_flush} entries per segment: {written} rows for {removals} removals, ledger <= {ledger_max} bytes"
+            "{per_flush} entries per segment: {written} rows for {removals} removals, manifest <= {manifest_max} bytes"
         );
-        assert!(ledger_max < 2 * 32 * 1024 + 1024);
+        assert!(manifest_max < 2 * 32 * 1024 + 1024);
         assert!(written < removals);
         store = reopen(store);
         assert_eq!(store.side(Side::Main).totals().length, 100_000 - removals);
@@ -242,7 +259,7 @@ fn holes_stay_bounded_under_random_removal() {
 }
 
 #[test]
-fn a_search_by_mark_reads_only_segments_that_may_match() {
+fn a_search_by_tag_reads_only_segments_that_may_match() {
     let mut store = store();
     for nth in 0..2000_usize {
         let (entry, marks) = entry(&mut store, Side::Main, 0, Some((nth / 100) as u8), 1000);

@@ -108,5 +108,5 @@ fn a_long_function_is_found_wherever_it_stands() {
     assert_eq!(at(format!("fn long() {{\n{body}}}\n")), [1]);
     assert_eq!(at(format!("struct A;\nimpl A {{\n/// Doc.\nfn long() {{\n{body}}}\n}}\n")), [4]);
     assert_eq!(at(format!("trait A {{\nfn long() {{\n{body}}}\n}}\n")), [2]);
-    assert_eq!(at(format!("fn short() {{\n{}}}\n", "    f();\n".repeat(FUNCTION_LINES_MAX - 2))), []);
+    assert!(at(format!("fn short() {{\n{}}}\n", "    f();\n".repeat(FUNCTION_LINES_MAX - 2))).is_empty());
 }

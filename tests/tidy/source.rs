@@ -53,7 +53,8 @@ const MADE: [&str; 6] = [".git", ".venv", ".wrangler", "build", "node_modules", 
 /// How the names of the text we write end. Golden files (.txt, .hex, .json) are data.
 const WRITTEN: [&str; 10] = [".rs", ".mjs", ".js", ".ts", ".css", ".html", ".toml", ".md", ".py", ".sh"];
 
-fn root() -> &'static Path {
+/// The project's folder.
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 

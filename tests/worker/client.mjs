@@ -149,7 +149,7 @@ export class Client {
     assert.equal((await this.#ok("PUT", { _settings_: "true" }, { body: JSON.stringify(settings) })).text, "OK");
   }
 
-  /** Asks for a fault; see src/worker/faults.rs. */
+  /** Asks for a fault; see faults/faults.mjs. */
   fault(name, method = "POST", params = {}, body = undefined) {
     return this.ask(method, params, { body, headers: { "X-Edgequeue-Fault": name } });
   }

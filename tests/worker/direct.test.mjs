@@ -8,7 +8,7 @@ import { start } from "./service.mjs";
 
 let service;
 before(async () => {
-  service = await start({ direct: true, vars: { EDGEQUEUE_FAULTS: "allow" } });
+  service = await start({ direct: true, faults: true });
 });
 after(() => service?.stop());
 

@@ -6,7 +6,7 @@ import { start } from "./service.mjs";
 
 let service;
 before(async () => {
-  service = await start({ vars: { EDGEQUEUE_FAULTS: "allow" } });
+  service = await start({ faults: true });
 });
 after(() => service?.stop());
 

@@ -19,7 +19,8 @@ before(async () => {
   );
   service = await start({
     direct: true,
-    vars: { EDGEQUEUE_FAULTS: "allow", EDGEQUEUE_ALLOW_LOOPBACK: "allow", EDGEQUEUE_PREDICTOR: model.url },
+    faults: true,
+    vars: { EDGEQUEUE_ALLOW_LOOPBACK: "allow", EDGEQUEUE_PREDICTOR: model.url },
   });
 });
 after(async () => {

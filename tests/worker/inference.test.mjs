@@ -10,8 +10,8 @@ let service;
 let model;
 before(async () => {
   service = await start({
+    faults: true,
     vars: {
-      EDGEQUEUE_FAULTS: "allow",
       EDGEQUEUE_ALLOW_LOOPBACK: "allow",
       MODEL_HEADERS: "Authorization: Bearer hunter2\nX-Key: 1",
     },

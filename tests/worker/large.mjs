@@ -21,7 +21,7 @@ const MEMORY_MORE_MAX = 48 << 20;
 let service;
 const queues = {};
 before(async () => {
-  service = await start({ direct: true, vars: { EDGEQUEUE_FAULTS: "allow" } });
+  service = await start({ direct: true, faults: true });
   queues.empty = fresh(service, { group: "g", user: "u" });
   queues.large = fresh(service, { group: "g", user: "u" });
   queues.segments = fresh(service, { group: "g", user: "u" });

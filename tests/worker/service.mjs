@@ -19,12 +19,16 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(name, () => pro
  * Starts a service and waits until it answers. Without `persistDir` its state is in a temporary directory that goes
  * away with `stop()`. `vars` are added to the Worker's variables; `direct` leaves wrangler out, and then `workers` run
  * beside the service: scripts by their names, each with bindings to it:
- * `{ name, script, bindings: { BINDING: entrypoint } }`.
- * @param {{persistDir?: string, vars?: object, port?: number, direct?: boolean,
+ * `{ name, script, bindings: { BINDING: entrypoint } }`. With `faults` it is the build that has faults on request: see
+ * faults/faults.mjs.
+ * @param {{persistDir?: string, vars?: object, port?: number, direct?: boolean, faults?: boolean,
  *   workers?: {name: string, script: string, bindings: Record<string, string>}[]}} [options]
  */
-export async function start({ persistDir, vars = {}, port, direct = false, workers = [] } = {}) {
-  const service = direct ? new DirectService(persistDir, vars, port, workers) : new Service(persistDir, vars, port);
+export async function start({ persistDir, vars = {}, port, direct = false, faults = false, workers = [] } = {}) {
+  const entry = faults ? at("build", "faults", "faults.mjs") : undefined;
+  const service = direct
+    ? new DirectService(persistDir, vars, port, entry, workers)
+    : new Service(persistDir, vars, port, entry);
   await service.up();
   return service;
 }
@@ -38,11 +42,12 @@ class Service {
   #temporary = null;
   #output = "";
 
-  constructor(persistDir, vars, port) {
+  constructor(persistDir, vars, port, entry) {
     if (!persistDir) this.#temporary = mkdtempSync(path.join(os.tmpdir(), "edgequeue-test-"));
     this.persistDir = persistDir ?? this.#temporary;
     this.vars = { EDGEQUEUE_TOKEN: this.token, ...vars };
     this.port = port;
+    this.entry = entry;
   }
 
   get url() {
@@ -71,6 +76,7 @@ class Service {
   /** @returns {Promise<import("node:child_process").ChildProcess>} */
   async launch() {
     return wranglerDev({
+      entry: this.entry,
       // What a developer has in .dev.vars is no business of the tests.
       envFile: at(".dev.vars.example"),
       port: this.port,
@@ -134,42 +140,39 @@ class Service {
   }
 }
 
-/** The bundled worker, made once for each test process. */
-let bundle = null;
+/** The bundled workers by their entries, each made once for each test process. */
+const bundles = new Map();
+
+/** The folder of the bundled worker. */
+function bundled(entry) {
+  const made = bundles.get(entry);
+  if (made) return made;
+  const bundle = mkdtempSync(path.join(os.tmpdir(), "edgequeue-bundle-"));
+  process.on("exit", () => rmSync(bundle, { recursive: true, force: true }));
+  const args = ["deploy", ...(entry ? [entry] : []), "--dry-run", "--config", at("wrangler.toml"), "--outdir", bundle];
+  if (output(nodeForWrangler(), [at("node_modules", "wrangler", "bin", "wrangler.js"), ...args]) === null) {
+    throw new Error("wrangler could not bundle the worker");
+  }
+  bundles.set(entry, bundle);
+  return bundle;
+}
 
 class DirectService extends Service {
   // Alone it waits for every open request.
   patience_ms = 200;
 
-  constructor(persistDir, vars, port, workers) {
-    super(persistDir, vars, port);
+  constructor(persistDir, vars, port, entry, workers) {
+    super(persistDir, vars, port, entry);
     this.workers = workers;
   }
 
   async launch() {
-    if (!bundle) {
-      bundle = mkdtempSync(path.join(os.tmpdir(), "edgequeue-bundle-"));
-      process.on("exit", () => rmSync(bundle, { recursive: true, force: true }));
-      const wrangler = at("node_modules", "wrangler", "bin", "wrangler.js");
-      if (
-        output(nodeForWrangler(), [
-          wrangler,
-          "deploy",
-          "--dry-run",
-          "--config",
-          at("wrangler.toml"),
-          "--outdir",
-          bundle,
-        ]) === null
-      ) {
-        throw new Error("wrangler could not bundle the worker");
-      }
-    }
+    const bundle = bundled(this.entry);
     const state = path.join(this.persistDir, "objects");
     mkdirSync(state, { recursive: true });
     // Beside the modules, which it names relative to itself.
     const config = path.join(bundle, `${this.port}.capnp`);
-    writeFileSync(config, this.#config(state));
+    writeFileSync(config, this.#config(bundle, state));
     /** @type {import("node:child_process").SpawnOptions} */
     const flags = { stdio: ["ignore", "pipe", "pipe"], detached: process.platform !== "win32" };
     const { default: workerd } = await import("workerd");
@@ -177,7 +180,7 @@ class DirectService extends Service {
   }
 
   /** What wrangler.toml says, in workerd's own language. */
-  #config(state) {
+  #config(bundle, state) {
     const toml = readFileSync(at("wrangler.toml"), "utf8");
     const line = (name) => toml.match(new RegExp(`^${name} = (.*)$`, "m"))[1];
     const text = JSON.stringify;

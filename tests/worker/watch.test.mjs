@@ -8,7 +8,7 @@ import { sleep } from "../../tools/lib.mjs";
 
 let service;
 before(async () => {
-  service = await start({ vars: { EDGEQUEUE_FAULTS: "allow" } });
+  service = await start({ faults: true });
 });
 after(() => service?.stop());
 

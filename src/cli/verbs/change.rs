@@ -8,8 +8,8 @@ use edgequeue::wire::duration;
 use edgequeue::wire::rejection::{GRAMMAR, matches_grammar};
 use serde_json::json;
 
-use crate::Context;
-use crate::args::duration_ms;
+use crate::invocation::Invocation;
+use crate::parse::duration_ms;
 use crate::stop::{Exit, Stop};
 use crate::{ask, http::Http};
 
@@ -96,18 +96,18 @@ pub struct EndArgs {
     yes: bool,
 }
 
-pub fn commit(context: &mut Context, args: &CommitArgs) -> Result<Exit, Stop> {
-    let http = context.http()?;
+pub fn commit(call: &mut Invocation, args: &CommitArgs) -> Result<Exit, Stop> {
+    let http = call.http()?;
     in_parts(&http, &args.indexes, |http, part| http.ask(&http.endpoint.commit(part), answer::done))?;
-    context.out.ok("committed", &json!({ "committed": args.indexes }), "")?;
+    call.out.ok("committed", &json!({ "committed": args.indexes }), "")?;
     Ok(Exit::Ok)
 }
 
-pub fn negative(context: &mut Context, args: &NegativeArgs) -> Result<Exit, Stop> {
+pub fn negative(call: &mut Invocation, args: &NegativeArgs) -> Result<Exit, Stop> {
     let rejection = Rejection { delay_ms: args.delay, ..rejection(&args.code, &args.reason)? };
-    let http = context.http()?;
+    let http = call.http()?;
     in_parts(&http, &args.indexes, |http, part| http.ask(&http.endpoint.reject(part, &rejection), answer::done))?;
-    context.out.ok("negative committed", &json!({ "negative": args.indexes }), "")?;
+    call.out.ok("negative committed", &json!({ "negative": args.indexes }), "")?;
     Ok(Exit::Ok)
 }
 
@@ -123,44 +123,44 @@ pub fn rejection(code: &str, reason: &str) -> Result<Rejection, Stop> {
     Ok(Rejection { code: code.into(), reason: reason.into(), delay_ms: 0 })
 }
 
-pub fn delete(context: &mut Context, args: &DeleteArgs) -> Result<Exit, Stop> {
-    let http = context.http()?;
+pub fn delete(call: &mut Invocation, args: &DeleteArgs) -> Result<Exit, Stop> {
+    let http = call.http()?;
     let texts: Vec<String> = args.indexes.iter().map(u64::to_string).collect();
     let question = format!("Deleting index(es):\n{} [y/N]", texts.join(", "));
-    if !sure(context, args.yes, &question)? {
+    if !sure(call, args.yes, &question)? {
         return Ok(Exit::Failure);
     }
     in_parts(&http, &args.indexes, |http, part| http.ask(&http.endpoint.delete(part), answer::done))?;
-    context.out.ok("deleted", &json!({ "deleted": args.indexes }), "")?;
+    call.out.ok("deleted", &json!({ "deleted": args.indexes }), "")?;
     Ok(Exit::Ok)
 }
 
-pub fn trunc(context: &mut Context, args: &TruncArgs) -> Result<Exit, Stop> {
-    let http = context.http()?;
-    if !sure(context, args.yes, &format!("trunc stream from index: {} [y/N]", args.index))? {
+pub fn trunc(call: &mut Invocation, args: &TruncArgs) -> Result<Exit, Stop> {
+    let http = call.http()?;
+    if !sure(call, args.yes, &format!("trunc stream from index: {} [y/N]", args.index))? {
         return Ok(Exit::Failure);
     }
     http.ask(&http.endpoint.truncate(args.index), answer::done)?;
-    context.out.ok("truncated", &json!({ "truncated": args.index }), "")?;
+    call.out.ok("truncated", &json!({ "truncated": args.index }), "")?;
     Ok(Exit::Ok)
 }
 
-pub fn end(context: &mut Context, args: &EndArgs) -> Result<Exit, Stop> {
-    let http = context.http()?;
+pub fn end(call: &mut Invocation, args: &EndArgs) -> Result<Exit, Stop> {
+    let http = call.http()?;
     let what = if args.force { "end stream and drop what is waiting" } else { "end stream" };
-    if !sure(context, args.yes, &format!("{what} [y/N]"))? {
+    if !sure(call, args.yes, &format!("{what} [y/N]"))? {
         return Ok(Exit::Failure);
     }
     http.ask(&http.endpoint.end(args.force), answer::done)?;
-    context.out.ok("ended", &json!({ "ended": true }), "")?;
+    call.out.ok("ended", &json!({ "ended": true }), "")?;
     Ok(Exit::Ok)
 }
 
 /// Asks before something is gone for good.
-pub fn sure(context: &mut Context, yes: bool, question: &str) -> Result<bool, Stop> {
+pub fn sure(call: &mut Invocation, yes: bool, question: &str) -> Result<bool, Stop> {
     let sure = yes || ask::confirm(question, "Add -y to do it without being asked.")?;
     if !sure {
-        context.out.info("Nothing was done.");
+        call.out.info("Nothing was done.");
     }
     Ok(sure)
 }

@@ -6,9 +6,9 @@ use edgequeue::queue::entry::{Index, Tags};
 use edgequeue::queue::event::Start;
 use std::time::{Duration, Instant};
 
-use crate::Context;
-use crate::args::{duration_ms, pair};
 use crate::http::PATIENCE;
+use crate::invocation::Invocation;
+use crate::parse::{duration_ms, pair};
 use crate::stop::{Exit, Stop};
 
 /// Entries asked for at a time, so that a large get is not held in memory.
@@ -37,7 +37,8 @@ pub struct GetArgs {
     #[arg(long = "tags", alias = "tag", value_name = "KEY=VALUE", value_parser = pair)]
     tags: Vec<(String, String)>,
     /// First index to consider; -1 is the newest entry
-    #[arg(long, default_value_t = 0, value_name = "INDEX", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
+    #[arg(long, default_value_t = 0, value_name = "INDEX", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(i64).range(-1..))]
     index: i64,
     /// Leave the entries in the queue
     #[arg(long)]
@@ -52,8 +53,8 @@ pub fn start(index: i64) -> Start {
     u64::try_from(index).map_or(Start::Newest, |index| Start::At(Index(index)))
 }
 
-pub fn run(context: &mut Context, args: &GetArgs) -> Result<Exit, Stop> {
-    let http = context.http()?;
+pub fn run(call: &mut Invocation, args: &GetArgs) -> Result<Exit, Stop> {
+    let http = call.http()?;
     let tags: Tags = args.tags.iter().cloned().collect();
     let until = Instant::now() + Duration::from_millis(args.timeout);
     let mut start = start(args.index);
@@ -71,13 +72,13 @@ pub fn run(context: &mut Context, args: &GetArgs) -> Result<Exit, Stop> {
         let frames = answer::entries(&http.send(&http.endpoint.get(&read), patience)?)?;
         for frame in &frames {
             if args.raw {
-                context.out.bytes(&frame.data)?;
+                call.out.bytes(&frame.data)?;
             } else {
-                context.out.entry(found, frame)?;
+                call.out.entry(found, frame)?;
             }
             found += 1;
         }
-        context.out.flush()?;
+        call.out.flush()?;
         // The newest entry is one; what follows it is asked for by index.
         if args.keep
             && let Some(last) = frames.last()
@@ -94,7 +95,7 @@ pub fn run(context: &mut Context, args: &GetArgs) -> Result<Exit, Stop> {
         }
     }
     if found == 0 {
-        context.out.info("Nothing was found.");
+        call.out.info("Nothing was found.");
         return Ok(Exit::Nothing);
     }
     Ok(Exit::Ok)

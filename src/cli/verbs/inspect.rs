@@ -5,8 +5,8 @@ use edgequeue::client::answer;
 use edgequeue::queue::entry::Tags;
 use serde_json::json;
 
-use crate::Context;
-use crate::args::pair;
+use crate::invocation::Invocation;
+use crate::parse::pair;
 use crate::stop::{Exit, Stop};
 
 #[derive(Args, Debug)]
@@ -45,48 +45,48 @@ pub struct SettingsArgs {
     changes: Vec<(String, String)>,
 }
 
-pub fn info(context: &mut Context) -> Result<Exit, Stop> {
-    let http = context.http()?;
+pub fn info(call: &mut Invocation) -> Result<Exit, Stop> {
+    let http = call.http()?;
     let attributes = http.ask(&http.endpoint.attributes(), answer::attributes)?;
-    if context.out.json {
-        context.out.object(&json!(attributes))?;
+    if call.out.json {
+        call.out.object(&json!(attributes))?;
         return Ok(Exit::Ok);
     }
-    if !context.out.quiet {
+    if !call.out.quiet {
         // The vendor's line ends with a blank.
-        context.out.ok("Attributes: ", &json!({}), "")?;
+        call.out.ok("Attributes: ", &json!({}), "")?;
     }
     for (key, value) in attributes {
-        context.out.line(&format!("{key} : {value}"))?;
+        call.out.line(&format!("{key} : {value}"))?;
     }
     Ok(Exit::Ok)
 }
 
-pub fn count(context: &mut Context, args: &CountArgs) -> Result<Exit, Stop> {
-    let http = context.http()?;
+pub fn count(call: &mut Invocation, args: &CountArgs) -> Result<Exit, Stop> {
+    let http = call.http()?;
     let tags: Tags = args.tags.iter().cloned().collect();
     let count = http.ask(&http.endpoint.count(args.priority, &tags), answer::count)?;
-    context.out.ok(&count.to_string(), &json!({ "count": count }), &count.to_string())?;
+    call.out.ok(&count.to_string(), &json!({ "count": count }), &count.to_string())?;
     Ok(Exit::Ok)
 }
 
-pub fn search(context: &mut Context, args: &SearchArgs) -> Result<Exit, Stop> {
-    let http = context.http()?;
+pub fn search(call: &mut Invocation, args: &SearchArgs) -> Result<Exit, Stop> {
+    let http = call.http()?;
     let position = http.ask(&http.endpoint.search(args.index), answer::position)?;
     let text = format!(
         "ConsumerId: {}, IsPending: {}, WaitCount: {}",
         position.consumer_id, position.is_pending, position.wait_count
     );
-    context.out.ok(&text, &json!(position), &position.wait_count.to_string())?;
+    call.out.ok(&text, &json!(position), &position.wait_count.to_string())?;
     Ok(Exit::Ok)
 }
 
-pub fn settings(context: &mut Context, args: &SettingsArgs) -> Result<Exit, Stop> {
-    let http = context.http()?;
+pub fn settings(call: &mut Invocation, args: &SettingsArgs) -> Result<Exit, Stop> {
+    let http = call.http()?;
     if !args.changes.is_empty() {
         let changes: Tags = args.changes.iter().cloned().collect();
         http.ask(&http.endpoint.configure(&changes), answer::done)?;
-        context.out.ok("changed", &json!({ "changed": changes }), "")?;
+        call.out.ok("changed", &json!({ "changed": changes }), "")?;
         return Ok(Exit::Ok);
     }
     let text = http.ask(&http.endpoint.settings(), answer::text)?;
@@ -97,13 +97,13 @@ pub fn settings(context: &mut Context, args: &SettingsArgs) -> Result<Exit, Stop
             "Only edgequeue services have them; on PAI-EAS they are part of the service's JSON.",
         )
     })?;
-    if context.out.json {
-        context.out.object(&settings.into())?;
+    if call.out.json {
+        call.out.object(&settings.into())?;
         return Ok(Exit::Ok);
     }
     for (key, value) in settings {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        context.out.line(&format!("{key} : {value}"))?;
+        call.out.line(&format!("{key} : {value}"))?;
     }
     Ok(Exit::Ok)
 }

@@ -6,9 +6,10 @@ use edgequeue::wire::{Progress, duration};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::change::sure;
+use crate::http::Http;
+use crate::invocation::Invocation;
 use crate::stop::{Exit, Stop};
-use crate::verbs::change::sure;
-use crate::{Context, http::Http};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -43,8 +44,8 @@ fn request_id(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("it is empty".into()) } else { Ok(text.into()) }
 }
 
-pub fn status(context: &mut Context, args: &StatusArgs) -> Result<Exit, Stop> {
-    let http = context.http()?;
+pub fn status(call: &mut Invocation, args: &StatusArgs) -> Result<Exit, Stop> {
+    let http = call.http()?;
     let mut exit = Exit::Ok;
     for request_id in &args.request_ids {
         let progress = http.ask(&http.endpoint.status(request_id), answer::progress)?;
@@ -53,20 +54,20 @@ pub fn status(context: &mut Context, args: &StatusArgs) -> Result<Exit, Stop> {
         }
         let object = serde_json::from_str(&progress.to_json(request_id)).unwrap_or(Value::Null);
         let text = format!("{request_id} {}", told(&progress, now_ms()));
-        context.out.ok(&text, &object, progress.word())?;
+        call.out.ok(&text, &object, progress.word())?;
     }
     Ok(exit)
 }
 
-pub fn cancel(context: &mut Context, args: &CancelArgs) -> Result<Exit, Stop> {
-    let http = context.http()?;
+pub fn cancel(call: &mut Invocation, args: &CancelArgs) -> Result<Exit, Stop> {
+    let http = call.http()?;
     let question = format!("Cancelling request(s):\n{} [y/N]", args.request_ids.join(", "));
-    if !sure(context, args.yes, &question)? {
+    if !sure(call, args.yes, &question)? {
         return Ok(Exit::Failure);
     }
     let mut exit = Exit::Ok;
     for request_id in &args.request_ids {
-        match cancel_one(context, &http, request_id)? {
+        match cancel_one(call, &http, request_id)? {
             Exit::Ok => {}
             // What has ended weighs more than what is not there.
             failed if exit != Exit::Failure => exit = failed,
@@ -76,11 +77,11 @@ pub fn cancel(context: &mut Context, args: &CancelArgs) -> Result<Exit, Stop> {
     Ok(exit)
 }
 
-fn cancel_one(context: &mut Context, http: &Http, request_id: &str) -> Result<Exit, Stop> {
+fn cancel_one(call: &mut Invocation, http: &Http, request_id: &str) -> Result<Exit, Stop> {
     let (exit, object, why) = match http.ask(&http.endpoint.cancel(request_id), answer::cancelled)? {
         Cancelled::Done(index) => {
             let object = json!({ "requestId": request_id, "status": "cancelled", "index": index });
-            context.out.ok(&format!("{request_id} cancelled: entry {index}"), &object, "cancelled")?;
+            call.out.ok(&format!("{request_id} cancelled: entry {index}"), &object, "cancelled")?;
             return Ok(Exit::Ok);
         }
         Cancelled::TooLate(why) => {
@@ -91,10 +92,10 @@ fn cancel_one(context: &mut Context, http: &Http, request_id: &str) -> Result<Ex
             (Exit::Nothing, json!({ "requestId": request_id, "status": "unknown" }), why)
         }
     };
-    if context.out.json {
-        context.out.object(&object)?;
+    if call.out.json {
+        call.out.object(&object)?;
     } else {
-        context.out.note(&format!("[FAIL] {request_id}: {why}"));
+        call.out.note(&format!("[FAIL] {request_id}: {why}"));
     }
     Ok(exit)
 }

@@ -26,6 +26,7 @@ export class Socket {
     ours[ID] = id;
     state.acceptWebSocket(ours);
     if (answersPings) state.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
+    /** @type {Record<string, string>} */
     const headers = subprotocol ? { "Sec-WebSocket-Protocol": subprotocol } : {};
     return [new Socket(ours), new Response(null, { status: 101, webSocket: theirs, headers })];
   }

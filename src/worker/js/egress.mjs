@@ -58,7 +58,7 @@ export class OutboundCall {
 function send(env, target, name, url, request) {
   switch (target) {
     case "model":
-      if (!env.AI) throw new Error("the deployment has no binding AI; add [ai] binding = \"AI\" to wrangler.toml");
+      if (!env.AI) throw new Error('the deployment has no binding AI; add [ai] binding = "AI" to wrangler.toml');
       return infer(env.AI, name, request.body);
     case "service":
       if (typeof env[name]?.fetch !== "function") {

@@ -51,7 +51,10 @@ export default {
       const answer = rust.fetch(request, shortHeadOf(request), env);
       // The object's answer, or our own: then nobody has read the body.
       const answered = answer instanceof Promise ? answer : discard(request).then(() => answer);
-      return answered.then((answer) => readable(request, env, answer), (error) => readable(request, env, refuse(error)));
+      return answered.then(
+        (answer) => readable(request, env, answer),
+        (error) => readable(request, env, refuse(error)),
+      );
     } catch (error) {
       trapped(error);
       return readable(request, env, refuse(error));

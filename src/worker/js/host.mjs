@@ -170,9 +170,10 @@ export class Host {
     const { signal } = this.#calls.get(id).request;
     this.#settle(id, () => {
       try {
-        const [accepted, response] = transport === "stream"
-          ? Stream.accept(signal, () => this.#gone(connection))
-          : Socket.accept(this.#state, connection, subprotocol, transport === "session");
+        const [accepted, response] =
+          transport === "stream"
+            ? Stream.accept(signal, () => this.#gone(connection))
+            : Socket.accept(this.#state, connection, subprotocol, transport === "session");
         this.#connections.set(connection, accepted);
         return response;
       } catch (error) {
@@ -230,7 +231,12 @@ export class Host {
   }
 
   askAlarm() {
-    this.#state.storage.getAlarm().then((at) => at, () => null)
+    this.#state.storage
+      .getAlarm()
+      .then(
+        (at) => at,
+        () => null,
+      )
       .then((at) => this.#enter((shell) => shell.alarm_set(this, at ?? undefined)));
   }
 

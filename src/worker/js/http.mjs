@@ -34,7 +34,12 @@ export function shortBody(request) {
   const length = request.headers.get("Content-Length");
   if (length === null || !(Number(length) <= SHORT_BODY_BYTES_MAX)) return undefined;
   // The connection may break in the middle; then it is found out when the instance asks for the body.
-  return length === "0" ? NOTHING : request.arrayBuffer().then((body) => new Uint8Array(body), () => undefined);
+  return length === "0"
+    ? NOTHING
+    : request.arrayBuffer().then(
+        (body) => new Uint8Array(body),
+        () => undefined,
+      );
 }
 
 /** Reads a body of at most `max` bytes; `undefined` for a longer one, which is never held. */

@@ -36,7 +36,9 @@ export function died() {
     const lost = [...live];
     live.clear();
     for (const one of lost) one.giveUp(new InstanceDied());
-    console.error(`edgequeue: a fault ended instance ${generation}; ${lost.length} call(s) inside it failed, a new one took over`);
+    console.error(
+      `edgequeue: a fault ended instance ${generation}; ${lost.length} call(s) inside it failed, a new one took over`,
+    );
   });
 }
 
@@ -47,6 +49,9 @@ export function trapped(error) {
 }
 
 // The panic hook of the `worker` crate sets this flag; other traps (out of memory, stack overflow) surface as errors.
-Object.defineProperty(rust.__worker_init_state(), "criticalError", { get: () => dying, set: (value) => value && died() });
-addEventListener("error", (event) => trapped(event.error));
+Object.defineProperty(rust.__worker_init_state(), "criticalError", {
+  get: () => dying,
+  set: (value) => value && died(),
+});
+addEventListener(/** @type {any} */ ("error"), (/** @type {any} */ event) => trapped(event.error));
 addEventListener("unhandledrejection", (event) => trapped(event.reason));

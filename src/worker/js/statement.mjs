@@ -16,7 +16,7 @@ export function execute(sql, query, shape, numbers, bytes) {
   for (const one of shape) {
     if (one === NUMBER) params.push(numbers[number++]);
     else if (one === NOTHING) params.push(null);
-    else params.push(kept.subarray(end, end += one));
+    else params.push(kept.subarray(end, (end += one)));
   }
   return sql.exec(query, ...params);
 }

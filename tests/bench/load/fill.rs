@@ -23,7 +23,7 @@ const BATCH: u64 = 100;
 struct Database(Connection);
 
 fn failed(error: rusqlite::Error) -> StoreError {
-    StoreError(error.to_string())
+    StoreError::Io(error.to_string())
 }
 
 impl Sql for Database {
@@ -46,7 +46,7 @@ impl Sql for Database {
                 ValueRef::Null => Ok(SqlValue::Null),
                 ValueRef::Integer(number) => Ok(SqlValue::Int(number)),
                 ValueRef::Blob(bytes) => Ok(SqlValue::Blob(Bytes::copy_from_slice(bytes))),
-                other => Err(StoreError(format!("a column of type {:?}", other.data_type()))),
+                other => Err(StoreError::corrupt("a row", format!("a column of type {:?}", other.data_type()))),
             });
             all.push(values.collect::<std::result::Result<_, _>>()?);
         }
@@ -91,7 +91,7 @@ fn fill(wish: &Wish) -> std::result::Result<u64, StoreError> {
     database.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_checkpoint(TRUNCATE)").map_err(failed)?;
     std::fs::File::open(wish.text("file"))
         .and_then(|file| file.sync_all())
-        .map_err(|error| StoreError(error.to_string()))?;
+        .map_err(|error| StoreError::Io(error.to_string()))?;
     Ok(put)
 }
 

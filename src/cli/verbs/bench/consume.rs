@@ -1,6 +1,6 @@
 //! The consumer: watches, commits, and times both.
 
-use edgequeue::client::{Decision, End, Session, Subscribe};
+use edgequeue::client::{Decision, End, WatchOptions};
 use edgequeue::queue::entry::{Index, Tags};
 use edgequeue::queue::event::Start;
 use hdrhistogram::Histogram;
@@ -10,11 +10,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::figures::{histogram, record};
-use super::{GROUP, Shared};
+use super::state::BenchState;
 use crate::driver::{Driver, News};
 use crate::http::{Http, unreachable};
 use crate::stop::{Exit, Stop};
 
+/// Group of all benches: one filter, so that they do not use up the groups a queue may have.
+const GROUP: &str = "edgequeue-bench";
 /// How long the connection may take to open.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
 /// Silence after which what is missing is not waited for.
@@ -30,9 +32,9 @@ pub struct Consumed {
     pub missing: u64,
 }
 
-pub struct Consumer {
+pub struct BenchConsumer {
     driver: Driver,
-    shared: Arc<Shared>,
+    state: Arc<BenchState>,
     delivery: Histogram<u64>,
     commit: Histogram<u64>,
     /// When each entry whose commit is not confirmed was decided, in order; entries of other runs count for nothing.
@@ -44,19 +46,29 @@ pub struct Consumer {
     over: bool,
 }
 
-impl Consumer {
+impl BenchConsumer {
     /// Returns when the connection is open.
-    pub fn start(http: &Http, shared: &Arc<Shared>, tags: &Tags, window: u32) -> Result<Self, Stop> {
+    pub fn start(
+        http: &Http,
+        state: &Arc<BenchState>,
+        tags: &Tags,
+        window: u32,
+        attributes: &Tags,
+    ) -> Result<Self, Stop> {
         let mut http = http.clone();
         http.endpoint.consumer.group = GROUP.into();
-        http.endpoint.consumer.user = format!("bench-{:x}", shared.run);
-        let subscribe =
-            Subscribe { start: Start::At(Index(0)), window, auto_commit: false, index_only: false, tags: tags.clone() };
-        let session = Session::new(http.endpoint.clone(), subscribe, None, shared.run);
+        http.endpoint.consumer.user = format!("bench-{:x}", state.run);
+        let options = WatchOptions {
+            start: Start::At(Index(0)),
+            window,
+            auto_commit: false,
+            index_only: false,
+            tags: tags.clone(),
+        };
         let now = Instant::now();
         let mut consumer = Self {
-            driver: Driver::new(http, session),
-            shared: shared.clone(),
+            driver: Driver::new(http, options, attributes),
+            state: state.clone(),
             delivery: histogram(),
             commit: histogram(),
             decided: VecDeque::new(),
@@ -66,7 +78,7 @@ impl Consumer {
             last_commit: now,
             over: false,
         };
-        while !consumer.driver.session().is_open() {
+        while !consumer.driver.watch().is_open() {
             consumer.turn(Duration::from_millis(50))?;
             if now.elapsed() > OPEN_TIMEOUT {
                 return Err(unreachable("the watch did not begin in time"));
@@ -82,10 +94,10 @@ impl Consumer {
             match news {
                 News::Frame(frame) => {
                     let now = Instant::now();
-                    let age = self.shared.age(&frame.data);
+                    let age = self.state.age(&frame.data);
                     if let Some(age) = age {
                         record(&mut self.delivery, age, 1);
-                        self.shared.delivered.fetch_add(1, Relaxed);
+                        self.state.delivered.fetch_add(1, Relaxed);
                         self.last_delivery = now;
                     }
                     self.decided.push_back((now, age.is_some()));
@@ -95,16 +107,16 @@ impl Consumer {
                 News::Over(End::Unreachable(why)) => return Err(unreachable(&why)),
                 News::Over(End::Left) => self.over = true,
                 News::Over(_) => return Err(Stop::new(Exit::Failure, "the watch was ended from outside", "")),
-                News::Opened | News::Lost(_) | News::Answer(_) => {}
+                News::Opened | News::Lost(_) | News::Line(_) => {}
             }
         }
-        let committed = self.driver.session().totals().committed;
+        let committed = self.driver.watch().totals().committed;
         // Commits are confirmed in the order in which they were decided.
         for _ in self.confirmed..committed {
             if let Some((since, true)) = self.decided.pop_front() {
                 record(&mut self.commit, since.elapsed(), 1);
                 self.last_commit = Instant::now();
-                self.shared.committed.fetch_add(1, Relaxed);
+                self.state.committed.fetch_add(1, Relaxed);
             }
         }
         self.confirmed = committed;
@@ -112,9 +124,9 @@ impl Consumer {
     }
 
     /// Waits for what is still on its way, and leaves.
-    pub fn finish(mut self, shared: &Shared) -> Result<Consumed, Stop> {
-        let put = shared.put.load(Relaxed);
-        while shared.delivered.load(Relaxed) < put && self.last_delivery.elapsed() < SILENCE {
+    pub fn finish(mut self, state: &BenchState) -> Result<Consumed, Stop> {
+        let put = state.put.load(Relaxed);
+        while state.delivered.load(Relaxed) < put && self.last_delivery.elapsed() < SILENCE {
             self.turn(Duration::from_millis(50))?;
         }
         self.driver.leave();
@@ -124,7 +136,7 @@ impl Consumer {
         Ok(Consumed {
             delivery_time: self.last_delivery.saturating_duration_since(self.began),
             commit_time: self.last_commit.saturating_duration_since(self.began),
-            missing: put.saturating_sub(shared.delivered.load(Relaxed)),
+            missing: put.saturating_sub(state.delivered.load(Relaxed)),
             delivery: self.delivery,
             commit: self.commit,
         })

@@ -6,7 +6,7 @@ use serde_json::json;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::Shared;
+use super::state::BenchState;
 use crate::progress;
 
 /// Longest time that is told apart from longer ones, in microseconds: ten minutes.
@@ -74,13 +74,13 @@ impl Live {
         Self { bar: progress::time(duration, quiet), began: now, told: now, before: [0; 3] }
     }
 
-    pub fn tell(&mut self, shared: &Shared) {
+    pub fn tell(&mut self, state: &BenchState) {
         let Some(bar) = &self.bar else { return };
         let since = self.told.elapsed();
         if since < Duration::from_millis(500) {
             return;
         }
-        let now = [&shared.put, &shared.delivered, &shared.committed].map(|counter| counter.load(Relaxed));
+        let now = [&state.put, &state.delivered, &state.committed].map(|counter| counter.load(Relaxed));
         let [put, delivered, committed] =
             [0, 1, 2].map(|at| now[at].saturating_sub(self.before[at]) as f64 / since.as_secs_f64());
         bar.set_message(format!("put {put:.0}/s  delivered {delivered:.0}/s  committed {committed:.0}/s"));

@@ -1,6 +1,6 @@
 //! Threads that put batches, and the one that reads them.
 
-use edgequeue::client::{Backoff, Batch, Failure, Kind, Outcome, Put, Response, answer};
+use edgequeue::client::{Backoff, Failure, FailureKind, HttpResponse, LineBatch, LineOutcome, Put, answer};
 use edgequeue::queue::entry::TAG_REQUEST_ID;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use super::source::{Piece, Source};
+use super::source::{LineSource, Piece};
 use crate::http::{Http, PATIENCE, Unanswered};
 use crate::stop::Stop;
 
@@ -22,7 +22,7 @@ pub enum Report {
     Line {
         position: u64,
         line: u64,
-        outcome: Outcome<String>,
+        outcome: LineOutcome<String>,
         bytes: u64,
     },
     /// All lines of a request were told.
@@ -44,7 +44,7 @@ pub struct Sender {
     /// What the request ids of lines begin with, when they need one each.
     pub request_id: Option<String>,
     /// Whether to wait while the queue is full.
-    pub wait: bool,
+    pub waits: bool,
 }
 
 impl Sender {
@@ -65,7 +65,7 @@ impl Sender {
 
 /// What all threads share.
 #[derive(Default)]
-struct Shared {
+struct CrewState {
     stop: AtomicBool,
     /// Something was stored: the address is right, and a failure to connect passes.
     worked: AtomicBool,
@@ -76,12 +76,12 @@ struct Shared {
 }
 
 /// All threads.
-pub struct Crew(Arc<Shared>);
+pub struct Crew(Arc<CrewState>);
 
 impl Crew {
-    pub fn start(sender: Sender, senders: usize, mut source: Source, reports: SyncSender<Report>) -> Self {
-        let shared = Arc::new(Shared::default());
-        let (work, inbox) = sync_channel::<Batch>(1);
+    pub fn start(sender: Sender, senders: usize, mut source: LineSource, reports: SyncSender<Report>) -> Self {
+        let shared = Arc::new(CrewState::default());
+        let (work, inbox) = sync_channel::<LineBatch>(1);
         let inbox = Arc::new(Mutex::new(inbox));
         for number in 0..senders {
             let worker = Worker {
@@ -105,7 +105,7 @@ impl Crew {
                     }
                     Ok(Some(Piece::TooLong { position, line })) => {
                         let why = format!("it is longer than the {} bytes this queue takes", source.line_bytes_max);
-                        let outcome = Outcome::Refused(why);
+                        let outcome = LineOutcome::Refused(why);
                         if reports.send(Report::Line { position, line, outcome, bytes: 0 }).is_err() {
                             return;
                         }
@@ -129,7 +129,7 @@ impl Crew {
 
 struct Worker {
     sender: Sender,
-    shared: Arc<Shared>,
+    shared: Arc<CrewState>,
     reports: SyncSender<Report>,
     backoff: Backoff,
 }
@@ -138,7 +138,7 @@ struct Worker {
 type Goes = bool;
 
 impl Worker {
-    fn work(mut self, inbox: &Mutex<Receiver<Batch>>) {
+    fn work(mut self, inbox: &Mutex<Receiver<LineBatch>>) {
         loop {
             let received = match inbox.lock() {
                 Ok(inbox) if !self.stopped() => inbox.recv_timeout(LOOK),
@@ -170,7 +170,7 @@ impl Worker {
     }
 
     /// Puts a batch whose lines are put in order, and tells what became of each.
-    fn put(&mut self, batch: Batch) -> Goes {
+    fn put(&mut self, batch: LineBatch) -> Goes {
         let single = batch.bodies.len() == 1;
         if !single && self.shared.singles.load(Ordering::SeqCst) {
             return self.put_halves(batch);
@@ -180,7 +180,7 @@ impl Worker {
             [body] => http.endpoint.put(&self.sender.put_of(batch.line), body.clone()),
             _ => http.endpoint.put_batch(&self.sender.put, batch.encode(|line| self.sender.request_id_of(line))),
         };
-        let read = |response: &Response| match single {
+        let read = |response: &HttpResponse| match single {
             true => answer::put(response).map(|receipt| vec![receipt]),
             false => answer::put_batch(response, batch.bodies.len()),
         };
@@ -192,7 +192,7 @@ impl Worker {
                     self.backoff.reset();
                     let bodies = batch.lines().zip(&batch.bodies);
                     for (((position, line), body), receipt) in bodies.zip(receipts) {
-                        let outcome = Outcome::Stored(receipt);
+                        let outcome = LineOutcome::Stored(receipt);
                         self.tell(Report::Line { position, line, outcome, bytes: body.len() as u64 });
                     }
                     return true;
@@ -207,25 +207,25 @@ impl Worker {
                 Err(unanswered) => return self.unknown(&batch, unanswered.into()),
             };
             match failure.kind {
-                Kind::Bad if !single && failure.text.contains("_batch_") => {
+                FailureKind::Bad if !single && failure.text.contains("_batch_") => {
                     self.shared.singles.store(true, Ordering::SeqCst);
                     return self.put_halves(batch);
                 }
-                Kind::TooLarge | Kind::Full if !single => return self.put_halves(batch),
-                Kind::TooLarge => return self.refused(&batch, &failure),
-                Kind::Full if self.sender.wait => {
+                FailureKind::TooLarge | FailureKind::Full if !single => return self.put_halves(batch),
+                FailureKind::TooLarge => return self.refused(&batch, &failure),
+                FailureKind::Full if self.sender.waits => {
                     if !self.pause("the queue is full") {
                         return false;
                     }
                 }
-                Kind::Service | Kind::Unreadable => return self.unknown(&batch, failure.into()),
+                FailureKind::Service | FailureKind::Unreadable => return self.unknown(&batch, failure.into()),
                 _ => return self.give_up(failure.into()),
             }
         }
     }
 
     /// One refused line must not take the others with it.
-    fn put_halves(&mut self, batch: Batch) -> Goes {
+    fn put_halves(&mut self, batch: LineBatch) -> Goes {
         let (first, second) = batch.halves();
         // Both in this thread: the order of the lines stays.
         self.put(first) && !self.stopped() && self.put(second)
@@ -234,7 +234,7 @@ impl Worker {
     /// Waits before the next attempt; false if there is to be none.
     fn pause(&mut self, why: &str) -> bool {
         let wait = Duration::from_millis(self.backoff.next_ms());
-        if !self.sender.wait && self.backoff.failures() > ATTEMPTS {
+        if !self.sender.waits && self.backoff.failures() > ATTEMPTS {
             return false;
         }
         if !self.shared.told.swap(true, Ordering::SeqCst) {
@@ -249,17 +249,17 @@ impl Worker {
         !self.stopped()
     }
 
-    fn refused(&self, batch: &Batch, failure: &Failure) -> Goes {
+    fn refused(&self, batch: &LineBatch, failure: &Failure) -> Goes {
         for (position, line) in batch.lines() {
-            let outcome = Outcome::Refused(failure.text.clone());
+            let outcome = LineOutcome::Refused(failure.text.clone());
             self.tell(Report::Line { position, line, outcome, bytes: 0 });
         }
         true
     }
 
-    fn unknown(&self, batch: &Batch, stop: Stop) -> Goes {
+    fn unknown(&self, batch: &LineBatch, stop: Stop) -> Goes {
         for (position, line) in batch.lines() {
-            self.tell(Report::Line { position, line, outcome: Outcome::Unknown, bytes: 0 });
+            self.tell(Report::Line { position, line, outcome: LineOutcome::Unknown, bytes: 0 });
         }
         self.give_up(stop)
     }

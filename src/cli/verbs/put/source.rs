@@ -1,19 +1,20 @@
 //! What is put, cut into batches.
 
 use bytes::Bytes;
-use edgequeue::client::Batch;
+use edgequeue::client::LineBatch;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read, stdin};
 use std::path::Path;
 
 use super::lines::Lines;
+use super::plan::{Input, PutPlan};
 use crate::stop::{Exit, Stop};
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// What comes next.
 pub enum Piece {
-    Batch(Batch),
+    Batch(LineBatch),
     /// A line that is longer than the queue takes.
     TooLong {
         position: u64,
@@ -22,26 +23,26 @@ pub enum Piece {
 }
 
 /// Lines in their order.
-pub struct Source {
+pub struct LineSource {
     reader: Box<dyn BufRead + Send>,
     name: String,
     /// Bytes there are, if known.
     pub bytes_total: Option<u64>,
     /// Whether all of it is one entry.
-    pub whole: bool,
+    whole: bool,
     /// Which lines are wanted.
-    pub lines: Lines,
+    lines: Lines,
     /// Longest line.
     pub line_bytes_max: u64,
     /// Lines of a batch at the most.
-    pub batch_lines: usize,
+    batch_lines: usize,
     line: u64,
     position: u64,
     /// A line that was read but did not fit what came before.
     kept: Option<(u64, Option<Bytes>)>,
 }
 
-impl Source {
+impl LineSource {
     fn new(reader: Box<dyn BufRead + Send>, name: String, bytes_total: Option<u64>) -> Self {
         Self {
             reader,
@@ -57,20 +58,38 @@ impl Source {
         }
     }
 
-    pub fn text(text: &str) -> Self {
+    /// Opens where the entries come from.
+    pub fn open(input: &Input) -> Result<Self, Stop> {
+        match input {
+            Input::Text(text) => Ok(Self::text(text)),
+            Input::File(path) => Self::file(path),
+            Input::Stdin => {
+                Ok(Self::new(Box::new(BufReader::with_capacity(BUFFER_BYTES, stdin())), "standard input".into(), None))
+            }
+        }
+    }
+
+    /// The same, cut as planned.
+    pub fn planned(self, plan: &PutPlan) -> Self {
+        Self {
+            whole: plan.is_whole,
+            lines: plan.lines.clone(),
+            line_bytes_max: plan.line_bytes_max,
+            batch_lines: plan.batch_lines,
+            ..self
+        }
+    }
+
+    fn text(text: &str) -> Self {
         Self::new(Box::new(Cursor::new(text.as_bytes().to_vec())), "the text".into(), Some(text.len() as u64))
     }
 
-    pub fn file(path: &Path) -> Result<Self, Stop> {
+    fn file(path: &Path) -> Result<Self, Stop> {
         let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
         let (about, file) = opened.map_err(|error| unreadable(&path.display().to_string(), &error))?;
         let bytes_total = about.is_file().then_some(about.len());
         let reader = BufReader::with_capacity(BUFFER_BYTES, file);
         Ok(Self::new(Box::new(reader), path.display().to_string(), bytes_total))
-    }
-
-    pub fn stdin() -> Self {
-        Self::new(Box::new(BufReader::with_capacity(BUFFER_BYTES, stdin())), "standard input".into(), None)
     }
 
     /// The next piece; `None` at the end.
@@ -83,7 +102,7 @@ impl Source {
             self.position += 1;
             return Ok(Some(Piece::TooLong { position: self.position - 1, line }));
         };
-        let mut batch = Batch::starting_at(line, self.position);
+        let mut batch = LineBatch::starting_at(line, self.position);
         batch.push(body);
         let mut next_line = line + 1;
         while !batch.is_full(self.batch_lines) {
@@ -112,7 +131,7 @@ impl Source {
         if body.len() as u64 > self.line_bytes_max {
             return Ok(Some(Piece::TooLong { position: 0, line: 1 }));
         }
-        let mut batch = Batch::starting_at(1, 0);
+        let mut batch = LineBatch::starting_at(1, 0);
         batch.push(body.into());
         Ok(Some(Piece::Batch(batch)))
     }
@@ -163,8 +182,8 @@ fn unreadable(name: &str, error: &io::Error) -> Stop {
 mod tests {
     use super::*;
 
-    fn pieces(text: &str, set: impl FnOnce(&mut Source)) -> Vec<(u64, u64, Vec<String>)> {
-        let mut source = Source::text(text);
+    fn pieces(text: &str, set: impl FnOnce(&mut LineSource)) -> Vec<(u64, u64, Vec<String>)> {
+        let mut source = LineSource::text(text);
         source.batch_lines = 3;
         set(&mut source);
         let mut out = Vec::new();

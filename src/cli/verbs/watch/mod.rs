@@ -1,20 +1,21 @@
-//! `stream watch`: what is asked for, and how it begins. [`run`](run::Run) is the watch itself.
+//! `stream watch`: what is asked for, and how it begins. [`WatchRun`] is the watch itself.
 
 mod run;
 
 use clap::Args;
-use edgequeue::client::{Session, Subscribe, answer};
+use edgequeue::client::{WatchOptions, answer};
 use edgequeue::queue::entry::Tags;
-use edgequeue::queue::event::Rejection;
 use edgequeue::queue::limits::{WINDOW_DEFAULT, WINDOW_MAX};
 use std::process;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::change::rejection;
 use super::get::start;
-use crate::args::{duration_ms, pair};
+use crate::driver::Driver;
+use crate::invocation::Invocation;
+use crate::parse::{duration_ms, pair};
 use crate::stop::{Exit, Stop};
-use crate::{Context, ask, progress};
+use crate::{ask, progress};
+use run::{Then, Until, WatchRun};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -41,10 +42,12 @@ pub struct WatchArgs {
     #[arg(long)]
     no_commit: bool,
     /// Entries that may be uncommitted here
-    #[arg(short = 'w', long, default_value_t = WINDOW_DEFAULT, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(WINDOW_MAX)))]
+    #[arg(short = 'w', long, default_value_t = WINDOW_DEFAULT, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(WINDOW_MAX)))]
     window: u32,
     /// Where a new group begins; -1: only what is put from now on
-    #[arg(long, default_value_t = 0, value_name = "INDEX", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
+    #[arg(long, default_value_t = 0, value_name = "INDEX", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(i64).range(-1..))]
     index: i64,
     /// Indexes and tags without bodies
     #[arg(long)]
@@ -66,26 +69,7 @@ pub struct WatchArgs {
     reason: String,
 }
 
-/// What becomes of an entry after it was printed.
-#[derive(Clone, Debug)]
-enum Then {
-    /// The service has committed it.
-    Nothing,
-    /// It is left as it is.
-    Hold,
-    Commit,
-    /// Somebody is asked; the rejection is for a no.
-    Ask(Rejection),
-}
-
-/// When a watch ends by itself.
-#[derive(Clone, Copy, Debug)]
-struct Until {
-    count: Option<u64>,
-    silence_ms: Option<u64>,
-}
-
-pub fn run(context: &mut Context, args: &WatchArgs) -> Result<Exit, Stop> {
+pub fn run(call: &mut Invocation, args: &WatchArgs) -> Result<Exit, Stop> {
     let rejection = rejection(&args.code, &args.reason)?;
     let then = match args {
         WatchArgs { auto_commit: true, .. } => Then::Nothing,
@@ -100,8 +84,8 @@ pub fn run(context: &mut Context, args: &WatchArgs) -> Result<Exit, Stop> {
             ));
         }
     };
-    let http = context.http()?;
-    let subscribe = Subscribe {
+    let http = call.http()?;
+    let options = WatchOptions {
         start: start(args.index),
         window: args.window,
         auto_commit: args.auto_commit,
@@ -109,20 +93,18 @@ pub fn run(context: &mut Context, args: &WatchArgs) -> Result<Exit, Stop> {
         tags: args.tags.iter().cloned().collect(),
     };
     let attributes = http.ask(&http.endpoint.attributes(), answer::attributes)?;
-    let resume = subscribe.resume(&http.endpoint, &attributes);
-    context.out.info(&format!(
+    call.out.info(&format!(
         "Start to watch: index: {}, indexOnly: {}, autoCommit: {}, window: {}",
         args.index, args.index_only, args.auto_commit, args.window
     ));
-    context.out.note(&log_line("watch via websocket"));
-    if !context.out.on_terminal
-        && let Some(bar) = progress::bar(expected(args, &attributes), false, context.out.quiet)
+    call.out.note(&log_line("watch via websocket"));
+    if !call.out.on_terminal
+        && let Some(bar) = progress::bar(expected(args, &attributes), false, call.out.quiet)
     {
-        context.out.with_bar(bar);
+        call.out.with_bar(bar);
     }
-    let session = Session::new(http.endpoint.clone(), subscribe, resume, seed());
     let until = Until { count: args.count, silence_ms: args.timeout };
-    run::Run::new(http, session, then, until)?.go(context)
+    WatchRun::new(Driver::new(http, options, &attributes), then, until)?.go(call)
 }
 
 /// How many entries will come, as far as it can be known.
@@ -137,10 +119,4 @@ fn expected(args: &WatchArgs, attributes: &Tags) -> Option<u64> {
 fn log_line(text: &str) -> String {
     let now = chrono::Local::now().format("%m%d %H:%M:%S%.6f");
     format!("I{now} {:7} queue.go:532] {text}", process::id())
-}
-
-/// Differs between clients.
-pub fn seed() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-    since ^ (u64::from(process::id()) << 32)
 }

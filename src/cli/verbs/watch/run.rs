@@ -1,20 +1,39 @@
 //! A watch under way: prints, asks and decides.
 
-use edgequeue::client::{Decision, End, Session};
+use edgequeue::client::{Decision, End};
 use edgequeue::queue::entry::Frame;
 use edgequeue::queue::event::Rejection;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{Then, Until};
 use crate::ask::{self, Answers};
-use crate::driver::{Driver, Event, News};
-use crate::http::{Http, unreachable};
+use crate::driver::{Driver, News, Signal};
+use crate::http::unreachable;
+use crate::invocation::Invocation;
 use crate::stop::{Exit, Stop};
-use crate::{Context, interrupt, units};
+use crate::{interrupt, units};
 
 /// Longest time without looking around.
 const LOOK: Duration = Duration::from_secs(60);
+
+/// What becomes of an entry after it was printed.
+#[derive(Clone, Debug)]
+pub enum Then {
+    /// The service has committed it.
+    Nothing,
+    /// It is left as it is.
+    Hold,
+    Commit,
+    /// Somebody is asked; the rejection is for a no.
+    Ask(Rejection),
+}
+
+/// When a watch ends by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Until {
+    pub count: Option<u64>,
+    pub silence_ms: Option<u64>,
+}
 
 /// What somebody is being asked.
 enum Question {
@@ -22,7 +41,7 @@ enum Question {
     Reject(u64),
 }
 
-pub struct Run {
+pub struct WatchRun {
     driver: Driver,
     then: Then,
     until: Until,
@@ -37,17 +56,16 @@ pub struct Run {
     over: bool,
 }
 
-impl Run {
-    pub fn new(http: Http, session: Session, then: Then, until: Until) -> Result<Self, Stop> {
-        let driver = Driver::new(http, session);
+impl WatchRun {
+    pub fn new(driver: Driver, then: Then, until: Until) -> Result<Self, Stop> {
         let tell = driver.teller();
         interrupt::catch(move || {
             // A full channel is read soon, and then the flag is seen.
-            let _ = tell.try_send(Event::Woken);
+            let _ = tell.try_send(Signal::Woken);
         })?;
         let tell = driver.teller();
         let asks = matches!(then, Then::Ask(_));
-        let answers = asks.then(|| Answers::new(move |line| drop(tell.send(Event::Answer(line)))));
+        let answers = asks.then(|| Answers::new(move |line| drop(tell.send(Signal::Line(line)))));
         Ok(Self {
             driver,
             then,
@@ -63,11 +81,11 @@ impl Run {
         })
     }
 
-    pub fn go(mut self, context: &mut Context) -> Result<Exit, Stop> {
+    pub fn go(mut self, call: &mut Invocation) -> Result<Exit, Stop> {
         let mut broken = None;
         let end = loop {
             if broken.is_none()
-                && let Err(stop) = self.turn(context)
+                && let Err(stop) = self.turn(call)
             {
                 // Nobody reads any more: what was not written out is not committed.
                 self.fresh.clear();
@@ -77,16 +95,16 @@ impl Run {
             let mut end = None;
             for news in self.driver.next(self.patience()) {
                 match news {
-                    News::Opened => self.opened(context),
+                    News::Opened => self.opened(call),
                     News::Frame(frame) => {
                         self.last_frame = Instant::now();
                         self.waiting.push_back(frame);
                     }
                     News::Lost(why) if !self.over => {
-                        context.out.info(&format!("The connection is gone ({why}); connecting again."));
+                        call.out.info(&format!("The connection is gone ({why}); connecting again."));
                     }
                     News::Lost(_) => {}
-                    News::Answer(answer) => self.answered(answer),
+                    News::Line(answer) => self.answered(answer),
                     News::Over(with) => end = Some(with),
                 }
             }
@@ -95,9 +113,9 @@ impl Run {
             }
         };
         if broken.is_none() {
-            broken = self.print_rest(context).err();
+            broken = self.print_rest(call).err();
         }
-        let summed = self.summary(context, end);
+        let summed = self.summary(call, end);
         match broken {
             Some(stop) => Err(stop),
             None => summed,
@@ -110,9 +128,9 @@ impl Run {
         self.until.silence_ms.filter(|_| !self.over).map_or(LOOK, left)
     }
 
-    fn opened(&mut self, context: &mut Context) {
+    fn opened(&mut self, call: &mut Invocation) {
         if self.was_open {
-            context.out.info("Connected again.");
+            call.out.info("Connected again.");
         }
         self.was_open = true;
         // Silence is counted while there is a connection.
@@ -120,25 +138,25 @@ impl Run {
     }
 
     /// Prints what waits, decides, and sees whether it is time to end.
-    fn turn(&mut self, context: &mut Context) -> Result<(), Stop> {
+    fn turn(&mut self, call: &mut Invocation) -> Result<(), Stop> {
         while self.question.is_none() && !self.enough() {
             let Some(frame) = self.waiting.pop_front() else { break };
-            context.out.entry(self.printed, &frame)?;
+            call.out.entry(self.printed, &frame)?;
             self.printed += 1;
             match self.then {
                 Then::Ask(_) => {
-                    context.out.flush()?;
+                    call.out.flush()?;
                     self.ask(Question::Commit(frame.index));
                 }
                 Then::Commit => self.fresh.push(frame.index),
                 Then::Nothing | Then::Hold => {}
             }
         }
-        context.out.flush()?;
+        call.out.flush()?;
         for index in self.fresh.drain(..) {
             self.driver.decide(index, Decision::Commit);
         }
-        context.out.progress(self.printed);
+        call.out.progress(self.printed);
         let silent = self.until.silence_ms.is_some_and(|ms| self.last_frame.elapsed().as_millis() >= u128::from(ms));
         let idle = self.question.is_none() && (self.enough() || (silent && self.waiting.is_empty()));
         if interrupt::asked() || idle {
@@ -192,35 +210,35 @@ impl Run {
     }
 
     /// What arrived while the watch ended: under auto commit it is committed, and nobody else will ever print it.
-    fn print_rest(&mut self, context: &mut Context) -> Result<(), Stop> {
+    fn print_rest(&mut self, call: &mut Invocation) -> Result<(), Stop> {
         if !matches!(self.then, Then::Nothing) {
             return Ok(());
         }
         while self.until.count.is_none_or(|count| self.printed < count)
             && let Some(frame) = self.waiting.pop_front()
         {
-            context.out.entry(self.printed, &frame)?;
+            call.out.entry(self.printed, &frame)?;
             self.printed += 1;
         }
         if !self.waiting.is_empty() {
             let lost = self.waiting.len();
-            context.out.info(&format!("{lost} more entries had been sent and committed by the service."));
+            call.out.info(&format!("{lost} more entries had been sent and committed by the service."));
         }
-        context.out.flush()
+        call.out.flush()
     }
 
-    fn summary(&mut self, context: &mut Context, end: End) -> Result<Exit, Stop> {
-        context.out.without_bar();
-        let totals = self.driver.session().totals();
+    fn summary(&mut self, call: &mut Invocation, end: End) -> Result<Exit, Stop> {
+        call.out.without_bar();
+        let totals = self.driver.watch().totals();
         if self.question.is_some() {
             // The cursor stands behind a question.
-            context.out.note("");
+            call.out.note("");
         }
         if self.was_open {
-            context.out.info("Watch done.");
-            context.out.note(&format!("Total time cost: {}", units::duration(self.driver.began().elapsed())));
-            context.out.note(&format!("Total size: {}", units::size(totals.bytes)));
-            context.out.note(&format!(
+            call.out.info("Watch done.");
+            call.out.note(&format!("Total time cost: {}", units::duration(self.driver.began().elapsed())));
+            call.out.note(&format!("Total size: {}", units::size(totals.bytes)));
+            call.out.note(&format!(
                 "Total: {}, committed: {}, negative: {}, returned: {}, reconnects: {}",
                 self.printed, totals.committed, totals.rejected, totals.returned, totals.reconnects
             ));
@@ -235,10 +253,10 @@ impl Run {
                     "Give each consumer a name of its own with --user.",
                 ));
             }
-            End::Ended => context.out.info("The stream was ended."),
+            End::Ended => call.out.info("The stream was ended."),
             End::Left => {}
         }
-        let unsettled = self.driver.session().unsettled();
+        let unsettled = self.driver.watch().unsettled();
         if unsettled > 0 {
             return Err(Stop::new(
                 Exit::Failure,

@@ -15,7 +15,7 @@ const BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Consecutive lines that are put with one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batch {
+pub struct LineBatch {
     /// Number of the first line in its source, from 1.
     pub line: u64,
     /// Number of the first line among those that are sent, from 0.
@@ -25,13 +25,13 @@ pub struct Batch {
     bytes: usize,
 }
 
-impl Batch {
+impl LineBatch {
     /// An empty batch.
     pub fn starting_at(line: u64, position: u64) -> Self {
         Self { line, position, bodies: Vec::new(), bytes: 0 }
     }
 
-    /// Position and number of each line.
+    /// SearchResult and number of each line.
     pub fn lines(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
         let (line, position) = (self.line, self.position);
         (0..self.bodies.len() as u64).map(move |at| (position + at, line + at))

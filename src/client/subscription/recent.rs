@@ -1,10 +1,10 @@
-//! Entries that were decided a short while ago.
+//! Entries that were committed a short while ago.
 
 use crate::queue::entry::{Frame, Mark, TAG_REQUEST_ID, mark};
 use alloc::collections::{BTreeMap, VecDeque};
 
-/// How many are remembered. A frame comes twice only when it was sent before the service knew the decision, so anything
-/// beyond a few windows is enough.
+/// How many are remembered. A frame comes twice only when it was sent before the service knew of the commit, so
+/// anything beyond a few windows is enough.
 const KEPT_MAX: usize = 65_536;
 
 /// Fingerprint of a frame's request id: an index alone would take a new entry for an old one if a queue began anew.
@@ -12,7 +12,7 @@ pub fn fingerprint(frame: &Frame) -> Mark {
     mark(TAG_REQUEST_ID, frame.tags.get(TAG_REQUEST_ID).map_or("", |id| id))
 }
 
-/// The last [`KEPT_MAX`] decided entries.
+/// The last [`KEPT_MAX`] committed entries.
 #[derive(Debug, Default)]
 pub struct Recent {
     marks: BTreeMap<u64, Mark>,

@@ -1,10 +1,11 @@
-//! Rows that fail when they are told to, for the simulator and tests.
+//! Rows that fail when they are told to.
 
-use super::rows::{Extent, LaneKey, RowSums, Rows, SegmentRow, StateId};
-use crate::queue::entry::{Index, Lane, Mark};
-use crate::queue::refusal::StoreError;
-use crate::queue::store::Side;
+use super::backing::Backing;
 use bytes::Bytes;
+use edgequeue::queue::entry::{Index, Lane, Mark};
+use edgequeue::queue::refusal::StoreError;
+use edgequeue::queue::store::Side;
+use edgequeue::store::rows::{Extent, LaneKey, RowSums, Rows, SegmentRow, StateId};
 
 /// Wraps rows. Once the operation that was chosen has failed, all later ones fail too, until
 /// [`heal`](FaultyRows::heal).
@@ -33,7 +34,7 @@ impl<R> FaultyRows<R> {
 
     fn rows(&mut self) -> Result<&mut R, StoreError> {
         match &mut self.operations_left {
-            Some(0) => return Err(StoreError("the rows were told to fail".into())),
+            Some(0) => return Err(StoreError::Io("the rows were told to fail".into())),
             Some(left) => *left -= 1,
             None => {}
         }
@@ -54,20 +55,25 @@ impl<R: Rows> Rows for FaultyRows<R> {
         self.rows()?.lane_above(side, above)
     }
 
-    fn tail(&mut self, key: LaneKey) -> Result<Option<(Extent, Bytes)>, StoreError> {
-        self.rows()?.tail(key)
-    }
-
-    fn segment_from(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
-        self.rows()?.segment_from(key, at)
+    fn checkpoint_below(&mut self, key: LaneKey, below: Index) -> Result<Option<(Extent, Bytes)>, StoreError> {
+        self.rows()?.checkpoint_below(key, below)
     }
 
     fn segment_upto(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
         self.rows()?.segment_upto(key, at)
     }
 
-    fn segment_marked(&mut self, key: LaneKey, above: Index, marks: &[Mark]) -> Result<Option<SegmentRow>, StoreError> {
-        self.rows()?.segment_marked(key, above, marks)
+    fn segment_above(&mut self, key: LaneKey, above: Index) -> Result<Option<SegmentRow>, StoreError> {
+        self.rows()?.segment_above(key, above)
+    }
+
+    fn segment_tagged(
+        &mut self,
+        key: LaneKey,
+        above: Index,
+        hashes: &[Mark],
+    ) -> Result<Option<SegmentRow>, StoreError> {
+        self.rows()?.segment_tagged(key, above, hashes)
     }
 
     fn sums(&mut self, key: LaneKey, from: Index, below: Index) -> Result<RowSums, StoreError> {
@@ -84,5 +90,17 @@ impl<R: Rows> Rows for FaultyRows<R> {
 
     fn delete_below(&mut self, key: LaneKey, below: Index) -> Result<u64, StoreError> {
         self.rows()?.delete_below(key, below)
+    }
+}
+
+impl<R: Backing> Backing for FaultyRows<R> {
+    fn begin(&mut self) {
+        self.rows.begin();
+    }
+    fn commit(&mut self) {
+        self.rows.commit();
+    }
+    fn rollback(&mut self) {
+        self.rows.rollback();
     }
 }

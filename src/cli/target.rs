@@ -4,20 +4,24 @@ use edgequeue::client::Endpoint;
 use edgequeue::wire::names::{GROUP_DEFAULT, USER_DEFAULT};
 use std::{env, fmt, io};
 
-use crate::args::Global;
 use crate::contexts::{Contexts, Stored, checked};
+use crate::global::Global;
 use crate::stop::{Exit, Stop};
+
+/// What to do when a context was named that is not there.
+pub const NO_CONTEXT: &str = "`edgequeue context list` shows the contexts there are; \
+    `edgequeue stream config --context NAME --url URL` makes one.";
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum Origin {
     Flag(&'static str),
     Environment(&'static str),
     Context(String),
     Default,
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for Origin {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag(name) => write!(out, "flag {name}"),
@@ -32,12 +36,12 @@ impl fmt::Display for Source {
 #[derive(Clone, Debug)]
 pub struct Setting {
     pub value: String,
-    pub source: Source,
+    pub origin: Origin,
 }
 
 /// Everything that says which queue is meant and who asks.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct Target {
     pub context: Setting,
     pub url: Option<Setting>,
     pub token: Option<Setting>,
@@ -50,24 +54,24 @@ pub struct Settings {
     pub contexts: Contexts,
 }
 
-impl Settings {
+impl Target {
     pub fn resolve(global: &Global) -> Result<Self, Stop> {
         let contexts = Contexts::of_this_user()?;
         let context = match strongest(&global.context, "--context", "EDGEQUEUE_CONTEXT")? {
             Some(setting) => setting,
-            None => Setting { value: contexts.chosen()?, source: Source::Default },
+            None => Setting { value: contexts.chosen()?, origin: Origin::Default },
         };
         checked(&context.value)?;
         let stored = contexts.load(&context.value)?;
         let known = stored.clone().unwrap_or_default();
         let pick = |flag: &Option<String>, flag_name, variable, from_context: Option<String>| {
             let stored =
-                || Setting { value: from_context.unwrap_or_default(), source: Source::Context(context.value.clone()) };
+                || Setting { value: from_context.unwrap_or_default(), origin: Origin::Context(context.value.clone()) };
             Ok::<_, Stop>(
                 strongest(flag, flag_name, variable)?.or_else(|| Some(stored()).filter(|it| !it.value.is_empty())),
             )
         };
-        let default = |value: &str| Setting { value: value.into(), source: Source::Default };
+        let default = |value: &str| Setting { value: value.into(), origin: Origin::Default };
         let token = match &global.token {
             Some(dash) if dash == "-" => Some(token_from_stdin()?),
             token => token.clone(),
@@ -88,21 +92,22 @@ impl Settings {
 
     /// The queue as a client needs it.
     pub fn endpoint(&self) -> Result<Endpoint, Stop> {
-        if self.stored.is_none() && self.context.source != Source::Default {
+        if self.stored.is_none() && self.context.origin != Origin::Default {
             return Err(Stop::usage(
-                format!("there is no context {:?} ({})", self.context.value, self.context.source),
-                "`edgequeue context list` shows those there are; `edgequeue stream config --context NAME --url URL` makes one.",
+                format!("there is no context {:?} ({})", self.context.value, self.context.origin),
+                NO_CONTEXT,
             ));
         }
         let Some(url) = &self.url else {
             return Err(Stop::usage(
                 "no queue was named",
-                "Name one once with `edgequeue stream config --url URL --token TOKEN`, or each time with --url or EDGEQUEUE_URL.",
+                "Name one once with `edgequeue stream config --url URL --token TOKEN`, or each time with --url or \
+                 EDGEQUEUE_URL.",
             ));
         };
         let mut endpoint = Endpoint::parse(&url.value).map_err(|wrong| {
             Stop::usage(
-                format!("the address {:?} ({}) {wrong}", url.value, url.source),
+                format!("the address {:?} ({}) {wrong}", url.value, url.origin),
                 "It looks like http://127.0.0.1:8787/api/predict/demo.",
             )
         })?;
@@ -119,10 +124,10 @@ impl Settings {
 /// A flag, or else a variable that is not empty.
 fn strongest(flag: &Option<String>, flag_name: &'static str, variable: &'static str) -> Result<Option<Setting>, Stop> {
     if let Some(value) = flag {
-        return Ok(Some(Setting { value: value.clone(), source: Source::Flag(flag_name) }));
+        return Ok(Some(Setting { value: value.clone(), origin: Origin::Flag(flag_name) }));
     }
     match env::var(variable) {
-        Ok(value) if !value.is_empty() => Ok(Some(Setting { value, source: Source::Environment(variable) })),
+        Ok(value) if !value.is_empty() => Ok(Some(Setting { value, origin: Origin::Environment(variable) })),
         Ok(_) | Err(env::VarError::NotPresent) => Ok(None),
         Err(env::VarError::NotUnicode(_)) => Err(Stop::usage(format!("{variable} is not UTF-8"), "Set it anew.")),
     }
@@ -144,7 +149,7 @@ fn as_header(what: &str, setting: &Setting) -> Result<String, Stop> {
     let plain = |byte: u8| (b' '..=b'~').contains(&byte);
     if setting.value.is_empty() || !setting.value.bytes().all(plain) {
         return Err(Stop::usage(
-            format!("the {what} ({}) cannot be sent", setting.source),
+            format!("the {what} ({}) cannot be sent", setting.origin),
             format!("A {what} is made of printable ASCII characters, and of at least one."),
         ));
     }

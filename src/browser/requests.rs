@@ -1,18 +1,18 @@
-//! The verbs of a queue: each makes a request, and an [`Answered`] reads what came back.
+//! The verbs of a queue: each makes a request, and a [`HttpAnswer`] reads what came back.
 
 use bytes::Bytes;
 use wasm_bindgen::prelude::*;
 
 use super::page::{self, tags};
-use crate::client::{Endpoint, Failure, Put, Read, Request, Response, answer};
+use crate::client::{Endpoint, Failure, HttpRequest, HttpResponse, Put, Read, answer};
 use crate::queue::entry::Index;
 use crate::queue::event::{ConsumerId, Rejection, Start};
 use crate::wire::PutEntry;
 use crate::wire::{proto::frame, rejection};
 
-/// A queue, and who asks.
+/// A queue, and who asks: makes the request for each verb.
 #[wasm_bindgen]
-pub struct Queue(pub(super) Endpoint);
+pub struct Requests(pub(super) Endpoint);
 
 /// Where reading begins; nothing means the newest entry.
 pub fn start(index: Option<u64>) -> Start {
@@ -30,10 +30,10 @@ pub fn rejection(code: String, reason: String) -> Result<Rejection, JsValue> {
 /// Entries on their way into a batched put.
 #[wasm_bindgen]
 #[derive(Default)]
-pub struct Batch(Vec<Bytes>);
+pub struct PutBatch(Vec<Bytes>);
 
 #[wasm_bindgen]
-impl Batch {
+impl PutBatch {
     /// An empty batch.
     #[wasm_bindgen(constructor)]
     pub fn new() -> Self {
@@ -49,7 +49,7 @@ impl Batch {
 }
 
 #[wasm_bindgen]
-impl Queue {
+impl Requests {
     /// The address comes in parts: browsers read addresses themselves.
     #[wasm_bindgen(constructor)]
     pub fn new(
@@ -76,7 +76,7 @@ impl Queue {
         self.0.clone().sink().url()
     }
 
-    fn asks(&self, request: Request) -> JsValue {
+    fn asks(&self, request: HttpRequest) -> JsValue {
         page::request(&self.0, &request)
     }
 
@@ -89,7 +89,7 @@ impl Queue {
 
     /// Puts a batch, all or none.
     #[wasm_bindgen(js_name = putBatch)]
-    pub fn put_batch(&self, batch: Batch, flat: Vec<String>, priority: i64) -> JsValue {
+    pub fn put_batch(&self, batch: PutBatch, flat: Vec<String>, priority: i64) -> JsValue {
         let put = Put { tags: tags(flat), priority, ..Put::default() };
         self.asks(self.0.put_batch(&put, frame::list(&batch.0)))
     }
@@ -159,18 +159,18 @@ impl Queue {
 
 /// What came back. Each way to read it throws the error it is instead.
 #[wasm_bindgen]
-pub struct Answered(Response);
+pub struct HttpAnswer(HttpResponse);
 
 fn refusal(failure: Failure) -> JsValue {
     page::refusal(&failure)
 }
 
 #[wasm_bindgen]
-impl Answered {
+impl HttpAnswer {
     /// `request_id` is the header of that name.
     #[wasm_bindgen(constructor)]
     pub fn new(status: u16, request_id: Option<String>, body: Vec<u8>) -> Self {
-        Self(Response { status, request_id, repeated: false, body: body.into() })
+        Self(page::response(status, request_id, body))
     }
 
     /// To a put.
@@ -179,7 +179,7 @@ impl Answered {
         Ok(page::receipt(receipt.index, &receipt.request_id))
     }
 
-    /// To a batch of so many entries.
+    /// To a batch of `count` entries.
     pub fn receipts(self, count: usize) -> Result<Vec<JsValue>, JsValue> {
         let receipts = answer::put_batch(&self.0, count).map_err(refusal)?;
         Ok(receipts.iter().map(|receipt| page::receipt(receipt.index, &receipt.request_id)).collect())
