@@ -108,11 +108,8 @@ impl Outside {
     /// A client closed its connection.
     pub fn closed(&mut self, id: ConnectionId) {
         self.open.remove(&id);
+        self.ending.remove(&id);
         self.pieces.remove(&id);
-        // What it said before is carried out all the same.
-        if let Some(asked) = self.asked.remove(&Some(id)) {
-            self.asked.entry(Some(id)).or_default().extend(asked);
-        }
     }
 
     /// A turn was taken: somebody asked for it, or the queue takes it by itself.
@@ -329,11 +326,17 @@ impl Outside {
     }
 
     /// Nothing happens any more: only gets may still wait.
-    pub fn check_rest(&mut self) -> Verdict {
+    pub fn check_rest(&mut self, is_open: bool) -> Verdict {
+        demand!(!is_open || self.ending.is_empty(), "never closed: {:?}", self.ending);
+        let is_gone = |asker: &Asker| matches!(asker, Asker::Request(id, _) if self.gone.contains(id));
+        demand!(!self.owed.values().any(is_gone), "the queue waits for clients that are gone: {:?}", self.gone);
         self.may_fail = false;
         self.gone.clear();
         self.drop_windows();
-        self.asked.retain(|_, asked| !asked.is_empty());
+        // What a client said before it left is carried out, unless nobody had read it yet.
+        let open = &self.open;
+        let is_there = |source: &Option<ConnectionId>| source.is_none_or(|id| open.contains_key(&id));
+        self.asked.retain(|source, asked| is_there(source) && !asked.is_empty());
         self.pieces.retain(|_, pieces| !pieces.is_empty());
         demand!(self.asked.is_empty(), "never taken up: {:?}", self.asked);
         demand!(self.unflushed.is_empty(), "never flushed: {:?}", self.unflushed);

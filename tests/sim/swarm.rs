@@ -224,7 +224,7 @@ impl Swarm {
             Kind::Ring => Op::Ring,
             Kind::Timer => Op::Timer,
             Kind::Wake => Op::Wake { late_ms: self.random.pick(&[0, 0, 0, 1, 700, 30_000]) },
-            Kind::Hold => Op::Hold { requests: self.random.between(2, 6) as u32 },
+            Kind::Hold => Op::Hold { requests: self.random.between(2, 12) as u32 },
             Kind::Sleep => Op::Sleep { order: self.random.next() },
             Kind::Panic => Op::Panic { outputs: self.outputs(), order: self.random.next() },
             Kind::Crash => Op::Crash { outputs: self.outputs(), survives: self.random.percent(50) },

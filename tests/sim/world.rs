@@ -146,9 +146,27 @@ impl<D: FaultyDisk> World<D> {
         if let Op::Say { who, requests } = op {
             return self.say(*who, requests);
         }
+        self.go_away(op);
+        if self.hold.left > 0 && self.drain()? {
+            // These do not keep others waiting.
+            if matches!(op, Op::Abandon { .. } | Op::Die { .. } | Op::Notice { .. } | Op::Ping { .. }) {
+                return Ok(());
+            }
+        }
         self.settle()?;
         match op {
             Op::Sleep { order } => self.sleep(*order),
+            Op::Ring => self.host.ring(),
+            Op::Timer if self.host.broker().is_some() => self.host.timer(),
+            Op::Wake { late_ms } => self.wake(*late_ms),
+            _ => {}
+        }
+        self.settle()
+    }
+
+    /// A client goes away, or its connection does; or it says that it has not.
+    fn go_away(&mut self, op: &Op) {
+        match op {
             Op::Abandon { pick } => self.abandon(*pick),
             Op::Die { who, noticed } => self.lose(*who, *noticed),
             Op::Notice { pick } => {
@@ -157,12 +175,8 @@ impl<D: FaultyDisk> World<D> {
                 }
             }
             Op::Ping { who } => self.ping(*who),
-            Op::Ring => self.host.ring(),
-            Op::Timer if self.host.broker().is_some() => self.host.timer(),
-            Op::Wake { late_ms } => self.wake(*late_ms),
             _ => {}
         }
-        self.settle()
     }
 
     /// Time passes until something goes off.
@@ -331,8 +345,19 @@ impl<D: FaultyDisk> World<D> {
     /// Nothing happens any more until time passes or somebody comes.
     fn rest(&mut self) -> Result<(), String> {
         self.host.check_rest();
+        if self.host.spent.alarms_late > 0 {
+            return Err("an alarm was set to a later time".into());
+        }
+        let is_open = self.host.broker().is_some_and(|broker| broker.memory().is_some());
+        let is_lost = !is_open && self.host.broker().is_some();
+        if is_lost && self.host.timer_ms().is_none() {
+            return Err("nobody opens the queue again after a failure".into());
+        }
         let mut judge = self.onlooker.judge();
-        judge.outside.check_rest()?;
+        judge.outside.check_rest(is_open)?;
+        if is_open && judge.oracle.again {
+            return Err("there is more to do and nobody does it".into());
+        }
         if judge.flushes != self.looked {
             self.looked = judge.flushes;
             let mut written = self.host.disk.inspect();

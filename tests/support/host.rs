@@ -70,6 +70,8 @@ pub struct Spent {
     pub rows: Flushed,
     /// How often the alarm was set, each a row.
     pub alarms: u64,
+    /// How often it was set although it was set to an earlier time.
+    pub alarms_late: u64,
 }
 
 /// What was lost with a memory: nobody hears of these any more.
@@ -118,6 +120,8 @@ struct Alarm {
     unsynced_ms: Option<u64>,
     /// It went off and its work is not done.
     rings: bool,
+    /// Its work failed, and the platform has set it again.
+    again: bool,
     /// The broker asked when it is set.
     asked: bool,
 }
@@ -550,6 +554,9 @@ impl<D: Disk, O: Observer<D::Store> + Clone> Host<D, O> {
             Output::AskAlarm => assert!(!std::mem::replace(&mut self.alarm.asked, true), "it has asked before"),
             Output::SetAlarm(at_ms) => {
                 self.spent.alarms += 1;
+                let set_ms = self.alarm.unsynced_ms.or(self.alarm.at_ms);
+                let again = std::mem::take(&mut self.alarm.again);
+                self.spent.alarms_late += u64::from(!again && set_ms.is_some_and(|set_ms| set_ms <= at_ms));
                 self.alarm.unsynced_ms = Some(at_ms);
             }
             Output::AlarmDone(_) => {
@@ -656,6 +663,7 @@ impl<D: Disk, O: Observer<D::Store> + Clone> Host<D, O> {
     fn alarm_again(&mut self) {
         let again_ms = self.clock.now_ms() + ALARM_AGAIN_MS;
         self.alarm.at_ms = Some(self.alarm.at_ms.map_or(again_ms, |at_ms| at_ms.min(again_ms)));
+        self.alarm.again = true;
     }
 
     /// Nothing happens any more until time passes or somebody comes: nobody may be forgotten.
@@ -676,5 +684,5 @@ impl<D: Disk, O: Observer<D::Store> + Clone> Host<D, O> {
 }
 
 fn failure() -> StoreError {
-    StoreError("it was told to fail".into())
+    StoreError::Io("it was told to fail".into())
 }

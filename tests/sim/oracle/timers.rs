@@ -42,9 +42,9 @@ impl Oracle {
             let (must, mut may) = self.too_old(*side, turn.now);
             let many = may.len() > limits::TURN_HOUSEKEEPING_MAX;
             demand!(!many || turn.again(), "too many entries are too old for one turn, and no other is asked for");
-            let is_gone = |index: &&u64| (turn.peek)(*side, **index).is_none() && !turn.handed_out(**index);
-            let gone = may.iter().filter(is_gone).count() as u64;
-            may.retain(|index| with_choice && (turn.peek)(*side, *index).is_none() && !turn.handed_out(*index));
+            may.retain(|index| (turn.peek)(*side, *index).is_none() && !self.shows(turn, *side, *index));
+            let gone = may.len() as u64;
+            may.retain(|_| with_choice);
             // Lane by lane, the oldest first, and no more than a turn removes: others that are gone went another way.
             may.sort_by_key(|index| (Reverse(self.side(*side).entries[index].entry.lane), *index));
             may.truncate(limits::TURN_HOUSEKEEPING_MAX);
