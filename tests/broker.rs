@@ -7,13 +7,15 @@ mod support;
 
 use bytes::Bytes;
 use edgequeue::broker::{ConnectionId, Message, Output, Wait};
-use edgequeue::queue::entry::Index;
-use edgequeue::wire::batch::PutEntry;
-use edgequeue::wire::socket::{self, Answered, Operation, Said};
-use edgequeue::wire::{Answer, Transport};
+use edgequeue::queue::entry::{Frame, Index};
+use edgequeue::wire::v1::client::{ClientCommand, ClientRequest};
+use edgequeue::wire::v1::server::{ServerAnswer, ServerEvent};
+use edgequeue::wire::v1::subprotocol::SUBPROTOCOL;
+use edgequeue::wire::{Answer, PutEntry, Transport};
+use prost::Message as _;
 use support::disk::MemoryDisk;
 use support::host::{Clock, Host, Variables};
-use support::request::{Request, said};
+use support::request::{Request, events};
 
 fn host() -> Host<MemoryDisk> {
     Host::new("demo", Variables::new(), MemoryDisk::default(), Clock::new(1_700_000_000_000))
@@ -26,7 +28,7 @@ fn put(body: &'static str) -> Request {
 /// Watches over a socket of `edgequeue.v1`.
 fn session(host: &mut Host<MemoryDisk>, user: &str, window: u32) -> ConnectionId {
     let query = format!("_watch_=true&_window_={window}");
-    host.request(&Request::new("GET", query).by("g", user).upgrade(socket::SUBPROTOCOL));
+    host.request(&Request::new("GET", query).by("g", user).upgrade(SUBPROTOCOL));
     host.settle();
     let accepted = host.seen().into_iter().find_map(|output| match output {
         Output::Accept { connection, transport: Transport::Session, .. } => Some(connection),
@@ -35,10 +37,10 @@ fn session(host: &mut Host<MemoryDisk>, user: &str, window: u32) -> ConnectionId
     accepted.expect("a session")
 }
 
-fn send(host: &mut Host<MemoryDisk>, connection: ConnectionId, operations: Vec<Operation>) {
+fn send(host: &mut Host<MemoryDisk>, connection: ConnectionId, commands: Vec<ClientCommand>) {
     let mut message = Vec::new();
-    for (id, operation) in (1..).zip(operations) {
-        socket::Request { id, operation }.write(&mut message);
+    for (id, command) in (1..).zip(commands) {
+        ClientRequest { id, command }.write(&mut message);
     }
     host.message(connection, Message::Binary(message.into()));
 }
@@ -60,21 +62,19 @@ fn statuses(host: &mut Host<MemoryDisk>) -> Vec<u16> {
 }
 
 /// What sessions were told: the indexes of pushed entries, and answers.
-fn told(host: &mut Host<MemoryDisk>) -> (Vec<u64>, Vec<Answered>) {
+fn told(host: &mut Host<MemoryDisk>) -> (Vec<u64>, Vec<ServerAnswer>) {
     let (mut pushed, mut answered) = (Vec::new(), Vec::new());
     for output in host.seen() {
         let Output::Send(_, bytes) = output else { continue };
-        for said in said(Transport::Session, bytes) {
-            match said {
-                Said::Pushed(frame) => pushed.push(edgequeue::queue::entry::Frame::decode(frame).unwrap().index),
-                Said::Answered(answer) => answered.push(answer),
+        for event in events(Transport::Session, bytes) {
+            match event {
+                ServerEvent::Pushed(frame) => pushed.push(Frame::decode(frame).unwrap().index),
+                ServerEvent::Answered(answer) => answered.push(answer),
             }
         }
     }
     (pushed, answered)
 }
-
-use prost::Message as _;
 
 #[test]
 fn nothing_is_seen_before_it_is_durable() {
@@ -107,13 +107,13 @@ fn requests_that_come_together_share_a_flush() {
 fn what_a_session_holds_outlives_a_sleep() {
     let mut host = host();
     let connection = session(&mut host, "u", 2);
-    send(&mut host, connection, vec![Operation::Put(vec![entry("a"), entry("b"), entry("c")], false)]);
+    send(&mut host, connection, vec![ClientCommand::Put(vec![entry("a"), entry("b"), entry("c")], false)]);
     host.settle();
     assert_eq!(told(&mut host).0, [1, 2]);
     host.sleep();
-    send(&mut host, connection, vec![Operation::Commit(vec![Index(1)])]);
+    send(&mut host, connection, vec![ClientCommand::Commit(vec![Index(1)])]);
     host.settle();
-    assert_eq!(told(&mut host), (vec![3], vec![Answered { id: 1, ..Answered::default() }]));
+    assert_eq!(told(&mut host), (vec![3], vec![ServerAnswer { id: 1, ..ServerAnswer::default() }]));
 }
 
 #[test]

@@ -6,11 +6,14 @@ mod support;
 mod world;
 
 use bytes::Bytes;
-use edgequeue::client::{Decision, End, FailureKind, HttpResponse, Phase, Subscription, Todo, Transport, WatchOptions};
+use edgequeue::client::{
+    Decision, End, FailureKind, HttpResponse, Subscription, Todo, WatchOptions, WatchPhase, WatchTransport,
+};
 use edgequeue::queue::entry::Index;
 use edgequeue::queue::event::Start;
 use edgequeue::wire::Operation;
-use edgequeue::wire::v1::{client::ClientCommand, subprotocol::SUBPROTOCOL};
+use edgequeue::wire::v1::client::ClientCommand;
+use edgequeue::wire::v1::subprotocol::SUBPROTOCOL;
 use support::{
     OK, PLAIN, SESSION, answer, asked, connect, endpoint, frame, message, next, open, operation, options, pushed, watch,
 };
@@ -181,7 +184,7 @@ fn decisions_travel_on_the_socket_where_the_service_speaks_our_protocol() {
     assert_eq!(attempt.protocols, ["edgequeue.v1", "edgequeue.plain"]);
     assert!(attempt.request.target.contains("_window_=5"), "{}", attempt.request.target);
     watch.opened(0, attempt.number, Some(SUBPROTOCOL));
-    assert!(matches!(watch.next(0), Todo::Turned(Phase::Open { is_session: true })));
+    assert!(matches!(watch.next(0), Todo::Turned(WatchPhase::Open { is_session: true })));
     assert_eq!(message(&mut watch, 1, attempt.number, pushed(3)), Some(3));
     watch.decide(3, Decision::Commit);
     let Todo::Send(sent) = next(&mut watch, 1) else { panic!("no request by HTTP") };
@@ -230,7 +233,7 @@ fn a_socket_that_does_not_keep_to_the_protocol_is_given_up() {
 
 #[test]
 fn a_page_asks_for_its_window_first_and_learns_why_it_is_refused() {
-    let mut watch = watch(Transport::PageSocket);
+    let mut watch = watch(WatchTransport::PageSocket);
     let Todo::Connect(attempt) = next(&mut watch, 0) else { panic!() };
     assert!(attempt.request.target.contains("_window_=0"), "{}", attempt.request.target);
     watch.opened(0, attempt.number, Some(SUBPROTOCOL));
@@ -257,12 +260,15 @@ fn a_window_is_changed_on_the_socket_or_with_the_next_one() {
     };
     assert!(matches!(resize(&mut watch, 8, 0), Todo::Resized(Ok(()))));
     assert!(matches!(resize(&mut watch, 9_999, 400), Todo::Resized(Err(_))));
-    // The refused window is not asked for again.
     watch.lost(2, connection, None, "cut");
+    let Todo::Wait(until_ms) = next(&mut watch, 2) else { panic!() };
+    let Todo::Connect(attempt) = next(&mut watch, until_ms) else { panic!() };
+    assert!(attempt.request.target.contains("_window_=8"), "not the refused one: {}", attempt.request.target);
+    watch.lost(until_ms, attempt.number, None, "refused");
     watch.set_full(true);
     watch.resize(6);
     watch.set_full(false);
-    let Todo::Wait(until_ms) = next(&mut watch, 2) else { panic!() };
+    let Todo::Wait(until_ms) = next(&mut watch, until_ms) else { panic!() };
     let Todo::Connect(attempt) = next(&mut watch, until_ms) else { panic!() };
     assert!(attempt.request.target.contains("_window_=6"), "{}", attempt.request.target);
     watch.opened(until_ms, attempt.number, Some(SUBPROTOCOL));
@@ -271,7 +277,7 @@ fn a_window_is_changed_on_the_socket_or_with_the_next_one() {
 
 #[test]
 fn an_endless_answer_is_cut_into_entries() {
-    let mut watch = watch(Transport::Stream);
+    let mut watch = watch(WatchTransport::Stream);
     let connection = open(&mut watch);
     let entry = frame(4, "a");
     let mut bytes = (entry.len() as u32).to_be_bytes().to_vec();
@@ -288,9 +294,9 @@ fn an_endless_answer_is_cut_into_entries() {
 fn a_lost_connection_is_told_with_its_reason() {
     let mut watch = watch(PLAIN);
     let connection = open(&mut watch);
-    assert!(matches!(watch.next(0), Todo::Turned(Phase::Open { is_session: false })));
+    assert!(matches!(watch.next(0), Todo::Turned(WatchPhase::Open { is_session: false })));
     watch.lost(1_000, connection, None, "cut");
-    let Todo::Turned(Phase::Reconnecting { why, next_try_ms, attempt: 1 }) = watch.next(1_000) else { panic!() };
+    let Todo::Turned(WatchPhase::Reconnecting { why, next_try_ms, attempt: 1 }) = watch.next(1_000) else { panic!() };
     assert_eq!(why, "cut");
     assert!((1_125..=1_250).contains(&next_try_ms), "{next_try_ms}");
 }

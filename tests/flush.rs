@@ -1,5 +1,5 @@
 //! What many turns write is written once per flush.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 use bytes::Bytes;
 use edgequeue::queue::config::Settings;

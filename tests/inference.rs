@@ -1,21 +1,22 @@
-//! A whole service in virtual time: input queue, sink and queue of callbacks, each a real machine over a real store, with
-//! the runner between them; predictors and networks that do everything they ever do; memories that are lost between any
-//! two steps. Every request that was acknowledged must end exactly once.
+//! A whole service in virtual time: input queue, sink and queue of callbacks, each a real broker over a real store in the
+//! test host; predictors and networks that do everything they ever do; storage that fails, clocks that jump, alarms that
+//! are early, late or come twice; memories that sleep, or are lost after any output. Every request that was acknowledged
+//! must end exactly once.
 //!
-//! `INFERENCE_SEEDS=N` plays so many seeds, `INFERENCE_SEED=x` plays one and prints what happened.
+//! `INFERENCE_SEEDS=N` plays that many seeds, `INFERENCE_SEED=x` plays one and prints what happened.
 
-#![allow(missing_docs, reason = "a test is no library: its names tell")]
+#![allow(missing_docs, reason = "a test has no users")]
 
-#[allow(dead_code, reason = "the simulator of the machine uses the rest")]
-#[path = "sim/disk.rs"]
-mod disk;
-#[path = "inference/node.rs"]
-mod node;
+#[path = "inference/entries.rs"]
+mod entries;
+#[path = "inference/network.rs"]
+mod network;
 #[allow(dead_code, reason = "the simulator of the machine uses the rest")]
 #[path = "sim/random.rs"]
 mod random;
-#[path = "sim/segments.rs"]
-mod segments;
+#[path = "inference/service.rs"]
+mod service;
+mod support;
 #[path = "inference/verdict.rs"]
 mod verdict;
 #[path = "inference/world.rs"]

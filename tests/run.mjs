@@ -34,7 +34,13 @@ const nodeTest = (line) =>
   run(nodeForWrangler(), ["--test", "--test-reporter=spec", ...line.split(" ")], { why: "node --test" });
 const WORKER = cargoArgs("worker").join(" ");
 const BROWSER = cargoArgs("browser").join(" ");
-const TYPES = ["tools/tsconfig.json", "tools/tsconfig.page.json", "tools/tsconfig.worker.json", "tests/tsconfig.json"];
+const TYPES = [
+  "tools/tsconfig.json",
+  "tools/tsconfig.browser.json",
+  "tools/tsconfig.page.json",
+  "tools/tsconfig.worker.json",
+  "tests/tsconfig.json",
+];
 
 /** In order: the cheap and telling ones first. */
 const STAGES = {
@@ -84,8 +90,10 @@ function notBoth() {
 
 /** The pages of the library, for those who use it and for us: every link in a comment leads somewhere. */
 function documentation() {
-  for (const line of ["--lib --no-default-features --features std", "--features bindgen --document-private-items"]) {
-    cargo(`doc --quiet --locked --no-deps ${line}`, { env: { RUSTDOCFLAGS: "-D warnings" } });
+  const host = ["--lib --no-default-features --features std", "--features bindgen --document-private-items"];
+  const wasm = [WORKER, BROWSER].map((module) => `--document-private-items ${module}`);
+  for (const line of [...host, ...wasm]) {
+    cargo(`doc --quiet --locked --no-deps ${line}`, { env: { ...CARGO_ENV, RUSTDOCFLAGS: "-D warnings" } });
   }
 }
 

@@ -5,7 +5,7 @@
 //! the segment store by plain maps, SIM_SURVEY=1 goes on after failures and lists their kinds. `npm run sim -- --seeds N` is
 //! the same with options.
 
-#![allow(missing_docs, reason = "a test is no library: its names tell")]
+#![allow(missing_docs, reason = "a test has no users")]
 
 #[path = "sim/mod.rs"]
 mod sim;

@@ -23,7 +23,7 @@ mod settings;
 mod socket;
 
 use edgequeue::queue::entry::Tags;
-use edgequeue::wire::{Answer, Call, Operation, Purpose, RequestParts, parse};
+use edgequeue::wire::{Answer, Call, CallPurpose, Operation, RequestParts, parse};
 
 /// The time at which all requests of these tests arrive.
 const NOW_MS: u64 = 1_700_000_000_123;
@@ -43,7 +43,7 @@ fn send(text: &str) -> Result<Call, Answer> {
 /// The operation of a request that is not a watch.
 fn operation(text: &str) -> Operation {
     match send(text).expect(text).purpose {
-        Purpose::Operation(operation) => operation,
+        CallPurpose::Operation(operation) => operation,
         other => panic!("{text}: {other:?}"),
     }
 }

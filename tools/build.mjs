@@ -76,14 +76,8 @@ function fresh(wasm, out, module, stamp, folders) {
   // A script that was deleted, or whose file is older than the output, changes no time.
   const copied = readdirSync(out).filter((name) => name.endsWith(".mjs"));
   const wanted = scripts(folders);
-  if (
-    copied.sort().join() !==
-    wanted
-      .map((script) => path.basename(script))
-      .sort()
-      .join()
-  )
-    return false;
+  const names = wanted.map((script) => path.basename(script));
+  if (copied.sort().join() !== names.sort().join()) return false;
   const sources = [at("src", "bin", "bindgen.rs"), at("tools", "build.mjs"), at("tools", "wasm.mjs"), ...wanted];
   if (sources.some((name) => statSync(name).mtimeMs > statSync(module).mtimeMs)) return false;
   return readFileSync(stamp).equals(readFileSync(wasm));

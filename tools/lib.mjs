@@ -143,8 +143,8 @@ const QUIET = {
 
 /**
  * Starts `wrangler dev`. It gets a process group of its own, so that `end` reaches everything it started.
- * `vars` become the Worker's variables and win over `.dev.vars`, in whose place `envFile` may be read. `entry` is started
- * in place of the Worker that wrangler.toml names.
+ * `vars` become the Worker's variables and win over `.dev.vars`, in whose place `envFile` may be read. `entry` is
+ * started in place of the Worker that wrangler.toml names.
  * @param {{entry?: string, port: number, inspectorPort: number, persistDir: string, vars?: object, envFile?: string,
  *   stdio?: import("node:child_process").StdioOptions}} options
  * @returns {import("node:child_process").ChildProcess}

@@ -177,7 +177,7 @@ function listen() {
   service.addEventListener("change", () => {
     const name = service.value.trim();
     service.setCustomValidity(
-      isService(name) ? "" : "Letters, digits, _ - and . make a name; it begins with a letter or digit.",
+      isService(name) ? "" : "A name has letters, digits, _, - and ., and begins with a letter or digit.",
     );
     if (!service.reportValidity() || name === state.service) return;
     location.hash = print({ ...state, service: name });
@@ -236,6 +236,6 @@ try {
 } catch (error) {
   refused(
     `The page could not load its client (${/** @type {Error} */ (error).message}). ` +
-      "Reload it; `npm run build` makes the client anew.",
+      "Reload it; `npm run build` builds the client again.",
   );
 }

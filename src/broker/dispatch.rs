@@ -11,7 +11,7 @@ use crate::queue::{
     store::Side,
 };
 use crate::wire::{
-    Answer, Call, Operation, Purpose,
+    Answer, Call, CallPurpose, Operation,
     http::settings::Patch,
     put::{PutDefaults, Stamp},
     rejection,
@@ -24,8 +24,8 @@ use bytes::Bytes;
 const FORM_BYTES_MAX: u64 = 64 * 1024;
 
 /// The longest body of a call, in bytes; `None` for those that have none.
-pub(super) fn body_max(purpose: &Purpose) -> Option<u64> {
-    let Purpose::Operation(operation) = purpose else { return None };
+pub(super) fn body_max(purpose: &CallPurpose) -> Option<u64> {
+    let CallPurpose::Operation(operation) = purpose else { return None };
     match operation {
         Operation::Put { .. } => Some(limits::PAYLOAD_BYTES_CEILING),
         Operation::Batch { .. } => Some(limits::BATCH_BYTES_MAX as u64),
@@ -35,7 +35,7 @@ pub(super) fn body_max(purpose: &Purpose) -> Option<u64> {
 }
 
 /// The answer to a request whose body was not read.
-pub(super) fn no_body(purpose: &Purpose, error: BodyError) -> Answer {
+pub(super) fn no_body(purpose: &CallPurpose, error: BodyError) -> Answer {
     match error {
         BodyError::TooLong => {
             let max = body_max(purpose).expect("a body was asked for");
@@ -49,8 +49,8 @@ pub(super) fn no_body(purpose: &Purpose, error: BodyError) -> Answer {
 pub(super) fn call(ticket: Ticket, call: Call, body: Bytes, random: u128) -> Result<Task, Answer> {
     let Call { side, consumer, purpose, .. } = call;
     let operation = match purpose {
-        Purpose::Operation(operation) => operation,
-        Purpose::Watch { watch, .. } => return Ok(Task::Watch(side, ticket, watch)),
+        CallPurpose::Operation(operation) => operation,
+        CallPurpose::Watch { watch, .. } => return Ok(Task::Watch(side, ticket, watch)),
     };
     let event = match operation {
         Operation::Put { lane, tags, once } => {

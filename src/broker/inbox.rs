@@ -47,9 +47,11 @@ impl Task {
     }
 }
 
-/// Tasks in the order of their arrival.
+/// Tasks in the order of their arrival. Those of the consumer beside the queue come first: a cancellation that is taken
+/// after a result was stored, and before the commit that followed from it, would remove a request that has ended.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
+    consumer: VecDeque<Task>,
     tasks: VecDeque<Task>,
     bytes: usize,
 }
@@ -62,7 +64,7 @@ impl Inbox {
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
+        self.consumer.is_empty() && self.tasks.is_empty()
     }
 
     pub fn push(&mut self, task: Task) {
@@ -78,9 +80,15 @@ impl Inbox {
         task.is_some()
     }
 
+    /// A task of the consumer beside the queue; it holds no bytes.
+    pub fn push_of_consumer(&mut self, task: Task) {
+        self.consumer.push_back(task);
+    }
+
     /// The tasks of the next flush; none when nothing waits.
     pub fn take(&mut self) -> Vec<Task> {
-        let (mut batch, mut taken) = (Vec::new(), 0);
+        let of_consumer = self.consumer.len().min(BATCH_TASKS_MAX);
+        let (mut batch, mut taken): (Vec<Task>, _) = (self.consumer.drain(..of_consumer).collect(), 0);
         while let Some(task) = self.tasks.front().filter(|_| batch.len() < BATCH_TASKS_MAX) {
             let bytes = task.bytes();
             if taken > 0 && taken + bytes > FLUSH_BYTES_MAX {
@@ -96,6 +104,6 @@ impl Inbox {
 
     /// The tickets of the replies that are owed for what waits.
     pub fn tickets(&self) -> impl Iterator<Item = Ticket> {
-        self.tasks.iter().filter_map(Task::ticket)
+        self.consumer.iter().chain(&self.tasks).filter_map(Task::ticket)
     }
 }

@@ -11,7 +11,7 @@ use super::observer::Observer;
 use super::replies::{Asked, Pending, SessionRequest, too_fast};
 use crate::queue::{Event, event::Ticket, store::Side};
 use crate::wire::{
-    Answer, Call, Operation, Purpose,
+    Answer, Call, CallPurpose, Operation,
     v1::client::{self, ClientCommand},
     v1::server::ServerAnswer,
 };
@@ -49,8 +49,8 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         let ticket = self.replies.ticket();
         let on_input = call.side == Side::Main && !call.address.sink && !call.address.is_callbacks();
         let goal = match &call.purpose {
-            Purpose::Operation(Operation::Status { request_id }) => Some((Goal::Status, request_id)),
-            Purpose::Operation(Operation::Cancel { request_id }) => Some((Goal::Cancel, request_id)),
+            CallPurpose::Operation(Operation::Status { request_id }) => Some((Goal::Status, request_id)),
+            CallPurpose::Operation(Operation::Cancel { request_id }) => Some((Goal::Cancel, request_id)),
             _ => None,
         };
         if let (true, Some((goal, request_id))) = (on_input, goal) {
@@ -211,7 +211,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         if matches!(event, Event::Attach(..)) {
             self.replies.owe(ticket, Pending::Consumer);
         }
-        self.inbox.push(Task::Event(Side::Main, event));
+        self.inbox.push_of_consumer(Task::Event(Side::Main, event));
     }
 
     /// Goes on with a question about a request.
@@ -237,11 +237,11 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
 /// What is owed for a call, and whether its client is watched for.
 fn pending(id: RequestId, call: &Call) -> (Pending, bool) {
     match &call.purpose {
-        Purpose::Watch { watch, transport } => {
+        CallPurpose::Watch { watch, transport } => {
             let terms = Terms { side: call.side, sink: call.address.sink, watch: watch.clone() };
             (Pending::Watch(Asked { request: id, connection: None, transport: *transport, terms }), false)
         }
-        Purpose::Operation(operation) => {
+        CallPurpose::Operation(operation) => {
             let waits = matches!(operation, Operation::Get { get, .. } if get.wait_ms > 0);
             (Pending::Request(id, operation.form(&call.address, call.side)), waits)
         }

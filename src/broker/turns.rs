@@ -189,11 +189,12 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
             // Between two helpings of a long delivery the shell gets to send and to listen.
             self.group_commit.pause();
         }
+        self.tend_consumer(now_ms);
+        self.set_wakes(now_ms);
+        // Last: an alarm that is done does not come again, so what must come next is set by then.
         if core::mem::take(&mut self.alarm) {
             self.outputs.push_back(Output::AlarmDone(Ok(())));
         }
-        self.tend_consumer(now_ms);
-        self.set_wakes(now_ms);
         if flushed.is_empty() {
             self.phase = Phase::Ready;
         } else {

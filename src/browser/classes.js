@@ -57,10 +57,13 @@ export const frame = (big, flat, data) => new Frame(big, flat, data);
 export const receipt = (big, requestId) => ({ index: index(big), requestId });
 export const now = () => performance.now();
 
-/** The error of an instance that died. A panic or trap leaves its memory in an unknown state: it is not entered again. */
+/**
+ * The error of an instance that died. A panic leaves its memory in an unknown state, so it is not entered again.
+ * @type {QueueError | null}
+ */
 let dead = null;
 let fault = "";
-/** What nobody would ever settle then: functions that take the error. */
+/** Gives up whatever waits for the instance: functions that take the error. */
 const live = new Set();
 
 /** Called by the module when it panics; the trap follows. */
@@ -89,7 +92,7 @@ export function guarded(exports) {
     (name, call) =>
     (...args) => {
       if (dead) {
-        // Nothing is left to be freed, and collected objects complain to nobody.
+        // Nothing is left to be freed, and the garbage collector must not meet an error.
         if (name.endsWith("_free")) return undefined;
         throw dead;
       }

@@ -114,7 +114,7 @@ export interface Entry {
 export interface GetOptions extends Cancellable {
   /** Where reading begins: an index (default 0), or the newest entry. */
   start?: Index | "newest";
-  /** How many entries to wait for and to return at the most; default 1. */
+  /** Most entries to wait for and to return; default 1. */
   count?: number;
   /** Milliseconds to wait for them; default 0. */
   wait?: number;
@@ -132,7 +132,7 @@ export interface CountOptions extends Cancellable {
 }
 
 export interface Position {
-  /** Who holds the entry, as `group.user`; or who asks. */
+  /** The consumer that holds the entry, as `group.user`; the one that asks if none does. */
   consumerId: string;
   /** Whether that consumer holds it. */
   isPending: boolean;
@@ -177,8 +177,8 @@ export class QueueClient {
   /** Removes everything below an index. */
   truncate(below: Index, options?: Cancellable): Promise<void>;
   /**
-   * Commits by HTTP, also entries that another connection of this consumer was sent. Frames of a watch have a `commit()`
-   * of their own.
+   * Commits by HTTP, also entries that another connection of this consumer was sent. Frames of a watch have their own
+   * `commit()`.
    */
   commit(indexes: Index | Iterable<Index>, options?: Cancellable): Promise<void>;
   /** Refuses entries. `code` as in `OOM`, `BadRequest.Body`, `500`. */

@@ -17,6 +17,10 @@ const INDEXES_MAX = 300;
 const TAIL_ENTRIES = 500;
 const TAIL_WAIT_MS = 25_000;
 
+/** @typedef {import("./edgequeue.js").Cancellable} Cancellable */
+/** @typedef {import("./edgequeue.js").Index | Iterable<import("./edgequeue.js").Index>} Indexes */
+
+/** @type {Promise<void> | null} */
 let loading = null;
 let isLoaded = false;
 
@@ -35,7 +39,10 @@ export default function init(source) {
 
 const refuse = (text) => new QueueError("invalid_argument", text);
 
-/** The tags of an entry that is put, with those that have options of their own. */
+/**
+ * The tags of an entry that is put, with those that have options of their own.
+ * @param {{ tags?: Record<string, string>, requestId?: string, callback?: string }} options
+ */
 const tagsOf = ({ tags, requestId, callback }) =>
   flat({
     ...tags,
@@ -51,6 +58,7 @@ export class QueueClient {
   /** Whether the service is an edgequeue, once that is known. */
   #isOurs;
 
+  /** @param {import("./edgequeue.js").ClientOptions} options */
   constructor(options) {
     if (!isLoaded) throw refuse("the module is not loaded yet: await init() first");
     const { url, token = "", group = "default_group", rear = false, timeout = TIMEOUT_MS, protocol = "auto" } = options;
@@ -96,6 +104,10 @@ export class QueueClient {
     return parsed(await this.#ask(signal, request, text));
   }
 
+  /**
+   * @param {import("./edgequeue.js").Data} data
+   * @param {import("./edgequeue.js").PutOptions} [options]
+   */
   async put(data, options = {}) {
     const { priority = 0, requestId, contentType, path = "", signal } = options;
     const request = this.#core.put(tagsOf(options), priorityOf(priority), path, contentType);
@@ -105,9 +117,14 @@ export class QueueClient {
     return requestId ? { ...receipt, requestId } : receipt;
   }
 
+  /**
+   * @param {Iterable<import("./edgequeue.js").Data | import("./edgequeue.js").Entry>} entries
+   * @param {Pick<import("./edgequeue.js").PutOptions, "tags" | "priority" | "signal">} [options]
+   */
   async putMany(entries, { tags = {}, priority = 0, signal } = {}) {
     const isEntry = (entry) => Object.hasOwn(Object(entry), "data");
-    const all = Array.from(entries, (entry) => (isEntry(entry) ? entry : { data: entry }));
+    /** @type {import("./edgequeue.js").Entry[]} */
+    const all = Array.from(entries, (entry) => /** @type {any} */ (isEntry(entry) ? entry : { data: entry }));
     if (all.length === 0) return [];
     if (!(await this.#takesBatches(signal))) {
       const receipts = [];
@@ -134,6 +151,7 @@ export class QueueClient {
     return this.#isOurs;
   }
 
+  /** @param {import("./edgequeue.js").GetOptions} [options] */
   async get({ start = 0, count = 1, wait = 0, remove = false, tags = {}, requestId, signal } = {}) {
     integer({ count, wait });
     const request = this.#core.get(
@@ -146,20 +164,24 @@ export class QueueClient {
     return this.#ask(signal, request, (answer) => answer.entries(), wait);
   }
 
+  /** @param {Cancellable} [options] */
   async attributes({ signal } = {}) {
     return this.#json(signal, this.#core.attributes());
   }
 
+  /** @param {import("./edgequeue.js").Index} index @param {Cancellable} [options] */
   async search(index, { signal } = {}) {
     try {
       const position = await this.#json(signal, this.#core.search(big(index)));
       return { consumerId: position.ConsumerId, isPending: position.IsPending, waitCount: position.WaitCount };
-    } catch (error) {
+    } catch (cause) {
+      const error = /** @type {any} */ (cause);
       if (error.code === "not_found") return null;
       throw error;
     }
   }
 
+  /** @param {import("./edgequeue.js").CountOptions} [options] */
   async count({ priority, tags = {}, signal } = {}) {
     const request = this.#core.count(priority === undefined ? undefined : priorityOf(priority), flat(tags));
     return this.#ask(signal, request, (answer) => answer.count());
@@ -173,30 +195,37 @@ export class QueueClient {
     }
   }
 
+  /** @param {Indexes} indexes @param {Cancellable} [options] */
   async delete(indexes, { signal } = {}) {
     await this.#each(signal, indexes, (part) => this.#core.delete(part));
   }
 
+  /** @param {import("./edgequeue.js").Index} below @param {Cancellable} [options] */
   async truncate(below, { signal } = {}) {
     await this.#done(signal, this.#core.truncate(big(below)));
   }
 
+  /** @param {Indexes} indexes @param {Cancellable} [options] */
   async commit(indexes, { signal } = {}) {
     await this.#each(signal, indexes, (part) => this.#core.commit(part));
   }
 
+  /** @param {Indexes} indexes @param {string} [code] @param {string} [reason] @param {Cancellable} [options] */
   async negative(indexes, code = "", reason = "", { signal } = {}) {
     await this.#each(signal, indexes, (part) => this.#core.negative(part, code, reason));
   }
 
+  /** @param {Cancellable & { force?: boolean }} [options] */
   async end({ force = false, signal } = {}) {
     await this.#done(signal, this.#core.end(force));
   }
 
+  /** @param {Cancellable} [options] */
   async settings({ signal } = {}) {
     return this.#json(signal, this.#core.settings());
   }
 
+  /** @param {Record<string, string | number | boolean>} settings @param {Cancellable} [options] */
   async configure(settings, { signal } = {}) {
     await this.#done(
       signal,
@@ -204,15 +233,18 @@ export class QueueClient {
     );
   }
 
+  /** @param {string} requestId @param {Cancellable} [options] */
   async status(requestId, { signal } = {}) {
     const request = this.#core.ofRequest(requestId, false);
     return parsed(await this.#ask(signal, request, (answer) => answer.textOrUnknown()));
   }
 
+  /** @param {string} requestId @param {Cancellable} [options] */
   async cancel(requestId, { signal } = {}) {
     return this.#json(signal, this.#core.ofRequest(requestId, true));
   }
 
+  /** @param {import("./edgequeue.js").WatchOptions} [options] */
   watch(options = {}) {
     const { window = 10, start = 0, autoCommit = false, indexOnly = false, tags = {} } = options;
     integer({ window });
@@ -226,6 +258,7 @@ export class QueueClient {
     return new Watch(this, begin, attributes, this.#options.timeout, options);
   }
 
+  /** @param {import("./edgequeue.js").TailOptions} [options] */
   async *tail({ start = "newest", tags = {}, signal, onState } = {}) {
     let next = start === "newest" ? null : big(start);
     let [idle, attempt, told] = [false, 0, ""];
@@ -252,7 +285,8 @@ export class QueueClient {
             next = BigInt(frame.index) + 1n;
             yield frame;
           }
-        } catch (error) {
+        } catch (cause) {
+          const error = /** @type {any} */ (cause);
           if (!["unavailable", "unreachable", "timeout", "full"].includes(error?.code)) throw error;
           const wait = retry.nextMs();
           attempt += 1;
@@ -271,7 +305,7 @@ export class QueueClient {
   }
 }
 
-/** Waits, unless the signal fires first. */
+/** Waits, unless the signal fires first. @returns {Promise<void>} */
 const pause = (ms, signal) =>
   new Promise((resolve, reject) => {
     const abort = () => {

@@ -2,14 +2,16 @@
 import { QueueError, whileAlive } from "./classes.js";
 import { HttpAnswer } from "./glue.js";
 
+/** @typedef {[status: number, requestId: string | undefined, body: Uint8Array<ArrayBuffer>]} Answer */
+
 const HEADER_REQUEST_ID = "X-Eas-Queueservice-Request-Id";
 
 /** A browser does not say why there is no answer. */
 const unreachable = (url) =>
   new QueueError(
     "unreachable",
-    `there was no answer from ${url.split("?")[0]}, or none that this page may read: see whether the service is up and, if the page comes ` +
-      "from elsewhere, whether its origin is in the service's EDGEQUEUE_ALLOWED_ORIGINS",
+    `there was no answer from ${url.split("?")[0]}, or none that this page may read: see whether the service is up ` +
+      "and, if the page comes from elsewhere, whether its origin is in the service's EDGEQUEUE_ALLOWED_ORIGINS",
   );
 
 /** Waits until the answer begins. */
@@ -21,7 +23,10 @@ export async function begin({ url, ...request }, signal) {
   }
 }
 
-/** The whole answer: status, request id and body. */
+/**
+ * The whole answer: status, request id and body.
+ * @returns {Promise<Answer>}
+ */
 export async function send(request, signal) {
   const answer = await begin(request, signal);
   try {
@@ -35,7 +40,14 @@ export async function send(request, signal) {
   }
 }
 
-/** Runs `act` with a signal that fires after `ms`, or when the caller's does, or when the module dies. */
+/**
+ * Runs `act` with a signal that fires after `ms`, or when the caller's does, or when the module dies.
+ * @template T
+ * @param {AbortSignal | undefined} signal
+ * @param {number} ms
+ * @param {(signal: AbortSignal) => Promise<T>} act
+ * @returns {Promise<T>}
+ */
 export async function within(signal, ms, act) {
   const control = new AbortController();
   const abort = () => control.abort();

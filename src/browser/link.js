@@ -6,8 +6,10 @@ import { begin, send, within } from "./http.js";
 const REST_MS = 20;
 
 export class Link {
+  /** @type {import("./glue.js").Watching | null} */
   #core;
   #letGo = () => {};
+  /** @type {WebSocket | null} */
   #socket = null;
   #timeout;
   /** Asks for the attributes, as `send` gives them. */
@@ -28,7 +30,7 @@ export class Link {
     try {
       socket = new WebSocket(url, protocols);
     } catch (error) {
-      queueMicrotask(() => this.#core?.lost(number, 0, error.message));
+      queueMicrotask(() => this.#core?.lost(number, 0, String(/** @type {any} */ (error).message)));
       return;
     }
     socket.binaryType = "arraybuffer";
@@ -36,8 +38,8 @@ export class Link {
     socket.addEventListener(
       "message",
       ({ data }) => {
-        if (typeof data === "string") this.#core.heard(number);
-        else this.#core.message(number, new Uint8Array(data));
+        if (typeof data === "string") this.#core?.heard(number);
+        else this.#core?.message(number, new Uint8Array(data));
       },
       listener,
     );
@@ -60,7 +62,7 @@ export class Link {
     try {
       answer = await within(undefined, this.#timeout, this.#attributes);
     } catch (error) {
-      this.#core?.lost(number, 0, error.message);
+      this.#core?.lost(number, 0, String(/** @type {any} */ (error).message));
       return;
     }
     const [status, , body] = answer;
@@ -80,7 +82,7 @@ export class Link {
         return;
       }
       tell("opened", "");
-      const reader = answer.body.getReader();
+      const reader = /** @type {ReadableStream} */ (answer.body).getReader();
       for (;;) {
         while (this.isFull && !control.signal.aborted) await new Promise((resolve) => setTimeout(resolve, REST_MS));
         const { done, value } = await reader.read();
@@ -110,6 +112,7 @@ export class Link {
 
   /** Decisions by HTTP; a request without an answer is repeated by the module. */
   async settle(request) {
+    /** @type {import("./http.js").Answer} */
     let answer = [0, undefined, new Uint8Array()];
     try {
       answer = await within(undefined, this.#timeout, (signal) => send(request, signal));

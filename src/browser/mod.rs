@@ -8,7 +8,7 @@
 //! - `requests`: a verb becomes a request, an answer becomes a value; `watch`: what a watch has to do next; `retry`:
 //!   how long to wait after a failure; `page`: what the module makes and calls on the page's side.
 //!
-//! `fetch`, `WebSocket` and timers are called in JavaScript, which has them for nothing: by way of `web-sys`,
+//! `fetch`, `WebSocket` and timers are called in JavaScript, which has them for free. Through `web-sys`,
 //! `serde-wasm-bindgen` and futures this was twice the sixty kilobytes that module and scripts may have together,
 //! compressed. So nothing in here waits, and every call is over when it returns.
 //!

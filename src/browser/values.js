@@ -15,7 +15,7 @@ export function big(index) {
 export function list(indexes) {
   const isOne = ["number", "bigint"].includes(typeof indexes);
   if (!isOne && typeof indexes?.[Symbol.iterator] !== "function")
-    throw refuse(`${String(indexes)} is no index and no list of them`);
+    throw refuse(`${String(indexes)} is neither an index nor a list of them`);
   return BigUint64Array.from(isOne ? [indexes] : indexes, big);
 }
 
@@ -60,14 +60,18 @@ export async function bytes(data) {
   throw refuse("data is a text, a Blob, an ArrayBuffer or a view of one");
 }
 
-/** Of the address of a queue: whether it is encrypted, its host, its path. */
+/**
+ * Of the address of a queue: whether it is encrypted, its host, its path.
+ * @returns {[secure: boolean, authority: string, path: string]}
+ */
 export function addressOf(url) {
   const base = globalThis.document?.baseURI ?? globalThis.location?.href;
-  const { protocol, host, pathname, search, hash, username, password } = URL.canParse(url, base)
-    ? new URL(url, base)
-    : {};
+  const parts = /** @type {Record<string, string>} */ (
+    /** @type {unknown} */ (URL.canParse(url, base) ? new URL(url, base) : {})
+  );
+  const { protocol, host, pathname, search, hash, username, password } = parts;
   const wrong = (why) => refuse(`the url ${String(url)} ${why}`);
-  if (!host) throw wrong("is no address");
+  if (!host) throw wrong("cannot be read as an address");
   if (!/^(https?|wss?):$/.test(protocol)) throw wrong("begins with neither http: nor https:");
   if (search || hash) throw wrong("must end with the path of the queue, without ? and #");
   if (username || password) throw wrong("must not contain a user name; the token is given on its own");

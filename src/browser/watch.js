@@ -4,6 +4,8 @@ import { HttpAnswer } from "./glue.js";
 import { parsed, within } from "./http.js";
 import { Link } from "./link.js";
 
+/** @typedef {import("./glue.js").Observer} Observer */
+
 /**
  * Under auto commit nothing but the page's own pace bounds what waits: above the first of each the service is asked to
  * stop, and at the second to go on. Otherwise the window is the bound.
@@ -12,10 +14,14 @@ const FULL = { frames: 2_000, bytes: 32 * 1024 * 1024 };
 const ROOM = { frames: 500, bytes: 8 * 1024 * 1024 };
 
 const NOTHING = new Float64Array(7);
+/** @type {IteratorReturnResult<undefined>} */
 const DONE = { value: undefined, done: true };
-/** A promise whose failure is no news to a page that does not look. */
+/**
+ * A promise that may fail unheard: pages need not look at it.
+ * @returns {{ promise: Promise<any>, resolve: (value?: any) => void, reject: (error?: any) => void }}
+ */
 function decision() {
-  const made = Promise.withResolvers?.() ?? {};
+  const made = /** @type {any} */ (Promise.withResolvers?.() ?? {});
   made.promise ??= new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
   made.promise.catch(() => {});
   return made;
@@ -41,7 +47,7 @@ class WatchedFrame extends Frame {
   #decide(refusal) {
     if (!this.#decided) {
       this.#decided = this.#desk.decide(this.index, refusal);
-      // A code that makes no sense is no decision. For the rest, a page that does not look wants no news of failures.
+      // After a code that makes no sense, the frame can be decided again. Other failures concern only pages that look.
       this.#decided.catch((error) => {
         if (error.code === "invalid_argument") this.#decided = undefined;
       });
@@ -53,7 +59,7 @@ class WatchedFrame extends Frame {
 export class Watch {
   #client;
   /** The module's side of it, once the service has said who it is. */
-  #core = null;
+  #core = /** @type {import("./glue.js").Watching} */ (/** @type {unknown} */ (null));
   #link;
   #timer;
   #window;
@@ -61,6 +67,7 @@ export class Watch {
   #signal;
   #onState;
   #release;
+  /** @type {import("./edgequeue.js").WatchState} */
   #state = { name: "connecting" };
   #frames = [];
   #bytes = 0;
@@ -71,13 +78,20 @@ export class Watch {
   #resizes = [];
   #isLeft = false;
   /** Once the module is done with it. */
-  #totals = null;
+  #totals = /** @type {Float64Array | null} */ (null);
   /** Once it is over for the page: null, or what the loop throws. */
   #error;
   #over = decision();
   #desk = { decide: (index, refusal) => this.#decide(index, refusal) };
 
-  /** `begin` makes the module's side of it, of the attributes that `attributes` asks for. */
+  /**
+   * `begin` makes the module's side of it, of the attributes that `attributes` asks for.
+   * @param {import("./edgequeue.js").QueueClient} client
+   * @param {(attributes: string[], window: number, observer: Observer) => import("./glue.js").Watching} begin
+   * @param {(signal: AbortSignal) => Promise<import("./http.js").Answer>} attributes
+   * @param {number} timeout
+   * @param {import("./edgequeue.js").WatchOptions} options
+   */
   constructor(client, begin, attributes, timeout, { window = 10, autoCommit = false, signal, onState }) {
     signal?.throwIfAborted();
     this.#client = client;
@@ -91,6 +105,11 @@ export class Watch {
     this.#begin(begin, attributes, timeout).catch((error) => this.#end(error));
   }
 
+  /**
+   * @param {Function} begin
+   * @param {(signal: AbortSignal) => Promise<import("./http.js").Answer>} attributes
+   * @param {number} timeout
+   */
   async #begin(begin, attributes, timeout) {
     const answered = new HttpAnswer(...(await within(undefined, timeout, attributes)));
     const flat = Object.entries(parsed(answered.text())).flat().map(String);
@@ -103,7 +122,7 @@ export class Watch {
       hangUp: () => this.#link.hangUp(),
       settle: (request) => void this.#link.settle(request),
       wake: (ms) => this.#wake(ms),
-      frame: (...parts) => this.#arrived(parts),
+      frame: (index, tags, data) => this.#arrived([index, tags, data]),
       turned: (...parts) => this.#turned(...parts),
       settled: (indexes) => this.#settled(indexes),
       resized: (refusal) => this.#resized(refusal),
@@ -191,6 +210,7 @@ export class Watch {
     });
   }
 
+  /** @param {[index: bigint, tags: string[], data: Uint8Array<ArrayBuffer>]} parts */
   #arrived(parts) {
     if (this.#error !== undefined || (this.#isLeft && !this.#autoCommit)) return;
     const frame = new WatchedFrame(this.#desk, ...parts);
@@ -204,7 +224,11 @@ export class Watch {
     if (this.#frames.length > FULL.frames || this.#bytes > FULL.bytes) this.#flow(true);
   }
 
-  /** Takes a decision to the service: `refusal` is null for a commit, else code and reason. */
+  /**
+   * Takes a decision to the service: `refusal` is null for a commit, else code and reason.
+   * @param {import("./edgequeue.js").Index} index
+   * @param {[code: string, reason: string] | null} refusal
+   */
   #decide(index, refusal) {
     if (this.#autoCommit) return Promise.resolve();
     // It was handed back or the connection is gone, but what is done is done.
@@ -263,7 +287,7 @@ export class Watch {
   #leave() {
     if (this.#isLeft || this.#error !== undefined) return;
     this.#isLeft = true;
-    // Under auto commit nobody else will ever see what waits here.
+    // Under auto commit no other consumer will ever see what waits here.
     if (!this.#autoCommit) this.#frames = [];
     for (const { resolve } of this.#takers.splice(0)) resolve(DONE);
     if (this.#core) this.#core.leave();
@@ -301,6 +325,6 @@ export class Watch {
       else resolve(DONE);
     }
     this.#tell(error ? { name: "closed", error } : { name: "closed" });
-    this.#over.resolve();
+    this.#over.resolve(undefined);
   }
 }

@@ -8,8 +8,8 @@ use wasm_bindgen::prelude::*;
 use super::page::{self, Observer, now_ms, tags};
 use super::requests::{self, Requests};
 use crate::client::{
-    Attempt, Decision, End, Endpoint, FailureKind, Phase, Subscription, Todo, Transport, WatchOptions, WatchTotals,
-    answer,
+    Attempt, Decision, End, Endpoint, FailureKind, Subscription, Todo, WatchOptions, WatchPhase, WatchTotals,
+    WatchTransport, answer,
 };
 use crate::wire::v1::PING;
 
@@ -17,7 +17,7 @@ use crate::wire::v1::PING;
 #[wasm_bindgen]
 pub struct Watching {
     endpoint: Endpoint,
-    transport: Transport,
+    transport: WatchTransport,
     observer: Observer,
     inner: RefCell<Inner>,
 }
@@ -47,7 +47,7 @@ impl Watching {
         let has = |name: &str| modes.iter().any(|mode| mode == name);
         let (endpoint, attributes) = (queue.0.clone(), tags(attributes));
         let is_ours = !has("eas") && answer::is_edgequeue(&attributes);
-        let transport = if is_ours { Transport::PageSocket } else { Transport::Stream };
+        let transport = if is_ours { WatchTransport::PageSocket } else { WatchTransport::Stream };
         let (start, auto_commit, index_only) = (requests::start(from), has("autoCommit"), has("indexOnly"));
         let options = WatchOptions { start, window, auto_commit, index_only, tags: tags(filter) };
         let resume = options.resume(&endpoint, &attributes);
@@ -86,7 +86,7 @@ impl Watching {
 
     /// Confirms what was decided, hands back the rest and ends.
     pub fn leave(&self) {
-        self.tell(|watch, now_ms| watch.leave(now_ms));
+        self.tell(Subscription::leave);
     }
 
     /// Shown, bytes, committed, rejected, returned, repeated, reconnects.
@@ -107,7 +107,7 @@ impl Watching {
         self.tell(|watch, now_ms| watch.opened(now_ms, number as u64, Some(protocol)));
     }
 
-    /// A text came on the WebSocket: a sign of life.
+    /// A text came on the WebSocket: the answer to a ping.
     pub fn heard(&self, number: f64) {
         self.tell(|watch, now_ms| watch.heard(now_ms, number as u64));
     }
@@ -183,25 +183,27 @@ impl Watching {
     fn connect(&self, attempt: Attempt) {
         let Attempt { number, request, protocols } = attempt;
         match self.transport {
-            Transport::Stream => self.observer.stream(number as f64, page::request(&self.endpoint, &request)),
-            Transport::PageSocket | Transport::Socket { .. } => {
+            WatchTransport::Stream => self.observer.stream(number as f64, page::request(&self.endpoint, &request)),
+            WatchTransport::PageSocket | WatchTransport::Socket { .. } => {
                 self.observer.connect(number as f64, &self.endpoint.socket_url(&request.target), protocols);
             }
         }
     }
 
-    fn turned(&self, phase: &Phase, now_ms: u64) {
+    fn turned(&self, phase: &WatchPhase, now_ms: u64) {
         let (name, why, next_try_ms, attempt) = match phase {
-            Phase::Connecting => ("connecting", "", 0, 0),
-            Phase::Open { is_session: true } => ("session", "", 0, 0),
-            Phase::Open { is_session: false } => ("stream", "", 0, 0),
-            Phase::Reconnecting { why, next_try_ms, attempt } => ("reconnecting", why.as_str(), *next_try_ms, *attempt),
-            Phase::Closing => ("closing", "", 0, 0),
+            WatchPhase::Connecting => ("connecting", "", 0, 0),
+            WatchPhase::Open { is_session: true } => ("session", "", 0, 0),
+            WatchPhase::Open { is_session: false } => ("stream", "", 0, 0),
+            WatchPhase::Reconnecting { why, next_try_ms, attempt } => {
+                ("reconnecting", why.as_str(), *next_try_ms, *attempt)
+            }
+            WatchPhase::Closing => ("closing", "", 0, 0),
         };
         self.observer.turned(name, why, next_try_ms.saturating_sub(now_ms) as f64, attempt);
     }
 
-    /// Being woken for nothing does no harm, while setting a timer with each message does: only an earlier time is
+    /// An idle wake-up does no harm, while setting a timer with each message does: only an earlier time is
     /// asked for.
     fn wait(&self, until_ms: u64, now_ms: u64) {
         let inner = &mut *self.inner.borrow_mut();

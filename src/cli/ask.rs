@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::stop::Stop;
 
-/// Whether somebody can be asked.
+/// Whether there is a person to ask.
 pub fn possible() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }

@@ -116,7 +116,7 @@ pub fn checked(name: &str) -> Result<String, Stop> {
     let plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
     if name.is_empty() || name.starts_with('.') || name.len() > 64 || !name.chars().all(plain) {
         return Err(Stop::usage(
-            format!("{name:?} is no name for a context"),
+            format!("{name:?} cannot be the name of a context"),
             "Use up to 64 letters, digits, '-', '_' and '.'.",
         ));
     }
@@ -131,10 +131,11 @@ fn read(file: &Path) -> Result<Option<String>, Stop> {
     }
 }
 
-/// Writes a file with mode 0600 beside its place and moves it there: nobody ever sees half of it, or more than he may.
+/// Writes a file with mode 0600 beside its place and moves it there: no reader ever sees half of it, and only its owner
+/// can read it.
 fn write(file: &Path, text: &str) -> Result<(), Stop> {
     let written = (|| {
-        let directory = file.parent().unwrap_or(Path::new("."));
+        let directory = file.parent().unwrap_or_else(|| Path::new("."));
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]

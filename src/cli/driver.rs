@@ -2,7 +2,7 @@
 //! happens comes in through one channel.
 
 use edgequeue::client::{
-    Decision, End, HttpRequest, HttpResponse, Phase, Subscription, Todo, Transport, WatchOptions, answer,
+    Decision, End, HttpRequest, HttpResponse, Subscription, Todo, WatchOptions, WatchPhase, WatchTransport, answer,
 };
 use edgequeue::queue::entry::{Frame, Tags};
 use std::process;
@@ -67,7 +67,7 @@ impl Driver {
                 }
             }
         });
-        let transport = Transport::Socket { offers: answer::is_edgequeue(attributes) };
+        let transport = WatchTransport::Socket { offers: answer::is_edgequeue(attributes) };
         let resume = options.resume(&http.endpoint, attributes);
         let watch = Subscription::new(http.endpoint.clone(), options, transport, resume, seed());
         Self { watch, http, signals, tell, settle, socket: None, was_open: false, began: Instant::now() }
@@ -153,18 +153,18 @@ impl Driver {
         }
     }
 
-    fn turned(&mut self, phase: Phase, news: &mut Vec<News>) {
+    fn turned(&mut self, phase: WatchPhase, news: &mut Vec<News>) {
         match phase {
-            Phase::Open { .. } => {
+            WatchPhase::Open { .. } => {
                 self.was_open = true;
                 news.push(News::Opened);
             }
-            // Attempts that fail after that are no news.
-            Phase::Reconnecting { why, .. } if self.was_open => {
+            // Further attempts that fail are not told.
+            WatchPhase::Reconnecting { why, .. } if self.was_open => {
                 self.was_open = false;
                 news.push(News::Lost(why));
             }
-            Phase::Reconnecting { .. } | Phase::Connecting | Phase::Closing => {}
+            WatchPhase::Reconnecting { .. } | WatchPhase::Connecting | WatchPhase::Closing => {}
         }
     }
 

@@ -145,7 +145,7 @@ fn unanswered(error: ureq::Error) -> Unanswered {
     }
 }
 
-/// Whether there never was a connection: nobody listened, or who did is not trusted.
+/// Whether there never was a connection: no server listened, or its certificate is not trusted.
 fn never_left(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     matches!(inner, Some(rustls::Error::InvalidCertificate(_)))

@@ -3,11 +3,11 @@
 use crate::http::Http;
 use crate::output::Out;
 use crate::stop::Stop;
-use crate::target::Target;
+use crate::target::QueueTarget;
 
 /// The command as it was called: which queue is meant, and where to print.
 pub struct Invocation {
-    pub target: Target,
+    pub target: QueueTarget,
     pub out: Out,
 }
 

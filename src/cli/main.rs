@@ -28,7 +28,7 @@ use args::{Cli, Command, Verb};
 use invocation::Invocation;
 use output::Out;
 use stop::{Exit, Stop};
-use target::Target;
+use target::QueueTarget;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -51,7 +51,7 @@ fn run(cli: Cli, out: Out) -> Result<Exit, Stop> {
         clap_complete::generate(shell, &mut Cli::command(), "edgequeue", &mut out.into_stdout());
         return Ok(Exit::Ok);
     }
-    let mut call = Invocation { target: Target::resolve(&cli.global)?, out };
+    let mut call = Invocation { target: QueueTarget::resolve(&cli.global)?, out };
     let exit = match cli.command {
         Command::Stream { verb } => match verb {
             Verb::Config => verbs::config::run(&mut call, &cli.global)?,

@@ -44,7 +44,7 @@ impl Out {
 
     /// Standard output itself.
     pub fn into_stdout(self) -> impl Write {
-        // A reader that went away is no error here either.
+        // A reader that goes away ends the command silently here too.
         struct Deaf(BufWriter<Stdout>);
         impl Write for Deaf {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

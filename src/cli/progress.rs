@@ -4,7 +4,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
-/// A bar over bytes, or over entries; without a total it only counts. `None` where nobody would see it.
+/// A bar over bytes, or over entries; without a total it only counts. `None` where no person would see it.
 pub fn bar(total: Option<u64>, bytes: bool, quiet: bool) -> Option<ProgressBar> {
     if quiet || !stderr().is_terminal() {
         return None;

@@ -36,7 +36,7 @@ pub enum Happened {
     Message(Bytes),
     /// A ping or pong.
     Heard,
-    /// Gone, with the close code if there was one.
+    /// It is gone; with the close code if there was one, and with the reason.
     Lost(Option<u16>, String),
 }
 
@@ -102,7 +102,7 @@ fn lost(why: &dyn std::fmt::Display) -> Happened {
     Happened::Lost(None, why.to_string())
 }
 
-type Connection = WebSocket<MaybeTlsStream<TcpStream>>;
+type OpenSocket = WebSocket<MaybeTlsStream<TcpStream>>;
 
 /// Where and how to connect.
 struct Dial {
@@ -125,7 +125,7 @@ impl Dial {
     }
 
     /// The connection and the subprotocol that the service chose.
-    fn connect(&self) -> Result<(Connection, Option<String>), Happened> {
+    fn connect(&self) -> Result<(OpenSocket, Option<String>), Happened> {
         match self.attempt(&self.protocols) {
             // Something on the way took the offer out. The library insists on an answer to an offer, so there is none
             // this time, and the service is spoken to plainly.
@@ -138,7 +138,7 @@ impl Dial {
         })
     }
 
-    fn attempt(&self, protocols: &[String]) -> Result<(Connection, Option<String>), Missed> {
+    fn attempt(&self, protocols: &[String]) -> Result<(OpenSocket, Option<String>), Missed> {
         let mut request = self.url.as_str().into_client_request().map_err(|error| lost(&error))?;
         let offer = (!protocols.is_empty()).then(|| ("Sec-WebSocket-Protocol", protocols.join(", ")));
         for (name, value) in self.headers.iter().cloned().chain(offer) {
@@ -213,7 +213,7 @@ fn tcp(stream: &MaybeTlsStream<TcpStream>) -> &TcpStream {
 
 /// A connection that is open.
 struct Talk {
-    socket: Connection,
+    socket: OpenSocket,
     inbox: Receiver<Order>,
     /// The close code that the service sent.
     code: Option<u16>,
@@ -266,7 +266,7 @@ impl Talk {
         Ok(true)
     }
 
-    /// Carries out what was ordered. Whoever gave the orders being gone is an order to close.
+    /// Carries out what was ordered. That no order can come any more is an order to close.
     fn obey(&mut self) -> Result<(), Error> {
         loop {
             let order = match self.inbox.try_recv() {

@@ -41,7 +41,7 @@ pub struct Setting {
 
 /// Everything that says which queue is meant and who asks.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct QueueTarget {
     pub context: Setting,
     pub url: Option<Setting>,
     pub token: Option<Setting>,
@@ -54,7 +54,7 @@ pub struct Target {
     pub contexts: Contexts,
 }
 
-impl Target {
+impl QueueTarget {
     pub fn resolve(global: &Global) -> Result<Self, Stop> {
         let contexts = Contexts::of_this_user()?;
         let context = match strongest(&global.context, "--context", "EDGEQUEUE_CONTEXT")? {

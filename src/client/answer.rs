@@ -24,7 +24,7 @@ pub struct HttpResponse {
     pub body: Bytes,
 }
 
-/// Why a request was not carried out, as far as a program can act on it.
+/// Why a request was not carried out, in kinds that a program can act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
     /// The token is missing or wrong.
@@ -58,7 +58,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Reads an answer that is no success.
+    /// Reads an answer that refuses the request.
     pub fn of(response: &HttpResponse) -> Self {
         let status = response.status;
         let kind = match status {
@@ -72,7 +72,7 @@ impl Failure {
             _ => FailureKind::Unreadable,
         };
         let body = String::from_utf8_lossy(&response.body);
-        // What stands on the way answers with pages; those are for browsers.
+        // Proxies on the way answer with pages, which are for browsers.
         let text = if body.trim().is_empty() || body.trim_start().starts_with('<') {
             format!("the service answered with status {status}")
         } else {
@@ -106,9 +106,9 @@ fn success(response: &HttpResponse) -> Result<&str, Failure> {
 pub struct PutReceipt {
     /// Its index.
     pub index: u64,
-    /// Its request id; empty when the service told none.
+    /// Its request id; empty when the service did not tell it.
     pub request_id: String,
-    /// Nothing was stored: an earlier put had done so.
+    /// Nothing was stored now: an earlier put had stored it.
     pub repeated: bool,
 }
 
@@ -186,7 +186,7 @@ pub fn position(response: &HttpResponse) -> Result<SearchResult, Failure> {
     serde_json::from_str(success(response)?).map_err(|_| Failure::unreadable(response, "a position"))
 }
 
-/// Reads the answer to a status call. A request that nobody knows is an answer too.
+/// Reads the answer to a status call. That the request is unknown is an answer too.
 pub fn progress(response: &HttpResponse) -> Result<Progress, Failure> {
     let known = Progress::parse(&response.body);
     match (response.status, known) {
@@ -197,14 +197,14 @@ pub fn progress(response: &HttpResponse) -> Result<Progress, Failure> {
     }
 }
 
-/// What came of a cancellation.
+/// How a cancellation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cancelled {
     /// The entry with this index was removed.
     Done(u64),
-    /// The request has ended, or is about to; why it cannot be cancelled.
+    /// It cannot be cancelled: the request has ended or is about to. The service's reason.
     TooLate(String),
-    /// Nothing is known of it.
+    /// The service does not know the request.
     Unknown,
 }
 
@@ -223,7 +223,7 @@ pub fn cancelled(response: &HttpResponse) -> Result<Cancelled, Failure> {
     }
 }
 
-/// Reads an answer that only says that it is done.
+/// Reads an answer that only says that the request was carried out.
 pub fn done(response: &HttpResponse) -> Result<(), Failure> {
     success(response).map(|_| ())
 }

@@ -30,7 +30,7 @@ impl Backoff {
         whole - self.random % (whole / 2 + 1)
     }
 
-    /// Attempts that failed since something worked.
+    /// Failures since the last success.
     pub fn failures(&self) -> u32 {
         self.failures
     }

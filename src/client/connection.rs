@@ -1,11 +1,12 @@
 //! One connection that speaks `edgequeue.v1`: requests go out, answers and pushed entries come in.
 //!
-//! **Values in, values out: no socket, no clock.** A [`Connection`] gives every request an id, remembers what the
+//! **Values in, values out: no socket, no clock.** A [`ClientConnection`] gives every request an id, remembers what the
 //! request is for (`P`, chosen by the user), and finds that again when the answer arrives.
 //!
-//! 1. [`Connection::ask`] turns a command into a message to send.
-//! 2. [`Connection::receive`] reads a message: entries that were pushed, and answers with the purpose of their request.
-//! 3. [`Connection::abandon`] ends it when the socket is gone: the purposes of requests that will get no answer.
+//! 1. [`ClientConnection::ask`] turns a command into a message to send.
+//! 2. [`ClientConnection::receive`] reads a message: entries that were pushed, and answers with the purpose of their
+//!    request.
+//! 3. [`ClientConnection::abandon`] ends it when the socket is gone: the purposes of requests that will get no answer.
 
 use crate::wire::proto::fields::Malformed;
 use crate::wire::v1::client::{ClientCommand, ClientRequest};
@@ -24,20 +25,20 @@ pub enum Incoming<P> {
 
 /// The client's end of a connection.
 #[derive(Debug)]
-pub struct Connection<P> {
+pub struct ClientConnection<P> {
     /// Id of the newest request. Ids begin with 1: the protocol answers a request with id 0 only when it is refused.
     last_id: u64,
     /// Requests without an answer, oldest first.
     asked: Vec<(u64, P)>,
 }
 
-impl<P> Default for Connection<P> {
+impl<P> Default for ClientConnection<P> {
     fn default() -> Self {
         Self { last_id: 0, asked: Vec::new() }
     }
 }
 
-impl<P: PartialEq> Connection<P> {
+impl<P> ClientConnection<P> {
     /// A message that asks for `command`. Messages of several calls may be sent together by joining their bytes.
     pub fn ask(&mut self, purpose: P, command: ClientCommand) -> Vec<u8> {
         self.last_id += 1;
@@ -47,9 +48,9 @@ impl<P: PartialEq> Connection<P> {
         message
     }
 
-    /// Reads a message. Answers to requests that were never made are passed over: the service is not ours to judge.
+    /// Reads a message. An answer to a request that was never made is skipped.
     pub fn receive(&mut self, message: Bytes) -> Result<Vec<Incoming<P>>, Malformed> {
-        let incoming = |said| match said {
+        let incoming = |event| match event {
             ServerEvent::Pushed(frame) => Some(Incoming::Pushed(frame)),
             ServerEvent::Answered(answered) => {
                 // Services answer in order, so the first one is nearly always the one.
@@ -59,11 +60,6 @@ impl<P: PartialEq> Connection<P> {
             }
         };
         Ok(events(message)?.into_iter().filter_map(incoming).collect())
-    }
-
-    /// Whether a request with this purpose has no answer yet.
-    pub fn awaits(&self, purpose: &P) -> bool {
-        self.asked.iter().any(|(_, asked)| asked == purpose)
     }
 
     /// The connection is gone: what its unanswered requests were for, oldest first.
@@ -86,7 +82,7 @@ mod tests {
 
     #[test]
     fn answers_find_what_was_asked_in_any_order() {
-        let mut connection = Connection::default();
+        let mut connection = ClientConnection::default();
         let first = ids(connection.ask("window", ClientCommand::Window(5)));
         let second = ids(connection.ask("commit", ClientCommand::Commit(vec![Index(1)])));
         assert_eq!((first.as_slice(), second.as_slice()), (&[1][..], &[2][..]));
@@ -101,7 +97,6 @@ mod tests {
         let pushed = Incoming::Pushed(Bytes::from_static(b"entry"));
         assert_eq!(incoming, [Incoming::Answered("commit", refused), pushed], "9 was never asked");
 
-        assert!(connection.awaits(&"window") && !connection.awaits(&"commit"));
         assert_eq!(connection.abandon().collect::<Vec<_>>(), ["window"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Where a queue is, and who asks.
+//! Where a queue is, and which consumer asks.
 
 use crate::queue::event::ConsumerId;
 use crate::wire::names::{GROUP_DEFAULT, USER_DEFAULT};
@@ -9,7 +9,7 @@ use alloc::{format, string::String};
 /// Last segment of the address of an output queue.
 const SINK: &str = "/sink";
 
-/// A queue, how it is reached, and who asks.
+/// A queue, how it is reached, and which consumer asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Whether the connection is encrypted.
@@ -18,9 +18,9 @@ pub struct Endpoint {
     pub authority: String,
     /// Path of the queue without a slash at its end; empty for a bare server.
     pub path: String,
-    /// What is sent as `Authorization`; empty for none.
+    /// The header `Authorization`; empty for none.
     pub token: String,
-    /// Who asks.
+    /// The consumer that asks.
     pub consumer: ConsumerId,
     /// Whether the queue of dead letters is meant.
     pub rear: bool,

@@ -7,9 +7,9 @@ const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of the length in front of a frame, big-endian.
 const LENGTH_BYTES: usize = 4;
 
-/// The answer is no stream of frames: a length in it makes no sense.
+/// The answer does not consist of frames: a length in it makes no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the answer is no stream of frames")]
+#[error("the answer does not consist of frames")]
 pub struct NoFrames;
 
 /// Collects the pieces of an answer until they make whole frames.

@@ -48,12 +48,12 @@ impl LineBatch {
         self.bodies.push(body);
     }
 
-    /// Whether it is to be sent before another line comes; `lines_max` may ask for smaller ones.
+    /// Whether it takes no further line. `lines_max` asks for batches smaller than the service's limit.
     pub fn is_full(&self, lines_max: usize) -> bool {
         self.bodies.len() >= lines_max.min(BATCH_ENTRIES_MAX) || self.bytes >= BYTES_MAX
     }
 
-    /// As a list of frames; a line may have a request id of its own.
+    /// The batch as a list of frames. `request_id` gives a line, by its number, a request id of its own.
     pub fn encode(&self, request_id: impl Fn(u64) -> Option<String>) -> Vec<u8> {
         let frame = |(line, data): (u64, &Bytes)| {
             let tags = request_id(line).map(|id| (TAG_REQUEST_ID.to_string(), id)).into_iter().collect();

@@ -5,7 +5,8 @@
 //! 2. A shell sends the request and hands what came back, a [`HttpResponse`], to the function in [`answer`] that reads
 //!    it.
 //! 3. A watch is a [`Subscription`]: the shell asks it what to do next and tells it what happened. What it says and
-//!    hears on a socket that speaks `edgequeue.v1` goes through a [`Connection`], which others can use on its own.
+//!    hears on a socket that speaks `edgequeue.v1` goes through a [`ClientConnection`], which others can use on its
+//!    own.
 //! 4. A put of many lines is cut into [`LineBatch`]es, and [`Receipts`] knows what became of each line.
 //!
 //! Only the plain protocol is needed from a service. What ours can do beyond it is used after the service has said who
@@ -24,9 +25,9 @@ mod verbs;
 
 pub use answer::{Failure, FailureKind, HttpResponse};
 pub use backoff::Backoff;
-pub use connection::{Connection, Incoming};
+pub use connection::{ClientConnection, Incoming};
 pub use endpoint::Endpoint;
 pub use line_batch::LineBatch;
 pub use receipts::{LineOutcome, Receipts};
 pub use request::{HttpRequest, Put, Read, WatchOptions};
-pub use subscription::{Attempt, Decision, End, Phase, Subscription, Todo, Transport, WatchTotals};
+pub use subscription::{Attempt, Decision, End, Subscription, Todo, WatchPhase, WatchTotals, WatchTransport};

@@ -17,7 +17,7 @@ pub enum LineOutcome<F> {
 /// Half-open ranges of lines, sorted and apart from each other.
 pub type LineRanges = Vec<(u64, u64)>;
 
-/// Collects outcomes in any order and gives them out in the order in which the lines were sent. Lines are numbered as
+/// Takes in outcomes in any order and gives them out in the order in which the lines were sent. Lines are numbered as
 /// in their source; positions count what is sent, from 0.
 #[derive(Debug)]
 pub struct Receipts<F> {
@@ -48,7 +48,7 @@ impl<F> Receipts<F> {
         Some((line, outcome))
     }
 
-    /// What is known beyond a line of which nothing is: for the end of a put that was cut short.
+    /// The outcomes behind a line without one, for the end of a put that was cut short.
     pub fn rest(&mut self) -> Vec<(u64, LineOutcome<F>)> {
         let rest: Vec<_> = core::mem::take(&mut self.early).into_values().collect();
         for (line, outcome) in &rest {

@@ -13,11 +13,11 @@ pub struct HttpRequest {
     pub method: &'static str,
     /// Path and query.
     pub target: String,
-    /// Headers; values are what was given and may have to be refused.
+    /// Headers. Their values come from the user unchecked; the shell refuses those that no header can have.
     pub headers: Vec<(&'static str, String)>,
     /// The body; empty for none.
     pub body: Bytes,
-    /// Whether it can be sent again when no answer came, without doing anything twice.
+    /// Whether it may be sent again when no answer came: nothing is then done twice.
     pub repeatable: bool,
 }
 
@@ -28,7 +28,7 @@ pub struct Put {
     pub tags: Tags,
     /// Priority; higher is delivered first.
     pub priority: i64,
-    /// Sub-path for whoever processes the entry, beginning with `/` and percent-encoded; or empty.
+    /// Sub-path for the consumer of the entry, beginning with `/` and percent-encoded; or empty.
     pub path: String,
     /// Each entry is stored only if its request id is not there yet, so that the request can be repeated (our own
     /// service only).
@@ -37,12 +37,12 @@ pub struct Put {
     pub callback: String,
 }
 
-/// What is read.
+/// Which entries are read, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
     /// Where reading begins.
     pub start: Start,
-    /// How many entries at the most.
+    /// Most entries to return.
     pub count: u64,
     /// How long to wait for them, in milliseconds.
     pub wait_ms: u64,
@@ -52,7 +52,7 @@ pub struct Read {
     pub tags: Tags,
 }
 
-/// What is watched, and how.
+/// Which entries are watched, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchOptions {
     /// Where a new group begins.

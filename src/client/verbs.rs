@@ -106,8 +106,8 @@ impl Endpoint {
         request
     }
 
-    /// Reads entries: see [`answer::entries`](super::answer::entries). One that removes is not repeatable: what a lost
-    /// answer held is gone.
+    /// Reads entries: see [`answer::entries`](super::answer::entries). A read that removes is not repeatable: the
+    /// entries of a lost answer are gone.
     pub fn get(&self, read: &Read) -> HttpRequest {
         let query = QueryBuilder::new(&read.tags)
             .with("_index_", &start_text(read.start))
@@ -226,7 +226,7 @@ impl Endpoint {
 mod tests {
     use super::*;
     use crate::queue::entry::Index;
-    use crate::wire::{self, Operation, Purpose, RequestParts};
+    use crate::wire::{self, CallPurpose, Operation, RequestParts};
 
     fn endpoint() -> Endpoint {
         let endpoint = Endpoint::parse("http://a/api/predict/x").unwrap_or_else(|wrong| panic!("{wrong}"));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     /// What our own service makes of a request.
-    fn purpose(request: &HttpRequest) -> Purpose {
+    fn purpose(request: &HttpRequest) -> CallPurpose {
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let header = |name: &str| {
             let found = request.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
@@ -248,7 +248,7 @@ mod tests {
     }
 
     fn read(request: &HttpRequest) -> Operation {
-        let Purpose::Operation(operation) = purpose(request) else { panic!("{request:?}") };
+        let CallPurpose::Operation(operation) = purpose(request) else { panic!("{request:?}") };
         operation
     }
 
@@ -283,7 +283,7 @@ mod tests {
             index_only: true,
             tags: tags.clone(),
         };
-        let Purpose::Watch { watch, .. } = purpose(&endpoint.watch(&subscribe)) else { panic!() };
+        let CallPurpose::Watch { watch, .. } = purpose(&endpoint.watch(&subscribe)) else { panic!() };
         assert_eq!((watch.start, watch.window), (subscribe.start, 6));
         assert!(watch.auto_commit && watch.index_only);
 

@@ -59,7 +59,8 @@ impl Stream {
         true
     }
 
-    /// Whether anything is left for a watch. Otherwise, after the end, a client would connect, be closed and connect again.
+    /// Whether anything is left for a watch. Without this check, after the end, a client would connect, be closed and
+    /// connect again.
     fn has_work_for<S: Store>(&mut self, turn: &mut Turn<'_, S>, watch: &Watch) -> Result<bool, StoreError> {
         match (self.groups.get_mut(&watch.consumer.group), watch.start) {
             (Some(group), _) => Ok(!group.unacked.is_empty() || group.has_undelivered(turn.store)?),
@@ -94,7 +95,7 @@ impl Stream {
         None
     }
 
-    /// Makes a connection a watcher, and its consumer and group known.
+    /// Makes a connection a watcher, with its consumer and its group.
     pub(super) fn register<S: Store>(
         &mut self,
         turn: &Turn<'_, S>,
@@ -135,8 +136,8 @@ impl Stream {
         self.timers.consumer_gone(turn.now_ms);
     }
 
-    /// A connection is gone: what was out at it is requeued, and each delivery counts as an attempt. A local one was not
-    /// lost but sent away, in the middle of attempts that have not failed. Unknown ones are passed over.
+    /// A connection is gone: what was out at it is requeued, and each delivery counts as an attempt. A local one was
+    /// not lost but sent away, in the middle of attempts that have not failed. Unknown ones are passed over.
     pub(super) fn release<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,

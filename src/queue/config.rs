@@ -13,7 +13,7 @@ pub enum DeadPolicy {
     Drop = 1,
 }
 
-/// What becomes of the sub-path of a put when the predictor is called.
+/// What happens to the sub-path of a put when the predictor is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
 pub enum PathPolicy {
@@ -26,7 +26,7 @@ pub enum PathPolicy {
 /// Settings of one queue, shared by its rear twin (which has no maximum of deliveries and evicts nothing).
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Settings {
-    /// Deliveries of one entry inside one group before it is dead; 0 = unlimited.
+    /// Deliveries of one entry in one group after which it is dead; 0 = unlimited.
     #[prost(uint32, tag = "1")]
     pub max_delivery: u32,
     /// What happens to dead entries.
@@ -38,11 +38,11 @@ pub struct Settings {
     /// Longest body, in bytes.
     #[prost(uint64, tag = "4")]
     pub max_payload_bytes: u64,
-    /// Most entries held.
+    /// Most entries the queue may hold.
     #[prost(uint64, tag = "5")]
     pub max_length: u64,
-    /// Longest time a consumer may hold one entry before it is redelivered, in milliseconds; 0 = off. Who consumes inside the
-    /// process minds it himself.
+    /// Longest time a consumer may hold one entry before it is redelivered, in milliseconds; 0 = off. A local consumer
+    /// limits its attempts itself.
     #[prost(uint64, tag = "6")]
     pub max_idle_ms: u64,
     /// Age at which an entry is removed, in milliseconds; 0 = off.
@@ -51,17 +51,17 @@ pub struct Settings {
     /// Time without a heartbeat after which a consumer that holds entries is disconnected, in milliseconds; 0 = off.
     #[prost(uint64, tag = "8")]
     pub max_silence_ms: u64,
-    /// What infers the entries of the queue: a URL, `service:BINDING` or `ai:MODEL`; nothing when empty. Its form is
-    /// checked by the wire.
+    /// What infers the entries of the queue: a URL, `service:BINDING` or `ai:MODEL`; nothing when empty. The wire
+    /// checks its form.
     #[prost(string, tag = "9")]
     pub predictor: String,
-    /// Inferences at a time; at least 1.
+    /// Inferences that run at the same time; at least 1.
     #[prost(uint32, tag = "10", default = "5")]
     pub worker_threads: u32,
     /// Longest time of one inference, in milliseconds.
     #[prost(uint64, tag = "11", default = "60000")]
     pub predictor_timeout_ms: u64,
-    /// What becomes of the sub-path.
+    /// What happens to the sub-path.
     #[prost(enumeration = "PathPolicy", tag = "12")]
     pub predictor_path: i32,
     /// Name of the secret that holds header lines for the predictor; none when empty.
@@ -70,13 +70,13 @@ pub struct Settings {
     /// Time until a failed inference is tried again, in milliseconds; doubled with each attempt.
     #[prost(uint64, tag = "14", default = "1000")]
     pub retry_delay_ms: u64,
-    /// URL that is told when a request of the queue has ended; none when empty.
+    /// URL of the webhook that is told when a request of the queue has ended; none when empty.
     #[prost(string, tag = "15")]
     pub callback: String,
 }
 
 impl Settings {
-    /// The settings of a queue nobody configured.
+    /// The settings of a queue that nobody has configured.
     pub fn standard() -> Self {
         Self {
             max_delivery: 5,
@@ -87,7 +87,7 @@ impl Settings {
             max_idle_ms: 0,
             retention_ms: 0,
             max_silence_ms: limits::SILENCE_MS_DEFAULT,
-            // Those of inference: what a record without them means.
+            // Inference: what a record without these fields means.
             ..Self::default()
         }
     }

@@ -42,7 +42,7 @@ impl Stream {
     }
 
     /// Forgets consumers that are gone for long and left nothing, and groups without consumers.
-    pub(super) fn forget_consumers<S: Store>(&mut self, turn: &mut Turn<'_, S>) {
+    pub(super) fn forget_consumers<S: Store>(&mut self, turn: &Turn<'_, S>) {
         let mut forgotten = Vec::new();
         self.timers.set(Timer::Forget, None);
         for (name, group) in &self.groups {

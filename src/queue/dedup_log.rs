@@ -41,7 +41,8 @@ impl DedupLog {
         self.latest.iter().map(step).collect()
     }
 
-    /// Whether the outcome of an entry was put. The search begins with the latest, which is the likeliest to come again.
+    /// Whether the outcome of an entry was put. The search begins with the latest, which is the likeliest to come
+    /// again.
     pub fn contains(&self, index: u64) -> bool {
         index < self.below || self.latest.iter().rev().any(|known| *known == index)
     }

@@ -47,8 +47,8 @@ impl Round<'_> {
 }
 
 impl Stream {
-    /// Gives every group what its consumers have room for: highest lane first, inside a lane what was requeued, then
-    /// what is undelivered, each in index order.
+    /// Gives every group what its consumers have room for: highest lane first, inside a lane the requeued entries, then
+    /// the undelivered ones, each in index order.
     pub(super) fn deliver<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
         if self.watchers.is_empty() {
             return Ok(());
@@ -192,8 +192,9 @@ fn roomiest(watchers: &BTreeMap<WatcherId, Watcher>, candidates: impl Iterator<I
     })
 }
 
-/// The candidate for a requeued entry: the consumer that held it last, so that one that reconnects finds its entries; but
-/// another one, if it has room, when that consumer rejected it. While the entry is reserved nobody else may have it.
+/// The candidate for a requeued entry: the consumer that held it last, so that one that reconnects finds its entries;
+/// but another one, if it has room, when that consumer rejected it. While the entry is reserved nobody else may have
+/// it.
 fn recipient(
     watchers: &BTreeMap<WatcherId, Watcher>,
     candidates: &[WatcherId],

@@ -1,5 +1,5 @@
-//! What a turn results in: [`Write`]s for the store, in order, and [`Effect`]s for the shell, which nobody may see before the
-//! writes are durable.
+//! The results of a turn: [`Write`]s for the store, in order, and [`Effect`]s for the shell, which nobody may see
+//! before the writes are durable.
 
 use super::entry::{Entry, Index, Mark, Tags};
 use super::event::{Ticket, WatcherId};
@@ -27,25 +27,26 @@ pub enum Write {
 pub enum Record {
     /// Progress of the groups. Stored together with the totals, in one row.
     Groups,
-    /// Consumers that are remembered.
+    /// The consumers that are known.
     Consumers,
-    /// Settings and whether the stream was ended; of the main side, valid for both.
+    /// The settings. Saved at the main side, valid for both.
     Settings,
 }
 
-/// Something the shell must do, in this order. Nobody outside may see it before the writes of the turn are durable.
+/// Something the shell must do, in this order, when the writes of the turn are durable and not before.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Answer a request; its ticket is used up.
     Reply(Ticket, Reply),
     /// Send an entry to a connection.
     Push(WatcherId, Delivery),
-    /// An entry that is out at this watcher was taken from it by somebody else: it was removed, cancelled, committed by
-    /// another consumer, or held for too long. What is done with it is done in vain.
+    /// An entry that is out at this watcher was taken from it: it was removed, cancelled, committed by another
+    /// consumer, or held for too long. Further work on it changes nothing.
     Revoke(WatcherId, Index),
-    /// End a connection. It is already forgotten: its `Detach` may come or not.
+    /// End a connection. The queue has forgotten it already: its `Detach` may come or not.
     Close(WatcherId, CloseReason),
-    /// What the connection remembers changed: ask [`Queue::resume_state`](super::Queue::resume_state) and keep it with the socket.
+    /// The resume state of the connection changed: take it from [`Queue::resume_state`](super::Queue::resume_state) and
+    /// keep it with the socket.
     Remember(WatcherId),
     /// There is more to do: take another turn with [`Event::Tick`](super::Event::Tick) soon.
     Again,
@@ -56,7 +57,7 @@ pub enum Effect {
 pub enum Reply {
     /// Stored, in the order of the request.
     Put(Vec<Receipt>),
-    /// What a get found; may be empty.
+    /// The entries a get found; may be empty.
     Entries(Vec<Delivery>),
     /// The connection watches now.
     Attached,
@@ -66,24 +67,24 @@ pub enum Reply {
     Stats(Box<Stats>),
     /// A number of entries.
     Count(u64),
-    /// Where an entry stands.
+    /// The position of an entry in a group.
     Position(Position),
-    /// Where an entry stands in every group; none when there is no such entry.
+    /// The status of an entry in every group; none when there is no such entry.
     Found(Option<EntryStatus>),
     /// The index of the entry that was removed; none when there was none.
     Cancelled(Option<Index>),
-    /// Not carried out.
+    /// Not carried out, and why.
     Refused(Refusal),
 }
 
 /// Proof of a stored entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
-    /// Its index; 0 for a repeated one whose index is not known.
+    /// Its index; 0 for a repeated put whose first index is not known.
     pub index: Index,
     /// Its request id.
     pub request_id: String,
-    /// Nothing was stored: an earlier put had done so.
+    /// Nothing was stored: an earlier put had stored it.
     pub repeated: bool,
 }
 
@@ -92,11 +93,11 @@ pub struct Receipt {
 pub struct Delivery {
     /// The entry as stored.
     pub entry: Entry,
-    /// Tags gained since (`lastCode`, `lastReason`); they override stored ones.
+    /// Tags gained since it was put (`lastCode`, `lastReason`); they override stored ones.
     pub gained: Tags,
-    /// Leave the body out.
+    /// Whether the body is left out.
     pub index_only: bool,
-    /// The how many-th delivery in its group this is, from 1; 0 for what a get reads.
+    /// Number of this delivery in its group, from 1; 0 in the answer to a get.
     pub attempt: u32,
 }
 

@@ -1,4 +1,4 @@
-//! What a queue holds: an [`Entry`] is stored in the form in which it is sent, so that pushing one is a slice.
+//! Entries. An [`Entry`] is stored in the form in which it is sent, so that pushing one is a slice.
 
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use bytes::Bytes;
@@ -44,12 +44,13 @@ pub struct Frame {
     /// Body of the entry.
     #[prost(bytes = "bytes", tag = "3")]
     pub data: Bytes,
-    /// Unused by the service; clients know the field.
+    /// Not used by the service; clients know the field.
     #[prost(string, tag = "4")]
     pub message: String,
 }
 
-/// A stored entry. `frame` is an encoded [`Frame`] whose first `head_len` bytes are index and tags; the body field follows.
+/// A stored entry. `frame` is an encoded [`Frame`] whose first `head_len` bytes are index and tags; the body field
+/// follows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
     /// Its number.
@@ -87,14 +88,14 @@ impl Entry {
         body(self.frame.slice(self.head_len as usize..)).expect("a frame is checked when it is read from the store")
     }
 
-    /// Bytes it takes in the queue.
+    /// The bytes it counts for in the totals of the queue.
     pub fn bytes(&self) -> u64 {
         self.frame.len() as u64
     }
 }
 
-/// Whether bytes are the frame of the entry with this index, and their first `head_len` all of it but the body. What is
-/// stored with a checksum is, and need not be asked.
+/// Whether bytes are the frame of the entry with this index, and their first `head_len` bytes all of it but the body.
+/// Bytes that are stored with a checksum need not be asked.
 pub fn is_frame(index: Index, head_len: u32, frame: &Bytes) -> bool {
     let Some((head, rest)) = frame.split_at_checked(head_len as usize) else { return false };
     let Ok(head) = Frame::decode(head) else { return false };
@@ -112,15 +113,15 @@ fn body(mut rest: Bytes) -> Option<Bytes> {
     (is_body && len == rest.len() as u64).then_some(rest)
 }
 
-/// Appends an encoded [`Frame`] with a tag more than those given, and says how long its part before the body is. The same
-/// bytes as [`Frame`] itself would make, in one pass.
+/// Appends an encoded [`Frame`] with `tags` and one more, and returns the length of its part before the body. The bytes
+/// are those that [`Frame`] itself would make, in one pass.
 pub(super) fn encode(index: Index, tags: &Tags, more: Option<(&str, &str)>, data: &[u8], out: &mut Vec<u8>) -> u32 {
     let start = out.len();
     if index.0 != 0 {
         encode_key(1, WireType::Varint, out);
         encode_varint(index.0, out);
     }
-    // In the order of their keys.
+    // Tags are encoded in the order of their keys.
     let mut more = more;
     for (key, value) in tags {
         if let Some((more_key, more_value)) = more.take_if(|(more_key, _)| *more_key < key.as_str()) {
@@ -138,7 +139,7 @@ pub(super) fn encode(index: Index, tags: &Tags, more: Option<(&str, &str)>, data
     head_len as u32
 }
 
-/// Appends one entry of the map of tags. Empty keys and values are left out, as the format has it.
+/// Appends one tag. The format leaves out empty keys and values.
 fn encode_tag(key: &str, value: &str, out: &mut Vec<u8>) {
     let field_len =
         |text: &str| if text.is_empty() { 0 } else { 1 + encoded_len_varint(text.len() as u64) + text.len() };
@@ -167,7 +168,7 @@ impl Filter {
         self.0.is_empty()
     }
 
-    /// Whether `tags` carries everything asked for.
+    /// Whether `tags` holds every tag of the filter.
     pub fn matches_tags(&self, tags: &Tags) -> bool {
         self.0.iter().all(|(key, value)| tags.get(key) == Some(value))
     }
@@ -177,7 +178,7 @@ impl Filter {
         self.is_any() || self.matches_tags(&entry.tags())
     }
 
-    /// Marks of an entry that matches: see [`mark`]. Time stamps have none.
+    /// The marks of each entry that matches, see [`mark`]. Time stamps have none.
     pub fn marks(&self) -> Vec<Mark> {
         marks(&self.0)
     }
@@ -230,9 +231,8 @@ mod tests {
                         let encoded = Bytes::copy_from_slice(out);
                         assert!(is_frame(Index(index), head_len as u32, &encoded));
                         assert!(!is_frame(Index(index ^ 1), head_len as u32, &encoded));
-                        assert!(
-                            !is_frame(Index(index), head_len as u32, &encoded.slice(..out.len() - 1)) || out.is_empty()
-                        );
+                        let cut = encoded.slice(..out.len().saturating_sub(1));
+                        assert!(out.is_empty() || !is_frame(Index(index), head_len as u32, &cut));
                         let entry = Entry { head_len: head_len as u32, frame: encoded, ..Entry::default() };
                         assert_eq!((entry.tags(), entry.data()), (frame.tags, frame.data));
                     }

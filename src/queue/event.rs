@@ -5,15 +5,15 @@ use super::entry::{Filter, Index, Lane, Tags};
 use alloc::{string::String, vec::Vec};
 use bytes::Bytes;
 
-/// A reply the shell owes to a request. Chosen by the shell, unique while the request is open.
+/// A pending reply to a request. Chosen by the shell, unique while the request is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// One live connection. Chosen by the shell, never used twice.
+/// One live connection. The id is chosen by the shell and never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WatcherId(pub u64);
 
-/// Who consumes: a name inside a group.
+/// The name of a consumer inside a group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConsumerId {
     /// The group; each group gets its own copy of the stream.
@@ -27,7 +27,7 @@ pub struct ConsumerId {
 pub enum Start {
     /// At this index, or at the first one after it.
     At(Index),
-    /// A get: the newest entry. A watch: what is put from now on.
+    /// A get: the newest entry. A watch: the entries put from now on.
     Newest,
 }
 
@@ -42,22 +42,22 @@ pub struct NewEntry {
     pub data: Bytes,
     /// Random bits for the request id.
     pub random: u128,
-    /// Whether it is stored only if it was not before, and how that is told.
+    /// Set when it is to be stored only if it was not stored before: how that is recognized.
     pub dedup: Option<Dedup>,
 }
 
 /// How the repetition of a put is recognized. A repeated put stores nothing and is answered like the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dedup {
-    /// An entry with the same request id is in the queue. Once that is consumed, nothing is known of it any more.
+    /// By the request id, as long as an entry with it is in the queue. Once that entry is gone, so is the knowledge.
     RequestId,
-    /// The entry is what came of entry `index` of another queue, always the same one, and such a thing was put before: also
-    /// when it was consumed meanwhile. Of entries below `settled_below` nothing will be put again; what is put all the
-    /// same counts as repeated. The queue remembers [`DEDUP_LOG_MAX`](super::limits::DEDUP_LOG_MAX) of them.
+    /// By the entry of another queue, always the same queue, whose outcome this is: also when the first outcome was
+    /// consumed meanwhile. No outcome of an entry below `settled_below` will be put again, and one that is put all the
+    /// same counts as repeated. The queue remembers [`DEDUP_LOG_MAX`](super::limits::DEDUP_LOG_MAX) entries above.
     Source {
         /// Index in the other queue.
         index: Index,
-        /// First index of the other queue of which something may still be put: see
+        /// First index of the other queue whose outcome may still be put: see
         /// [`Queue::settled_below`](super::Queue::settled_below).
         settled_below: Index,
     },
@@ -68,33 +68,34 @@ pub enum Dedup {
 pub struct Get {
     /// Where it begins.
     pub start: Start,
-    /// What it takes.
+    /// The entries it takes.
     pub filter: Filter,
-    /// How many entries it waits for and returns at the most; at least 1.
+    /// Entries it waits for, and returns at most; at least 1.
     pub count: u64,
-    /// Whether what is returned is removed.
+    /// Whether the entries it returns are removed.
     pub remove: bool,
-    /// How long it waits for `count` entries, in milliseconds; then it returns what there is.
+    /// Time it waits for `count` entries, in milliseconds; then it returns those there are.
     pub wait_ms: u64,
 }
 
 /// A subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watch {
-    /// Who watches.
+    /// The consumer that watches.
     pub consumer: ConsumerId,
-    /// Where a new group begins; for an existing group only `Newest` matters (this consumer skips what is waiting).
+    /// Where a new group begins. In an existing group only `Newest` matters: this consumer skips the entries that wait.
     pub start: Start,
-    /// Most uncommitted entries at this consumer; with 0 it is pushed nothing.
+    /// Most uncommitted entries at this consumer; with 0 nothing is pushed to it.
     pub window: u32,
-    /// Entries are committed as they are pushed; of the window only matters whether it is 0.
+    /// Entries are committed as they are pushed; the window matters only as 0 or not 0.
     pub auto_commit: bool,
     /// Push index and tags without the body.
     pub index_only: bool,
-    /// What the group takes.
+    /// The entries the group takes.
     pub filter: Filter,
-    /// It has no connection, but consumes inside the process: it is never silent, holds entries as long as it likes, and may
-    /// attach again after each opening as if it had never been away. What it holds when it is detached counts as no attempt.
+    /// It has no connection but consumes inside the process: it is never silent, holds entries as long as it likes, and
+    /// may attach again after each opening as if it had never been away. Entries that it holds when it is detached come
+    /// back without counting an attempt.
     pub local: bool,
 }
 
@@ -103,24 +104,24 @@ pub struct Watch {
 pub struct Lease {
     /// The entry.
     pub index: Index,
-    /// Its lane.
+    /// The entry's lane.
     pub lane: Lane,
     /// When it was pushed, Unix milliseconds.
     pub since_ms: u64,
-    /// Its bytes.
+    /// The bytes of its frame.
     pub bytes: u32,
 }
 
-/// What a connection must remember to be resumed after the machine was out of memory.
+/// What a connection must remember to be resumed after the machine left the memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResumeState {
-    /// How it watches; it begins at what it may be given.
+    /// How it watches. `start` is the first index that it may be given.
     pub watch: Watch,
-    /// What is out at it.
+    /// The entries that are out at it.
     pub leases: Vec<Lease>,
     /// Its last heartbeat, Unix milliseconds.
     pub heartbeat_ms: u64,
-    /// It is about to leave and is to be pushed nothing more.
+    /// It is about to leave: nothing more is pushed to it.
     pub draining: bool,
 }
 
@@ -131,61 +132,65 @@ pub enum Event {
     Put(Ticket, Vec<NewEntry>),
     /// A read. Answer: [`Reply::Entries`](super::Reply::Entries), now or when its wait is over.
     Get(Ticket, Get),
-    /// The client of a waiting request went away: nothing may be removed for it. No answer.
+    /// The client of a waiting get went away: nothing may be removed for it. No answer.
     Abandon(Ticket),
     /// A connection asks to watch. Answer: [`Reply::Attached`](super::Reply::Attached), before any push.
     ///
-    /// Of a connection that watches already only the window changes. With a window of 0 a connection that does not watch
-    /// yet stays so: it takes nobody's place and no group begins.
+    /// If the connection watches already, only its window changes. With a window of 0 a connection that does not watch
+    /// yet goes on not watching: it takes nobody's place, and no group begins.
     Attach(Ticket, WatcherId, Watch),
-    /// A connection that outlived the queue in memory, with what it remembers. No answer.
+    /// A connection that outlived the memory, with what it remembers. No answer.
     Resume(WatcherId, ResumeState),
     /// A connection is gone. No answer; unknown watchers are ignored.
     Detach(WatcherId),
-    /// Connections, on either side, were heard of at these times, Unix milliseconds. No answer.
+    /// Connections, on either side, were alive at these times, Unix milliseconds. No answer.
     Heartbeats(Vec<(WatcherId, u64)>),
     /// Entries are done. Answer: [`Reply::Done`](super::Reply::Done), also for unknown indexes.
     Commit(Ticket, ConsumerId, Vec<Index>),
-    /// Entries are refused by their consumer. `code` and `reason` may be empty. Answer: [`Reply::Done`](super::Reply::Done).
+    /// A consumer rejects entries it holds. Answer: [`Reply::Done`](super::Reply::Done), also for others.
     Reject(Ticket, ConsumerId, Vec<Index>, Rejection),
     /// Entries are removed for everybody. Answer: [`Reply::Done`](super::Reply::Done), also for unknown indexes.
     Remove(Ticket, Vec<Index>),
     /// Entries below the index are removed for everybody. Answer: [`Reply::Done`](super::Reply::Done).
     Truncate(Ticket, Index),
-    /// No more puts; with `true` what is waiting is dropped too. Answer: [`Reply::Done`](super::Reply::Done).
+    /// The end of the stream: no more puts. With `true` the entries that wait are removed too. Answer:
+    /// [`Reply::Done`](super::Reply::Done).
     End(Ticket, bool),
     /// New settings, already checked. Answer: [`Reply::Done`](super::Reply::Done).
     Configure(Ticket, Settings),
-    /// Answer: [`Reply::Stats`](super::Reply::Stats).
+    /// The state of one side is asked for. Answer: [`Reply::Stats`](super::Reply::Stats).
     Stats(Ticket),
-    /// How many entries match. Answer: [`Reply::Count`](super::Reply::Count).
+    /// The number of entries that match is asked for. Answer: [`Reply::Count`](super::Reply::Count).
     Count(Ticket, Option<Lane>, Filter),
-    /// Where an entry stands for a group. Answer: [`Reply::Position`](super::Reply::Position) or a 404.
+    /// The position of an entry in a group is asked for. Answer: [`Reply::Position`](super::Reply::Position) or
+    /// [`Refusal::NotFound`](super::refusal::Refusal::NotFound).
     Search(Ticket, ConsumerId, Index),
-    /// Where the first entry with this request id stands. Answer: [`Reply::Found`](super::Reply::Found).
+    /// The status of the first entry with this request id is asked for. Answer: [`Reply::Found`](super::Reply::Found).
     Find(Ticket, String),
-    /// The first entry with this request id is removed for everybody. Answer: [`Reply::Cancelled`](super::Reply::Cancelled).
+    /// The first entry with this request id is removed for everybody. Answer:
+    /// [`Reply::Cancelled`](super::Reply::Cancelled).
     Cancel(Ticket, String),
     /// Time has passed: an alarm, a timer, or a turn asked for by [`Effect::Again`](super::Effect::Again).
     Tick,
 }
 
-/// Why a consumer refuses an entry.
+/// Why a consumer rejects an entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rejection {
     /// Code in the vendor's grammar, or empty.
     pub code: String,
     /// Text for people, or empty.
     pub reason: String,
-    /// Nobody of the group is given the entry before so many milliseconds have passed; others are delivered meanwhile.
+    /// Time for which nobody of the group is given the entry again, in milliseconds; others are delivered meanwhile.
     pub delay_ms: u64,
 }
 
-/// Code of a rejection that says: the consumer is about to leave; push no more, and do not count this delivery.
+/// Code of a rejection by a consumer that is about to leave: nothing more is pushed to it, and the delivery does not
+/// count as an attempt.
 pub const CODE_SHUTDOWN: &str = "Shutdown";
 
 impl Event {
-    /// The ticket of the answer that is owed for it, if one is.
+    /// The ticket of its answer, if it has one.
     pub fn ticket(&self) -> Option<Ticket> {
         match self {
             Self::Put(ticket, ..)

@@ -1,7 +1,8 @@
-//! A consumer group: its own copy of the stream, as a position and what is out.
+//! A consumer group: its own copy of the stream, kept as a position and the entries in flight.
 //!
-//! For one group an entry is *undelivered* (never given to it), *unacked* (out at a consumer, or *requeued*: waiting to go
-//! out again) or settled (everything else). Memory is therefore what is in flight, whatever the backlog.
+//! For one group an entry is *undelivered* (never given to it), *unacked* (out at a consumer, or *requeued*: waiting to
+//! go out again) or settled (everything else). Memory therefore grows with the entries in flight and not with the
+//! backlog.
 
 use super::entry::{Entry, Filter, Index, Lane, TAG_LAST_CODE, TAG_LAST_REASON, Tags};
 use super::event::{Rejection, WatcherId};
@@ -206,9 +207,9 @@ impl Group {
         Ok(false)
     }
 
-    /// The first entry of a lane at `from` or after that the group was never given and wants, with the number of entries
-    /// that were looked at. `Some((None, n))` when `looks` ran out, `None` when there is no such entry.
-    /// What the group does not want is passed over for good.
+    /// The first entry of a lane at `from` or after that the group was never given and wants, with the number of
+    /// entries that were looked at. `Some((None, n))` when `looks` ran out, `None` when there is no such entry. What
+    /// the group does not want is passed over for good.
     pub fn next_undelivered<S: Store>(
         &mut self,
         store: &mut S,

@@ -33,8 +33,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Removes entries that are too old and consumers that are gone too long, and ends delays, before anybody can be told
-    /// of them.
+    /// Removes entries that are too old and consumers that are gone too long, and ends delays, before anybody can be
+    /// told of them.
     pub(super) fn expire<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
         if self.timers.take_due(Timer::Forget, turn.now_ms) {
             self.forget_consumers(turn);
@@ -68,8 +68,8 @@ impl Stream {
         }
     }
 
-    /// Takes back what a consumer holds for too long. A local consumer limits its attempts itself, and keeps an entry whose
-    /// outcome it has until that is stored.
+    /// Takes back what a consumer holds for too long. A local consumer limits its attempts itself, and keeps an entry
+    /// whose outcome it has until that is stored.
     fn return_idle<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
         let max_idle_ms = turn.settings.max_idle_ms;
         if max_idle_ms == 0 {

@@ -9,13 +9,13 @@ use super::refusal::{Refusal, StoreError};
 use super::stats::{ConsumerStats, ConsumerStatus, GroupStats, Position, Stats};
 use super::store::Store;
 use super::stream::{Stream, Turn};
-use super::watcher::connected;
+use super::watcher::{Watcher, connected};
 use alloc::{boxed::Box, vec::Vec};
 use core::cmp::Reverse;
 
 impl Stream {
-    /// The whole state.
-    pub(super) fn stats<S: Store>(&mut self, turn: &mut Turn<'_, S>, ticket: Ticket) -> Result<(), StoreError> {
+    /// Answers with the state of this side.
+    pub(super) fn stats<S: Store>(&self, turn: &mut Turn<'_, S>, ticket: Ticket) -> Result<(), StoreError> {
         let totals = turn.store.totals();
         let first = self.oldest(turn)?;
         let mut last = Index(0);
@@ -65,7 +65,7 @@ impl Stream {
         count
     }
 
-    /// Everything below is settled for a group.
+    /// The index below which everything is settled for a group; 0 for an unknown group.
     pub(super) fn settled_below<S: Store>(&self, group_name: &str, store: &S) -> Index {
         let Some(group) = self.groups.get(group_name) else { return Index(0) };
         let unacked = group.unacked.keys().next().copied();
@@ -93,15 +93,15 @@ impl Stream {
             status,
             idle_ms,
             window: window.map_or(0, |watcher| watcher.window),
-            slots: window.map_or(0, |watcher| watcher.slots()),
+            slots: window.map_or(0, Watcher::slots),
             auto_commit: consumer.auto_commit,
             filter: group.filter.clone(),
         }
     }
 
-    /// The position of an entry for the group of the caller.
+    /// Answers with the position of an entry in the group of the caller.
     pub(super) fn search<S: Store>(
-        &mut self,
+        &self,
         turn: &mut Turn<'_, S>,
         ticket: Ticket,
         caller: ConsumerId,
@@ -128,8 +128,8 @@ impl Stream {
     }
 }
 
-/// Entries that a group, or one that begins now, will be given before this one. For a group with a filter, entries it does
-/// not want count too; delayed ones do not.
+/// Entries that a group, or one that begins now, will be given before this one. Entries that a filter leaves out count
+/// too; delayed ones do not.
 pub(super) fn ahead_of<S: Store>(store: &mut S, group: Option<&Group>, entry: &Entry) -> Result<u64, StoreError> {
     let mut ahead = 0;
     for (lane, length) in store.lanes().into_iter().filter(|(lane, _)| *lane >= entry.lane) {
@@ -142,7 +142,7 @@ pub(super) fn ahead_of<S: Store>(store: &mut S, group: Option<&Group>, entry: &E
             ahead += group.requeued_before(lane, below);
             continue;
         }
-        // What came back goes out before anything undelivered of its lane.
+        // Requeued entries go out before the undelivered ones of their lane.
         ahead += group.requeued_before(lane, Index(u64::MAX)) + group.undelivered_before(store, lane, below)?;
     }
     Ok(ahead)

@@ -1,6 +1,6 @@
-//! The invariants of `docs/architecture.md` as assertions, by their numbers there. Those that cost nothing are always on:
-//! a panic ends one request, and the next one opens the queue from the disk. Those that look at everything are on in debug
-//! builds, which the tests and the simulator are.
+//! The invariants of `docs/architecture.md` as assertions, by their numbers there. Those that cost nothing are always
+//! on: a panic ends one request, and the next one opens the queue from the disk. Those that look at everything are on
+//! in debug builds, which the tests and the simulator are.
 //!
 //! What one step takes for granted is asserted where it is taken for granted, as `expect("5: ...")`.
 //!

@@ -16,7 +16,7 @@ use alloc::{string::ToString, vec::Vec};
 impl Stream {
     /// The status of the first entry with a request id.
     pub(super) fn find<S: Store>(
-        &mut self,
+        &self,
         turn: &mut Turn<'_, S>,
         ticket: Ticket,
         request_id: &str,
@@ -85,7 +85,7 @@ impl Stream {
     }
 }
 
-/// The live entry with a request id; of several the one with the lowest index.
+/// The live entry with a request id; of several, the one with the lowest index.
 pub(super) fn find_request<S: Store>(store: &mut S, request_id: &str) -> Result<Option<Entry>, StoreError> {
     let filter = Filter(Tags::from([(TAG_REQUEST_ID.to_string(), request_id.to_string())]));
     if let Some(entry) = made_here(store, &filter)? {

@@ -2,8 +2,8 @@
 //!
 //! Read first this file, then [`event`] (what goes in), then [`effect`] (what comes out).
 //!
-//! **One thing that happened is one [`Event`] and one [`turn`](Queue::turn). Turns write into the store's memory; one flush
-//! makes several of them durable; nobody may see an effect before its flush.** The shell's loop is
+//! **One thing that happened is one [`Event`] and one [`turn`](Queue::turn). Turns write into the store's memory. A
+//! flush makes several of them durable. Nobody may see an effect before its flush.** The shell's loop is
 //!
 //! 1. `queue.turn(now_ms, side, event, &mut stores, &mut effects)?` for each event that has arrived;
 //! 2. `queue.before_flush(&mut stores)?`, which writes the records that changed;
@@ -12,10 +12,10 @@
 //!
 //! After an error in 1 to 3 drop the queue, the store and the effects, and open both again. A turn runs
 //!
-//! 1. `accept`: what happened is taken in, entries are appended or removed;
-//! 2. `settle_down`: what is due or became possible is done: timers, waiting gets, deliveries;
-//! 3. dead letters: what failed too often goes over to the rear side, which settles down in turn;
-//! 4. `close_turn`: the shell is told which resume states changed.
+//! 1. `accept`: takes in what happened; entries are appended or removed;
+//! 2. `settle_down`: does what is due or has become possible: timers, waiting gets, deliveries;
+//! 3. dead letters: entries that failed too often move to the rear side, which settles down in its turn;
+//! 4. `close_turn`: tells the shell which resume states changed.
 //!
 //! Absent by design: no module here knows of protocols, storage formats, clocks or sockets, and nothing here grows with
 //! the number of entries that wait.
@@ -90,7 +90,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Opens what is stored. `defaults` are the deployment's settings, used until the queue has its own.
+    /// Opens a stored queue, or a new one. `defaults` are the deployment's settings, used until the queue has its own.
     ///
     /// Surviving connections come back with [`Event::Resume`] before any other event.
     pub fn open(defaults: Settings, stores: &mut impl Stores) -> Result<Self, StoreError> {
@@ -105,9 +105,9 @@ impl Queue {
         Ok(Self { settings, rear_settings, main, rear, now_ms: 0 })
     }
 
-    /// One turn: what happened, at what time. Effects are appended to `effects`; nobody may see them before the next flush
-    /// is durable, and several turns may share one. `Tick`, `Heartbeats` and `Configure` concern both sides, whatever
-    /// `side` says.
+    /// One turn: what happened, at what time. Effects are appended to `effects`; nobody may see them before the next
+    /// flush is durable, and several turns may share one. `Tick`, `Heartbeats` and `Configure` concern both sides,
+    /// whatever `side` says.
     ///
     /// After an error drop the queue and the store and open both again.
     pub fn turn(
@@ -132,8 +132,8 @@ impl Queue {
         }
     }
 
-    /// Writes the records that changed since the last flush, each once, however many turns changed it. To be called before
-    /// each flush of the store. After an error drop the queue and the store and open both again.
+    /// Writes the records that changed since the last flush, each once, however many turns changed it. To be called
+    /// before each flush of the store. After an error drop the queue and the store and open both again.
     pub fn before_flush(&mut self, stores: &mut impl Stores) -> Result<(), StoreError> {
         self.main.before_flush(&mut stores.side(Side::Main))?;
         self.rear.before_flush(&mut stores.side(Side::Rear))

@@ -10,8 +10,8 @@ use super::{invariants, record};
 use core::mem::take;
 
 impl Stream {
-    /// Loads what is stored of one side. Entries that were out are requeued: their holders come back with `Resume` before
-    /// any other event, or not at all.
+    /// Loads what is stored of one side. Entries that were out are requeued: their holders come back with `Resume`
+    /// before any other event, or not at all.
     pub(super) fn open(settings: &Settings, store: &mut impl Store) -> Result<Self, StoreError> {
         let mut stream = Self::default();
         if let Some(groups) = store.load(Record::Groups)? {

@@ -1,4 +1,4 @@
-//! Putting entries: capacity, numbering, storing.
+//! Puts: capacity, numbering, storing.
 
 use super::effect::{Receipt, Reply, Write};
 use super::entry::{self, Entry, Index, Lane, Mark, TAG_REQUEST_ID, marks};
@@ -11,10 +11,10 @@ use alloc::{vec, vec::Vec};
 use bytes::Bytes;
 use core::ops::Range;
 
-/// Bytes an entry may have beside body and tags: framing, and a request id that is made here.
+/// Bytes an entry may have beside body and tags: framing, and a request id made here.
 const FRAMING_BYTES: u64 = 96;
-/// Frames that are encoded into one piece of memory: 64 KiB. The piece is in memory as long as one of them is, which is
-/// until the next flush at the longest.
+/// Bytes of frames that are encoded into one piece of memory. The piece stays as long as one of its frames does, at the
+/// longest until the next flush.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 impl Stream {
@@ -52,7 +52,7 @@ impl Stream {
         Ok(())
     }
 
-    /// The capacity rules in their fixed order; with `auto_evict` the oldest entries go.
+    /// Checks the capacity rules in their fixed order; with `auto_evict` the oldest entries make room.
     pub(super) fn make_room<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
@@ -90,7 +90,7 @@ impl Stream {
     }
 
     /// The live entry with the lowest index.
-    pub(super) fn oldest<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<Option<Entry>, StoreError> {
+    pub(super) fn oldest<S: Store>(&self, turn: &mut Turn<'_, S>) -> Result<Option<Entry>, StoreError> {
         let mut oldest: Option<Entry> = None;
         for (lane, _) in turn.store.lanes() {
             let first = turn.store.next(lane, Index(0))?;
@@ -161,7 +161,7 @@ impl Stream {
     }
 }
 
-/// An entry whose frame is somewhere among others.
+/// An entry whose frame is a range of a larger piece of memory.
 struct Draft {
     index: Index,
     lane: Lane,
@@ -170,13 +170,13 @@ struct Draft {
     marks: Vec<Mark>,
 }
 
-/// An upper bound of the bytes an entry takes.
+/// An upper bound of the bytes of an entry's frame.
 fn size(entry: &NewEntry) -> u64 {
     let tags: usize = entry.tags.iter().map(|(key, value)| key.len() + value.len() + 8).sum();
     (entry.data.len() + tags) as u64 + FRAMING_BYTES
 }
 
-/// Refuses entries that would open too many lanes.
+/// The refusal of entries that would begin too many lanes.
 fn lanes_refusal(live: Vec<(Lane, u64)>, entries: &[NewEntry]) -> Option<Refusal> {
     let mut lanes: Vec<Lane> = live.into_iter().map(|(lane, _)| lane).collect();
     for entry in entries {

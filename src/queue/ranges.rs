@@ -1,8 +1,9 @@
-//! Sets of indexes as half-open ranges: what a group has not been given yet is nearly always one range.
+//! Sets of indexes as half-open ranges. The undelivered entries of a lane are nearly always one range.
 
 use alloc::vec::Vec;
 
-/// Indexes `start..end` of each pair, sorted and apart from each other. `u64::MAX` as an end means "and all to come".
+/// Indexes `start..end` of each pair, sorted, with a gap between each two. `u64::MAX` as an end means "and all to
+/// come".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ranges(Vec<(u64, u64)>);
 
@@ -30,24 +31,24 @@ impl Ranges {
         self.0.iter().copied()
     }
 
-    /// How many ranges there are.
+    /// The number of ranges.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether `index` is in it.
+    /// Whether `index` is in the set.
     pub fn contains(&self, index: u64) -> bool {
         let after = self.0.partition_point(|&(start, _)| start <= index);
         after.checked_sub(1).and_then(|at| self.0.get(at)).is_some_and(|&(_, end)| index < end)
     }
 
-    /// The first range that reaches beyond `from`, cut to begin there.
+    /// The first range with an index at `from` or after, without what lies before.
     pub fn first_from(&self, from: u64) -> Option<(u64, u64)> {
         let at = self.0.partition_point(|&(_, end)| end <= from);
         self.0.get(at).map(|&(start, end)| (start.max(from), end))
     }
 
-    /// Takes `start..end` out.
+    /// Removes `start..end`.
     pub fn remove(&mut self, start: u64, end: u64) {
         if start >= end {
             return;
@@ -57,7 +58,7 @@ impl Ranges {
         if first >= last {
             return;
         }
-        // The usual case: the front of one range is eaten.
+        // The usual case: one range loses its front.
         if let (1, Some(range)) = (last - first, self.0.get_mut(first))
             && start <= range.0
             && end < range.1

@@ -1,4 +1,4 @@
-//! Gets, waiting or not, and counting: plain reads that ignore groups.
+//! Gets, waiting or not, and counts: plain reads that ignore groups.
 
 use super::effect::{Delivery, Reply};
 use super::entry::{Entry, Filter, Index, Lane, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
@@ -12,7 +12,7 @@ use alloc::{string::ToString, vec::Vec};
 /// What a get found.
 struct Found {
     entries: Vec<Entry>,
-    /// As many as were asked for, or as many bytes as an answer may have.
+    /// It holds all entries that were asked for, or all bytes an answer may have.
     complete: bool,
 }
 
@@ -108,18 +108,18 @@ impl Stream {
         Ok(())
     }
 
-    /// How many entries match.
+    /// Answers with the number of entries that match.
     pub(super) fn count<S: Store>(
-        &mut self,
+        &self,
         turn: &mut Turn<'_, S>,
         ticket: Ticket,
         lane: Option<Lane>,
         filter: &Filter,
     ) -> Result<(), StoreError> {
         let wanted = |(live, _): &(Lane, u64)| lane.is_none_or(|lane| lane == *live);
-        let lanes = turn.store.lanes().into_iter().filter(wanted);
+        let lanes: Vec<(Lane, u64)> = turn.store.lanes().into_iter().filter(wanted).collect();
         if filter.is_any() {
-            turn.reply(ticket, Reply::Count(lanes.map(|(_, length)| length).sum()));
+            turn.reply(ticket, Reply::Count(lanes.iter().map(|(_, length)| length).sum()));
             return Ok(());
         }
         let get =
@@ -128,7 +128,7 @@ impl Stream {
         let marks = filter.marks();
         let mut count = 0;
         let made = made_here(turn.store, filter)?.filter(|entry| lane.is_none_or(|lane| lane == entry.lane));
-        for lane in lanes.map(|(lane, _)| lane).collect::<Vec<_>>() {
+        for (lane, _) in lanes {
             let mut at = Index(0);
             while let Some(entry) = turn.store.next_marked(lane, at, &marks)? {
                 at = entry.index.next();
@@ -150,7 +150,7 @@ impl<'a> Collector<'a> {
         Self { get, found: Found { entries: Vec::new(), complete: false }, bytes: 0, looked_at: 0 }
     }
 
-    /// One more entry is looked at for its tags.
+    /// Counts an entry whose tags are looked at.
     fn look(&mut self) -> Result<(), Refusal> {
         self.looked_at += 1;
         if self.looked_at > limits::SCAN_ENTRIES_MAX {
@@ -159,7 +159,7 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    /// One more entry matches; false when no more are wanted.
+    /// Adds an entry that matches; false when no more are wanted.
     fn add(&mut self, entry: Entry) -> bool {
         self.bytes += entry.frame.len();
         if self.bytes > limits::GET_BYTES_MAX && !self.found.entries.is_empty() {
@@ -185,7 +185,7 @@ fn lookup<S: Store>(store: &mut S, get: &Get) -> Result<Result<Found, Refusal>, 
         && !tags.is_empty()
         && tags.keys().all(|key| key.starts_with(TAG_TIME_PREFIX))
     {
-        let text = "a time stamp alone is no filter: every entry has its own; add another tag, or read by _index_";
+        let text = "a time stamp alone is not a filter: every entry has its own; add another tag, or read by _index_";
         return Ok(Err(Refusal::Bad(text.to_string())));
     }
     let mut collector = Collector::new(get);
@@ -203,7 +203,7 @@ fn lookup<S: Store>(store: &mut S, get: &Get) -> Result<Result<Found, Refusal>, 
     .map(|outcome| outcome.map(|()| collector.found))
 }
 
-/// The entry whose request id was made here and is asked for: it is where its id says.
+/// The entry a filter asks for by a request id that was made here: the id says where it is.
 pub(super) fn made_here<S: Store>(store: &mut S, filter: &Filter) -> Result<Option<Entry>, StoreError> {
     match filter.0.get(TAG_REQUEST_ID).and_then(|id| request_id::index(id)) {
         Some(index) => Ok(store.find(index)?.filter(|entry| filter.matches(entry))),
@@ -211,7 +211,7 @@ pub(super) fn made_here<S: Store>(store: &mut S, filter: &Filter) -> Result<Opti
     }
 }
 
-/// Merges the lanes by index. `made` is an entry that marks do not lead to.
+/// Collects entries from `start` on, merging the lanes by index. `made` is an entry that marks do not lead to.
 fn collect<S: Store>(
     store: &mut S,
     collector: &mut Collector<'_>,
@@ -251,7 +251,7 @@ fn collect<S: Store>(
     Ok(Ok(()))
 }
 
-/// The last entries that match, in index order.
+/// Collects the last entries that match, in index order.
 fn collect_newest<S: Store>(store: &mut S, collector: &mut Collector<'_>) -> Result<Result<(), Refusal>, StoreError> {
     let filter = &collector.get.filter;
     let mut tails = Vec::new();

@@ -1,4 +1,4 @@
-//! The queue's own records as bytes: what must outlive the memory beside the entries.
+//! The queue's own records as bytes: the state beside the entries that must outlive the memory.
 
 use super::dedup_log::DedupLog;
 use super::entry::{Filter, Index, Lane, Tags};
@@ -15,7 +15,7 @@ use prost::Message;
 struct GroupsRecord {
     #[prost(bool, tag = "1")]
     ended: bool,
-    /// Entries are still looked for that only a dropped group needed.
+    /// A group was dropped, and the search for entries that only it needed is not over.
     #[prost(bool, tag = "2")]
     sweeping: bool,
     #[prost(message, repeated, tag = "3")]
@@ -24,10 +24,11 @@ struct GroupsRecord {
     done: u64,
     #[prost(uint64, tag = "5")]
     failed: u64,
-    /// Puts by source: below this index of the other queue nothing will be put again.
+    /// Dedup log: no outcome of an entry of the other queue below this index will be put again.
     #[prost(uint64, tag = "6")]
     dedup_below: u64,
-    /// What was put at or above it, in the order of putting, each as the difference to the one before.
+    /// Entries at or above it whose outcome was put, in the order of the puts, each as the difference to the one
+    /// before.
     #[prost(sint64, repeated, tag = "7")]
     dedup: Vec<i64>,
 }
@@ -52,7 +53,7 @@ struct GroupRecord {
     lanes: Vec<i64>,
     #[prost(message, repeated, tag = "8")]
     histories: Vec<FailureRecord>,
-    /// Users named by the histories.
+    /// The users that the histories name.
     #[prost(string, repeated, tag = "9")]
     users: Vec<String>,
 }
@@ -61,7 +62,7 @@ struct GroupRecord {
 struct LaneRecord {
     #[prost(sint64, tag = "1")]
     lane: i64,
-    /// Start and length of each range in turn; a length of 0 means without end.
+    /// Start and length of each range, alternating; a length of 0 means without end.
     #[prost(uint64, repeated, tag = "2")]
     ranges: Vec<u64>,
 }
@@ -170,7 +171,7 @@ fn save_history(place: u32, history: &FailureHistory, users: &mut Vec<String>) -
     }
 }
 
-/// Puts stored groups into a stream. All unacked entries count as requeued.
+/// Puts stored groups into a stream. All unacked entries are requeued.
 pub(super) fn load_groups(stream: &mut Stream, bytes: &Bytes) -> Result<(), StoreError> {
     let record = GroupsRecord::decode(bytes.clone())
         .map_err(|error| StoreError::corrupt("the record of groups", format!("{error}")))?;
@@ -215,7 +216,7 @@ fn load_group(record: GroupRecord) -> Group {
     group
 }
 
-/// Stored as the last heartbeat of a consumer that was connected: when it went, nobody saw.
+/// Stored as the last heartbeat of a consumer that was connected: nobody saw when it went.
 pub(super) const CONNECTED_MS: u64 = 0;
 
 /// The consumers of a stream as bytes.
@@ -231,7 +232,7 @@ pub(super) fn save_consumers(stream: &Stream) -> Bytes {
     ConsumersRecord { consumers: consumers.collect() }.encode_to_vec().into()
 }
 
-/// Puts stored consumers into the groups of a stream, as gone.
+/// Puts stored consumers into the groups of a stream. None of them is connected.
 pub(super) fn load_consumers(stream: &mut Stream, bytes: &Bytes) -> Result<(), StoreError> {
     let record = ConsumersRecord::decode(bytes.clone())
         .map_err(|error| StoreError::corrupt("the record of consumers", format!("{error}")))?;
@@ -248,8 +249,8 @@ pub(super) fn load_consumers(stream: &mut Stream, bytes: &Bytes) -> Result<(), S
 mod tests {
     use super::*;
 
-    /// A group `eas` with two commits, entry 3 requeued after two attempts with the code `E`, and undelivered from 5 on, as it
-    /// was written before there were delays, outcomes and counters.
+    /// A group `eas` with two commits, entry 3 requeued after two attempts with the code `E`, and undelivered from 5
+    /// on, as it was written before there were delays, a dedup log and counters.
     const EARLIER: [u8; 31] =
         *b"\x1a\x1d\x0a\x03eas\x20\x02\x2a\x04\x12\x02\x05\x00\x32\x01\x03\x42\x07\x10\x02\x1a\x01E\x30\x01\x4a\x02w1";
 

@@ -1,4 +1,4 @@
-//! Refusals: answers to a request that cannot be carried out. Each sentence says what, why and what to do.
+//! Refusals: answers to requests that cannot be carried out. Each sentence says what happened, why, and what to do.
 
 use alloc::string::String;
 
@@ -7,7 +7,8 @@ use alloc::string::String;
 pub enum Refusal {
     /// The body is larger than the queue takes (413).
     #[error(
-        "the entry has {bytes} bytes and this queue takes at most {max} per entry; send a smaller body or raise max_payload_size_kb"
+        "the entry has {bytes} bytes and this queue takes at most {max} per entry; \
+         send a smaller body or raise max_payload_size_kb"
     )]
     TooLarge {
         /// Bytes sent.
@@ -17,7 +18,8 @@ pub enum Refusal {
     },
     /// The queue holds as many entries as it may (429).
     #[error(
-        "the queue is full: it holds {length} of at most {max} entries; try again when some were consumed, or set auto_evict"
+        "the queue is full: it holds {length} of at most {max} entries; \
+         try again when some were consumed, or set auto_evict"
     )]
     Full {
         /// Entries held.
@@ -27,7 +29,8 @@ pub enum Refusal {
     },
     /// The queue holds as many bytes as it may (429).
     #[error(
-        "the queue is full: it holds {bytes} of at most {max} bytes (its rear queue included); try again when some entries were consumed"
+        "the queue is full: it holds {bytes} of at most {max} bytes (its rear queue included); \
+         try again when some entries were consumed"
     )]
     FullBytes {
         /// Bytes held.
@@ -35,14 +38,14 @@ pub enum Refusal {
         /// Bytes allowed.
         max: u64,
     },
-    /// Something there may only be so many of (429).
+    /// A number of things is limited, and the limit is reached (429).
     #[error("the queue already has {max} {what}, which is the most it takes; {advice}")]
     TooMany {
-        /// What there are too many of.
+        /// The things, in the plural.
         what: &'static str,
-        /// How many there may be.
+        /// The limit.
         max: usize,
-        /// What to do.
+        /// Advice: an imperative.
         advice: &'static str,
     },
     /// The stream was ended (410).
@@ -54,7 +57,7 @@ pub enum Refusal {
         /// The group.
         group: String,
     },
-    /// A search for an entry that is not there (404). The text is the vendor's.
+    /// A search for an entry that does not exist (404). The text is the vendor's.
     #[error("no data in stream")]
     NotFound,
     /// A parameter or body is not acceptable (400).

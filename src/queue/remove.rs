@@ -25,7 +25,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Removes a live entry from the store and from every group it is unacked in.
+    /// Removes a live entry from the store and from every group in which it is unacked.
     pub(super) fn remove_everywhere<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
@@ -73,7 +73,7 @@ impl Stream {
         self.unsaved.groups = true;
     }
 
-    /// Ends the stream: no more puts. With `force` what is waiting is dropped and every watcher closed.
+    /// Ends the stream: no more puts. With `force` the entries that wait are removed, which closes every watcher.
     pub(super) fn end<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,

@@ -7,7 +7,7 @@ use uuid::{Builder, Uuid};
 /// Bytes of the UUID that hold the index: 9 to 15, 56 bits; indexes stay below 2^53.
 const INDEX_BYTES: core::ops::Range<usize> = 9..16;
 
-/// A version 8 UUID out of random bits and an index.
+/// A version 8 UUID made of random bits and an index.
 pub fn make(random: u128, index: Index) -> String {
     let mut bytes = random.to_be_bytes();
     let index = index.0.to_be_bytes();
@@ -18,7 +18,7 @@ pub fn make(random: u128, index: Index) -> String {
     String::from(&*id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
 }
 
-/// The index a request id carries, if it looks like one of ours.
+/// The index a request id carries, if it looks like one made here.
 pub fn index(request_id: &str) -> Option<Index> {
     let id = Uuid::try_parse(request_id).ok().filter(|id| id.get_version_num() == 8)?;
     let index = id.as_bytes().iter().skip(INDEX_BYTES.start).fold(0_u64, |index, &byte| index << 8 | u64::from(byte));

@@ -28,8 +28,8 @@ impl Stream {
         Some(ResumeState { watch, leases, heartbeat_ms: watcher.heartbeat_ms, draining: watcher.draining })
     }
 
-    /// A connection that outlived the memory comes back with what is out at it. Nothing is delivered in this turn: the
-    /// others must come back first.
+    /// A connection that outlived the memory comes back with the entries that are out at it. Nothing is delivered in
+    /// this turn: the others must come back first.
     pub(super) fn resume<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,

@@ -1,4 +1,4 @@
-//! What ends a delivery: commit, rejection, or the entry coming back because its holder is gone.
+//! The ends of a delivery: commit, rejection, or the return of the entry because its holder is gone.
 
 use super::config::DeadPolicy;
 use super::effect::{Reply, Write};
@@ -6,6 +6,7 @@ use super::entry::Index;
 use super::event::{CODE_SHUTDOWN, ConsumerId, Rejection, Ticket, WatcherId};
 use super::group::{Group, Requeue, Unacked};
 use super::limits;
+use super::ranges::Ranges;
 use super::refusal::{Refusal, StoreError};
 use super::store::Store;
 use super::stream::{DeadLetter, Stream, Turn};
@@ -25,7 +26,7 @@ impl Stream {
             turn.reply(ticket, Reply::Done);
             return Ok(());
         };
-        let pieces: usize = group.undelivered.values().map(|ranges| ranges.len()).sum();
+        let pieces: usize = group.undelivered.values().map(Ranges::len).sum();
         if pieces > limits::GROUP_RANGES_MAX + limits::LANES_MAX {
             turn.refuse(
                 ticket,
@@ -45,8 +46,8 @@ impl Stream {
         Ok(())
     }
 
-    /// An entry is done for a group, by the consumer with this connection. The group need not remember that it was given
-    /// the entry: after a crash it may not.
+    /// An entry is done for a group, by the consumer with this connection. The group need not remember that it was
+    /// given the entry: after a crash it may not.
     pub(super) fn settle<S: Store>(
         &mut self,
         turn: &mut Turn<'_, S>,
@@ -75,12 +76,7 @@ impl Stream {
     }
 
     /// Removes an entry that no group but `settled` can still need.
-    fn leave_if_done<S: Store>(
-        &mut self,
-        turn: &mut Turn<'_, S>,
-        settled: &str,
-        index: Index,
-    ) -> Result<(), StoreError> {
+    fn leave_if_done<S: Store>(&self, turn: &mut Turn<'_, S>, settled: &str, index: Index) -> Result<(), StoreError> {
         if self.groups.len() > 1 {
             let entry = turn.store.find(index)?.expect("1: an entry is stored until its last group settles it");
             if self.groups.iter().any(|(name, group)| name != settled && group.needs(&entry)) {
@@ -135,7 +131,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Without its reason when too many bytes of reasons are kept already.
+    /// The rejection, without its reason when too many bytes of reasons are kept already.
     fn shortened(&self, mut rejection: Rejection) -> Rejection {
         let histories = self.groups.values().flat_map(Group::histories);
         let kept: usize = histories.map(|history| history.reason.len()).sum();
@@ -174,7 +170,7 @@ impl Stream {
         Ok(())
     }
 
-    /// A group gives an entry up that nobody holds and that does not wait: by policy a copy goes to the rear side.
+    /// A group gives up an entry that nobody holds and that does not wait: by policy a copy goes to the rear side.
     fn give_up<S: Store>(&mut self, turn: &mut Turn<'_, S>, group_name: &str, index: Index) -> Result<(), StoreError> {
         let group = self.groups.get_mut(group_name).expect("a watcher has a group");
         let unacked = group.unacked.remove(&index).expect("it was just requeued");

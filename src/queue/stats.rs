@@ -1,4 +1,4 @@
-//! The state of a queue as people and programs are told it.
+//! The state of a queue, of an entry and of a consumer, as it is told to people and programs.
 
 use super::config::Settings;
 use super::entry::{Filter, Index, Lane, Tags};
@@ -24,9 +24,9 @@ pub struct Stats {
     pub in_flight: u64,
     /// Time since the first stored entry was put, in milliseconds; 0 when empty.
     pub oldest_ms: u64,
-    /// Commits since the queue exists, also those of groups that are gone.
+    /// Commits since the queue was created, those of forgotten groups included.
     pub done: u64,
-    /// Entries given up after too many deliveries since the queue exists.
+    /// Entries given up after too many deliveries since the queue was created.
     pub failed: u64,
     /// Gets that wait.
     pub waiting_gets: u64,
@@ -41,19 +41,19 @@ pub struct Stats {
 /// One consumer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsumerStats {
-    /// Who.
+    /// Its group and user.
     pub id: ConsumerId,
     /// The highest entry pushed to it and not committed; 0 when nothing is pending.
     pub index: Index,
     /// Entries pushed and not committed.
     pub pending: u64,
-    /// How it is.
+    /// Whether it is connected, and if not, what it left.
     pub status: ConsumerStatus,
     /// Time since its last heartbeat, in milliseconds.
     pub idle_ms: u64,
     /// Its window; 0 with auto commit or without a connection.
     pub window: u32,
-    /// Free places in the window; 0 with auto commit or without a connection.
+    /// Free slots of the window; 0 with auto commit or without a connection.
     pub slots: u32,
     /// Whether entries are committed as they are pushed.
     pub auto_commit: bool,
@@ -61,12 +61,12 @@ pub struct ConsumerStats {
     pub filter: Filter,
 }
 
-/// How a consumer is, in the vendor's words.
+/// The status of a consumer, in the vendor's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConsumerStatus {
     /// Connected.
     Running,
-    /// Gone since a short time.
+    /// Gone for less than a minute.
     Leaving,
     /// Gone, with entries that nobody has consumed yet.
     Exit,
@@ -83,16 +83,16 @@ pub struct GroupStats {
     pub index: Index,
     /// Entries pushed and not committed.
     pub pending: u64,
-    /// Entries committed since the group exists.
+    /// Entries committed since the group began.
     pub delivered: u64,
-    /// Remembered consumers.
+    /// Consumers that are known, connected or not.
     pub consumers: u64,
 }
 
-/// Where an entry stands for a group.
+/// The position of an entry in a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// Who holds it, or who asked when nobody does.
+    /// The consumer that holds it; the caller when nobody does.
     pub consumer: ConsumerId,
     /// Whether a consumer holds it.
     pub pending: bool,
@@ -100,7 +100,7 @@ pub struct Position {
     pub ahead: u64,
 }
 
-/// Where an entry stands in every group.
+/// The status of an entry in every group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryStatus {
     /// The entry.
@@ -111,14 +111,14 @@ pub struct EntryStatus {
     pub put_ms: u64,
     /// Its tags as stored.
     pub tags: Tags,
-    /// Entries of its priority and higher ones that were put before it, or go before it: the place it has for a group that
-    /// begins now.
+    /// Entries that would be delivered before it in a group that begins now: those of higher priorities, and those of
+    /// its own that were put before it.
     pub ahead: u64,
     /// The groups that still need it, by name.
     pub groups: Vec<(String, GroupStatus)>,
 }
 
-/// Where an entry stands for a group that needs it.
+/// The status of an entry in a group that needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupStatus {
     /// It waits.
@@ -127,7 +127,7 @@ pub enum GroupStatus {
         ahead: u64,
         /// Deliveries so far that did not end in a commit.
         attempts: u32,
-        /// Nobody is given it before, Unix milliseconds; 0 when it is not delayed.
+        /// End of its delay, Unix milliseconds; 0 when it is not delayed.
         not_before_ms: u64,
         /// Code of the last rejection, or empty.
         code: String,
@@ -136,11 +136,11 @@ pub enum GroupStatus {
     },
     /// A consumer holds it.
     Running {
-        /// Who.
+        /// The consumer.
         consumer: ConsumerId,
-        /// The how many-th delivery this is, from 1.
+        /// Number of this delivery, from 1.
         attempt: u32,
-        /// Since when, Unix milliseconds.
+        /// When it was pushed, Unix milliseconds.
         since_ms: u64,
     },
 }

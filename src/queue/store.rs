@@ -1,5 +1,5 @@
-//! The only questions a queue asks its storage, for one side (main or rear). Reads see everything applied so far,
-//! durable or not; making it durable is the shell's business.
+//! All that a queue asks of its storage. Reads see everything applied so far, durable or not; making it durable is the
+//! shell's business.
 
 use super::effect::{Record, Write};
 use super::entry::{Entry, Index, Lane, Mark};
@@ -7,10 +7,10 @@ use super::refusal::StoreError;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Sums over one side, kept and never counted.
+/// Sums over one side, which are kept and never counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Totals {
-    /// Index of the next entry to be put; 1 in a fresh queue.
+    /// Index of the next entry to be put; 1 in a new queue.
     pub next_index: Index,
     /// Live entries.
     pub length: u64,
@@ -23,7 +23,7 @@ pub trait Store {
     /// The sums.
     fn totals(&self) -> Totals;
 
-    /// Non-empty lanes, highest first, with their number of live entries.
+    /// The lanes that are not empty, highest first, with their number of live entries.
     fn lanes(&self) -> Vec<(Lane, u64)>;
 
     /// The first live entry of a lane at `from` or after.
@@ -36,10 +36,10 @@ pub trait Store {
     /// skipped where that is cheap, so the caller still has to look.
     fn next_marked(&mut self, lane: Lane, from: Index, marks: &[Mark]) -> Result<Option<Entry>, StoreError>;
 
-    /// The live entry with this index, in whatever lane.
+    /// The live entry with this index, in any lane.
     fn find(&mut self, index: Index) -> Result<Option<Entry>, StoreError>;
 
-    /// How many live entries of a lane have an index in `from..below`.
+    /// The number of live entries of a lane with an index in `from..below`.
     fn count(&mut self, lane: Lane, from: Index, below: Index) -> Result<u64, StoreError> {
         let (mut count, mut at) = (0, from);
         while let Some(entry) = self.next(lane, at)?.filter(|entry| entry.index < below) {

@@ -1,5 +1,5 @@
-//! The wake-ups of one side: one table with a time for each [`Timer`]. Alarms cost a stored row, so each timer is set once
-//! for the earliest of its kind and looked after when it comes, not with every entry.
+//! The wake-ups of one side: one table with a time for each [`Timer`]. Alarms cost a stored row, so each timer is set
+//! once for the earliest of its kind and looked after when it comes, not with every entry.
 
 use super::config::Settings;
 use super::group::Group;

@@ -1,4 +1,4 @@
-//! Gets that wait for entries. A put looks only at those whose filter shares a mark with it.
+//! Gets that wait for entries. A put looks only at those whose filter shares a mark with its entries.
 
 use super::entry::Mark;
 use super::event::{Get, Ticket};
@@ -12,9 +12,9 @@ use alloc::{
 pub(super) struct Waiter {
     pub ticket: Ticket,
     pub get: Get,
-    /// When it is answered with what there is, Unix milliseconds.
+    /// When it is answered in any case, Unix milliseconds.
     pub deadline_ms: u64,
-    /// A mark that every entry it wants carries; none when it takes anything.
+    /// A mark that every entry it wants carries; none when there is no such mark.
     mark: Option<Mark>,
 }
 

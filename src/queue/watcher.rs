@@ -1,4 +1,4 @@
-//! One live connection and what is out at it.
+//! One live connection and the entries that are out at it.
 
 use super::entry::Index;
 use super::event::{ConsumerId, WatcherId};
@@ -20,7 +20,7 @@ pub(super) struct Watcher {
     pub draining: bool,
     /// What is out at it, sorted.
     pub leases: Vec<Index>,
-    /// Bytes of what is out at it.
+    /// Bytes of the entries that are out at it.
     pub leased_bytes: usize,
     /// Turn of the rotation in which it was last given something; of equals, the one served longest ago goes first.
     pub last_served: u64,

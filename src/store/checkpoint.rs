@@ -1,4 +1,5 @@
-//! The checkpoint in every segment row: the sums of the moment when the row was written, so that a put needs no other row.
+//! The checkpoint in every segment row: the sums of the moment when the row was written, so that a put needs no other
+//! row.
 //!
 //! # Version 2
 //!

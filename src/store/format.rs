@@ -51,8 +51,8 @@ pub struct StateRow {
 pub const SCHEMA_ROW: StateRow =
     StateRow { id: StateId(0), version: SCHEMA, name: "the row with the format's version" };
 
-/// The state rows of both sides. The manifest holds the record of the groups. Version 1 of each, in a database of format
-/// 2, is the payload alone.
+/// The state rows of both sides. The manifest holds the record of the groups. Version 1 of each, in a database of
+/// format 2, is the payload alone.
 pub const STATE_ROWS: [(Side, Record, StateRow); 6] = [
     (Side::Main, Record::Groups, StateRow { id: StateId(1), version: 2, name: "the manifest" }),
     (Side::Main, Record::Consumers, StateRow { id: StateId(2), version: 2, name: "the record of consumers" }),

@@ -3,9 +3,9 @@
 //! Read in this order:
 //!
 //! 1. [`rows`]: the few operations on rows, the only way out of this room. [`memory`] and [`sql`] implement them.
-//! 2. [`format`]: the table of what is stored, with ids, versions, checksums and migrations. `segment`, `checkpoint`,
-//!    `tombstones` and `manifest` are the kinds of rows and their parts, as values and as bytes. `docs/storage.md` shows
-//!    the bytes.
+//! 2. [`format`]: the table of what is stored, with ids, versions, checksums and migrations. `segment`, `directory`,
+//!    `checkpoint`, `tombstones` and `manifest` are the kinds of rows and their parts, as values and as bytes.
+//!    `docs/storage.md` shows the bytes.
 //! 3. `priority_log`: one priority of one side; finds, appends, removes, and knows which segments must be written.
 //! 4. `log`: one side: its priorities, its sums, its flush.
 //! 5. [`SegmentStore`]: both sides over one set of rows; what a shell holds.
@@ -14,15 +14,16 @@
 //!
 //! - **A put writes one row.** Every segment carries the sums of the moment in its checkpoint, so a flush without
 //!   removals does not write the manifest. At open the newest of manifest and tails is right.
-//! - **A removal writes one row.** Removed entries are tombstones in the manifest; a segment is deleted when nothing lives
-//!   in it, and compacted only when it is written anyway or its tombstones weigh too much. The tombstones of a segment
-//!   change only in a flush that writes the manifest, so that both always agree.
+//! - **A removal writes one row.** Removed entries are tombstones in the manifest; a segment is deleted when nothing
+//!   lives in it, and compacted only when it is written anyway or its tombstones weigh too much. The tombstones of a
+//!   segment change only in a flush that writes the manifest, so that both always agree.
 //! - **Memory does not know the backlog.** Held are priorities, tombstones, unflushed segments and a bounded cache.
-//! - **Damage is reported and never delivered.** Entries that cannot be read are passed over; their rows stay as they are
-//!   until an operator restores them or truncates the queue beyond them.
+//! - **Damage is reported and never delivered.** Entries that cannot be read are passed over; their rows stay as they
+//!   are until an operator restores them or truncates the queue beyond them.
 
 pub mod checkpoint;
 mod damage;
+mod directory;
 pub mod format;
 pub mod limits;
 mod log;
@@ -69,10 +70,11 @@ impl Flushed {
 }
 
 impl<R: Rows> SegmentStore<R> {
-    /// Opens what the rows hold; empty rows are an empty queue. Reads a few rows per priority, however long the queue is.
+    /// Opens what the rows hold; empty rows are an empty queue. Reads a few rows per priority, however long the queue
+    /// is.
     ///
-    /// What was stored in an earlier format is brought to this one, so this must run inside a transaction. Damage that was
-    /// met is told by [`take_damage`](Self::take_damage); an error is one that leaves nothing to be read.
+    /// What was stored in an earlier format is brought to this one, so this must run inside a transaction. Damage that
+    /// was met is told by [`take_damage`](Self::take_damage); an error is one that leaves nothing to be read.
     pub fn open(rows: R) -> Result<Self, StoreError> {
         Self::open_with_cache(rows, limits::CACHE_BYTES_MAX)
     }

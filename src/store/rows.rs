@@ -33,7 +33,8 @@ pub struct Extent {
 pub struct SegmentRow {
     /// Key and sums.
     pub extent: Extent,
-    /// The sums of the moment when the row was written: see [`Checkpoint`](super::checkpoint::Checkpoint). Column `head`.
+    /// The sums of the moment when the row was written: see [`Checkpoint`](super::checkpoint::Checkpoint). Column
+    /// `head`.
     pub checkpoint: Bytes,
     /// Distinct hashes of its entries' tags, four bytes each, ascending. Column `marks`.
     pub tag_hashes: Bytes,

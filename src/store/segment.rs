@@ -15,16 +15,17 @@
 //! frames      one after the other, to the end
 //! ```
 //!
-//! Varints are LEB128 of at most ten bytes, checksums little-endian. A frame is summed once, when it is put: rewriting a
-//! row sums its directory only. Version 1 has no checksums.
+//! Varints are LEB128 of at most ten bytes, checksums little-endian. A frame is summed once, when it is put: rewriting
+//! a row sums its directory only. Version 1 has no checksums.
 //!
 //! # Damage
 //!
 //! It costs as little as possible, and is reported. Where the directory is right only entries whose frames are damaged
-//! are out of reach; they keep their wrong checksums when the row is rewritten. Columns, checkpoint and tag hashes cost no
-//! entry. A segment whose directory is damaged cannot be read.
+//! are out of reach; they keep their wrong checksums when the row is rewritten. Columns, checkpoint and tag hashes cost
+//! no entry. A segment whose directory is damaged cannot be read.
 
 use super::checkpoint::Checkpoint;
+use super::directory::{Directory, Draft};
 use super::format::{self, checksum, segment_name, segment_seed};
 use super::limits::{self, ROW_BYTES_MAX, ROW_REST_BYTES_MAX, SEGMENT_ENTRIES_MAX};
 use super::rows::{Extent, LaneKey, SegmentRow};
@@ -32,9 +33,9 @@ use super::tag_hashes::TagHashes;
 use super::tombstones::Tombstones;
 use crate::queue::entry::{self, Entry, Index, Lane, Mark};
 use crate::queue::refusal::StoreError;
-use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
-use bytes::{Buf, Bytes};
-use prost::encoding::{decode_varint, encode_varint};
+use alloc::{collections::BTreeSet, format, vec::Vec};
+use bytes::Bytes;
+use prost::encoding::encode_varint;
 
 /// One entry of a segment; its priority is the segment's.
 #[derive(Debug)]
@@ -86,8 +87,8 @@ impl Segment {
         }
     }
 
-    /// Reads a row; frames are slices of its body. Damage that leaves entries in reach is appended to `damage`, any other
-    /// is the error.
+    /// Reads a row; frames are slices of its body. Damage that leaves entries in reach is appended to `damage`, any
+    /// other is the error.
     pub fn decode(key: LaneKey, row: SegmentRow, damage: &mut Vec<StoreError>) -> Result<Self, StoreError> {
         let SegmentRow { extent, checkpoint, tag_hashes, body } = row;
         let first = extent.first;
@@ -96,10 +97,9 @@ impl Segment {
         let (mut segment, is_checked) = (Self::new(first, first), directory.tag_hashes_sum.is_some());
         let mut frames = body.slice(directory.len..);
         segment.bytes = frames.len() as u64;
-        for mut place in directory.places {
-            place.frame = frames.split_to(place.frame_len);
-            let Draft { index, put_ms, head_len, frame, .. } = place;
-            let is_right = match place.checksum {
+        for Draft { index, put_ms, head_len, frame_len, checksum: stored } in directory.places {
+            let frame = frames.split_to(frame_len);
+            let is_right = match stored {
                 Some(sum) => checksum(0, &frame) == sum,
                 None => entry::is_frame(index, head_len, &frame),
             };
@@ -110,7 +110,7 @@ impl Segment {
                     "its frame",
                 ));
             }
-            let checksum = place.checksum.unwrap_or_else(|| checksum(0, &frame));
+            let checksum = stored.unwrap_or_else(|| checksum(0, &frame));
             segment.places.push(Place { index, put_ms, head_len, checksum, frame });
         }
         let found = segment.extent();
@@ -296,83 +296,7 @@ impl Segment {
     }
 }
 
-/// What the directory of a body says of one entry.
-struct Draft {
-    index: Index,
-    put_ms: u64,
-    head_len: u32,
-    frame_len: usize,
-    /// None in version 1.
-    checksum: Option<u32>,
-    frame: Bytes,
-}
-
-/// The part of a body before its frames.
-struct Directory {
-    places: Vec<Draft>,
-    /// None in version 1.
-    tag_hashes_sum: Option<u32>,
-    /// Its length in bytes.
-    len: usize,
-}
-
-impl Directory {
-    /// Reads and checks the directory of a body; fails with what is wrong.
-    fn read(key: LaneKey, first: Index, body: &Bytes) -> Result<Self, String> {
-        let mut rest = body.clone();
-        let is_checked = match rest.try_get_u8() {
-            Ok(1) => false,
-            Ok(format::SEGMENT) => true,
-            Ok(version) => return Err(format!("it has the unknown version {version}")),
-            Err(_) => return Err("it is empty".into()),
-        };
-        let count = varint(&mut rest)?;
-        // Four bytes are the least an entry takes in a directory: hostile counts allocate nothing.
-        if count == 0 || count > SEGMENT_ENTRIES_MAX as u64 || rest.len() as u64 / 4 < count {
-            return Err("it has another number of entries than it says".into());
-        }
-        let (mut index, mut put_ms, mut frames_len) = (first.0, 0_u64, 0_u64);
-        let mut places = Vec::with_capacity(count as usize);
-        for place in 0..count {
-            let step = varint(&mut rest)?;
-            if step == 0 && place > 0 {
-                return Err("an index occurs twice".into());
-            }
-            index = index.checked_add(step).ok_or("an index is too large")?;
-            put_ms = put_ms.wrapping_add(unzigzag(varint(&mut rest)?));
-            let (head_len, frame_len) = (varint(&mut rest)?, varint(&mut rest)?);
-            let head_len = u32::try_from(head_len).ok().filter(|_| head_len <= frame_len);
-            let head_len = head_len.ok_or("a frame is shorter than its head")?;
-            frames_len = frames_len.checked_add(frame_len).ok_or("a frame is too long")?;
-            let checksum = if is_checked { Some(word(&mut rest)?) } else { None };
-            let (index, frame_len) = (Index(index), frame_len as usize);
-            places.push(Draft { index, put_ms, head_len, frame_len, checksum, frame: Bytes::new() });
-        }
-        let tag_hashes_sum = if is_checked { Some(word(&mut rest)?) } else { None };
-        let summed = body.len() - rest.len();
-        if is_checked && word(&mut rest)? != checksum(segment_seed(key, first), &body[..summed]) {
-            return Err("the checksum of its directory is wrong".into());
-        }
-        if frames_len != rest.len() as u64 {
-            return Err("its frames have another length than it says".into());
-        }
-        Ok(Self { places, tag_hashes_sum, len: body.len() - rest.len() })
-    }
-}
-
-fn varint(bytes: &mut Bytes) -> Result<u64, &'static str> {
-    decode_varint(bytes).map_err(|_| "a number is cut off")
-}
-
-fn word(bytes: &mut Bytes) -> Result<u32, &'static str> {
-    bytes.try_get_u32_le().map_err(|_| "a checksum is cut off")
-}
-
 fn zigzag(difference: u64) -> u64 {
     let difference = difference as i64;
     (difference << 1 ^ difference >> 63) as u64
-}
-
-fn unzigzag(number: u64) -> u64 {
-    number >> 1 ^ (number & 1).wrapping_neg()
 }

@@ -31,8 +31,8 @@ pub trait Sql {
 /// One integer key and no further index: a write is one row, and finding a row compares integers. (Keys of several
 /// columns need `WITHOUT ROWID`, and there SQLite reads every row it compares with from its first byte to its last: a
 /// mebibyte per step.) The key is side, place and first index, packed: see [`Key`]. A place stands for a priority; the
-/// priority itself is in the row, as a blob that sorts like the number, because the platform's numbers are exact to 2^53 only.
-/// Small columns stand before the body, which lies on overflow pages, so that they are read without it.
+/// priority itself is in the row, as a blob that sorts like the number, because the platform's numbers are exact to
+/// 2^53 only. Small columns stand before the body, which lies on overflow pages, so that they are read without it.
 ///
 /// It remembers which priorities have rows: after a transaction was rolled back it must be opened again.
 pub struct SqlRows<S> {
@@ -103,7 +103,8 @@ macro_rules! intact {
     };
 }
 
-// The first place that is taken, and its priority: of an intact row if there is one, as a damaged one cannot be trusted.
+// The first place that is taken, and its priority: of an intact row if there is one, as a damaged one cannot be
+// trusted.
 const PLACE_FROM: &str = concat!(
     "SELECT taken.id, coalesce((SELECT lane FROM segment WHERE id >= taken.id AND id <= (taken.id | ?3) AND ",
     intact!(),

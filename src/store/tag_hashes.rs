@@ -1,5 +1,5 @@
-//! Hashes of the tags of one segment's entries: a sorted set in its stored form, and what was added since. A search reads
-//! only segments whose set has what it looks for.
+//! Hashes of the tags of one segment's entries: a sorted set in its stored form, and what was added since. A search
+//! reads only segments whose set has what it looks for.
 
 use super::limits::SEGMENT_TAG_HASHES_MAX;
 use crate::queue::entry::Mark;

@@ -3,7 +3,8 @@
 use super::scalar::shown;
 use alloc::{format, string::String};
 
-/// Reads a duration as milliseconds, rounded down. Too long a time is the longest there is, not an error.
+/// Reads a duration as milliseconds, rounded down. One that does not fit is the longest there is, not an error. The
+/// error is the second half of a sentence.
 pub fn parse(text: &str) -> Result<u64, String> {
     let wrong =
         || format!("must be a duration such as 500ms, 5s or 1m30s, or a number of seconds, not {}", shown(text));
@@ -48,7 +49,7 @@ fn digits(text: &str) -> (&str, &str) {
     text.split_at(text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len()))
 }
 
-/// The digits after the point, in units of `unit_ns`. Digits finer than a nanosecond do not count.
+/// The digits after the point as nanoseconds, for a unit of `unit_ns`. What is finer than a nanosecond does not count.
 fn part(fraction: &str, unit_ns: u128) -> u128 {
     let (mut sum, mut place) = (0, unit_ns * 1_000_000);
     for digit in fraction.bytes() {

@@ -1,5 +1,5 @@
-//! What infers the entries of a queue, and which URLs can be named in settings and puts. Only their form is checked here;
-//! which hosts may be called is the deployment's business.
+//! Predictors: what infers the entries of a queue. Only their form is checked here; the deployment says which hosts may
+//! be called.
 
 use super::scalar::shown;
 use super::url::{URL_BYTES_MAX, Url, is_url_byte};
@@ -8,7 +8,7 @@ use alloc::{format, string::String};
 /// Longest name of a binding, a secret or a model, in bytes.
 const NAME_BYTES_MAX: usize = 128;
 
-/// What infers the entries of a queue.
+/// What is called with each entry of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Predictor<'a> {
     /// An endpoint: an absolute `http` or `https` URL without fragment and credentials.

@@ -1,5 +1,5 @@
-//! How entries become what is stored: defaults of the put, checked tags, and the time stamp of the queue. Every put goes
-//! through here, whatever it came by.
+//! Puts: entries as they were sent become entries as they are stored, with the defaults of the put, checked tags and
+//! the time stamp of the queue. Puts of every transport go through here.
 
 use super::answer::Answer;
 use super::names::{TAG_CALLBACK, TAG_PATH};
@@ -24,7 +24,8 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// For a put into the input queue or the sink at `now_ms` (Unix milliseconds), with this sub-path, which may be empty.
+    /// For a put into the input queue or the sink at `now_ms` (Unix milliseconds), with this sub-path, which may be
+    /// empty.
     pub fn new(sink: bool, now_ms: u64, path: &str) -> Self {
         let queue = if sink { "sink" } else { "source" };
         Self { key: format!("{TAG_TIME_PREFIX}{queue}"), time: now_ms.to_string(), path: path.into() }
@@ -33,7 +34,7 @@ impl Stamp {
     /// Completes and checks the tags of one entry. The stamp of another queue stays, so that a consumer can pass on the
     /// tags it got; the queue's own stamp and the path cannot be set by clients.
     pub fn complete(&self, mut tags: Tags) -> Result<Tags, Answer> {
-        if tags.get(TAG_REQUEST_ID).is_some_and(|id| id.is_empty()) {
+        if tags.get(TAG_REQUEST_ID).is_some_and(String::is_empty) {
             tags.remove(TAG_REQUEST_ID);
         }
         if tags.get(TAG_REQUEST_ID).is_some_and(|id| id.chars().any(char::is_control)) {
@@ -84,7 +85,7 @@ impl PutDefaults {
                 false => self.tags.clone().into_iter().chain(tags).collect(),
             };
             let tags = self.stamp.complete(tags)?;
-            let once = once.or(self.once.then_some(Dedup::RequestId));
+            let once = once.or_else(|| self.once.then_some(Dedup::RequestId));
             if once == Some(Dedup::RequestId) {
                 lookups += 1;
                 check_lookup(lookups, &tags)?;

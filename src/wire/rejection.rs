@@ -1,17 +1,20 @@
-//! Code and reason of a negative commit.
+//! Rejections: code, reason and delay of a negative commit.
 
 use super::answer::Answer;
 use super::scalar::shown;
 use super::{duration, urlencoded};
 use crate::queue::event::Rejection;
-use crate::queue::limits::{CODE_CHARS_MAX, DELAY_MS_MAX, REASON_BYTES_MAX};
+use crate::queue::limits::{CODE_CHARS_MAX, DELAY_MS_MAX, REASON_BYTES_MAX, TAG_VALUE_BYTES_MAX};
 use alloc::{format, string::String};
 
-/// The grammar of codes, as it stands in the vendor's client: its dot is any character but a line feed.
+/// The grammar of codes, as the vendor's client has it. Its dot matches any character but a line feed.
 pub const GRAMMAR: &str = "^([A-Z][a-z]*)+(.[A-Z][a-z]*)?$|^[0-9]+$";
 
-/// Reads the form body of a negative commit, of which each field may be missing or empty. `delay_ms` is what the query
-/// asks for.
+const _: () = assert!(REASON_BYTES_MAX <= TAG_VALUE_BYTES_MAX, "the reason of a failure is a tag");
+const _: () = assert!(CODE_CHARS_MAX * 4 <= TAG_VALUE_BYTES_MAX, "the code of a failure is a tag");
+
+/// Reads the form in the body of a negative commit. Each field may be missing or empty. `delay_ms` is the delay that
+/// the query asks for.
 pub fn parse(body: &[u8], delay_ms: Option<u64>) -> Result<Rejection, Answer> {
     let text = core::str::from_utf8(body).map_err(|_| {
         Answer::bad(
@@ -32,7 +35,7 @@ pub fn parse(body: &[u8], delay_ms: Option<u64>) -> Result<Rejection, Answer> {
             }
             _ => {
                 return Err(Answer::bad(format!(
-                    "{} is no field of a negative commit; the body is a form with _code_, _reason_ and _delay_",
+                    "{} is not a field of a negative commit; the body is a form with _code_, _reason_ and _delay_",
                     shown(&key)
                 )));
             }
@@ -58,7 +61,8 @@ fn check_delay(delay_ms: u64) -> Result<(), Answer> {
     Ok(())
 }
 
-/// Checks code, reason and delay. A reason that is too long is cut, because losing its end is better than losing the rejection.
+/// Checks code, reason and delay. A reason that is too long is cut, because losing its end is better than losing the
+/// rejection.
 pub fn checked(mut rejection: Rejection) -> Result<Rejection, Answer> {
     check_code(&rejection.code).map_err(Answer::bad)?;
     check_delay(rejection.delay_ms)?;
@@ -85,7 +89,7 @@ pub fn matches_grammar(code: &str) -> bool {
     if !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_digit()) {
         return true;
     }
-    // `([A-Z][a-z]*)+` is: letters, the first one a capital.
+    // `([A-Z][a-z]*)+` means: letters, the first one a capital.
     let words = |text: &str| {
         text.starts_with(|first: char| first.is_ascii_uppercase())
             && text.bytes().all(|byte| byte.is_ascii_alphabetic())

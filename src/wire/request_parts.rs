@@ -10,7 +10,7 @@ use crate::queue::limits;
 use crate::queue::store::Side;
 use alloc::{format, string::String};
 
-/// What is known of a request before its body.
+/// Request line and headers.
 #[derive(Clone, Copy)]
 pub struct RequestParts<'a> {
     /// `GET`, `POST`, ...
@@ -23,7 +23,7 @@ pub struct RequestParts<'a> {
     pub header: &'a dyn Fn(&str) -> Option<String>,
 }
 
-pub(super) fn side(parts: &RequestParts) -> Result<Side, Answer> {
+pub(super) fn side(parts: &RequestParts<'_>) -> Result<Side, Answer> {
     let value = (parts.header)(HEADER_REAR).filter(|value| !value.is_empty());
     match value.as_deref().map(scalar::boolean).transpose() {
         Ok(Some(true)) => Ok(Side::Rear),
@@ -32,14 +32,14 @@ pub(super) fn side(parts: &RequestParts) -> Result<Side, Answer> {
     }
 }
 
-pub(super) fn consumer(parts: &RequestParts) -> Result<ConsumerId, Answer> {
+pub(super) fn consumer(parts: &RequestParts<'_>) -> Result<ConsumerId, Answer> {
     Ok(ConsumerId {
         group: name(parts, HEADER_GROUP, HEADER_GROUP_REDIS, GROUP_DEFAULT)?,
         user: name(parts, HEADER_USER, HEADER_USER_REDIS, USER_DEFAULT)?,
     })
 }
 
-fn name(parts: &RequestParts, header: &str, header_redis: &str, default: &str) -> Result<String, Answer> {
+fn name(parts: &RequestParts<'_>, header: &str, header_redis: &str, default: &str) -> Result<String, Answer> {
     let sent = |header: &str| (parts.header)(header).filter(|value| !value.is_empty());
     let Some((header, name)) =
         sent(header).map(|name| (header, name)).or_else(|| sent(header_redis).map(|name| (header_redis, name)))

@@ -29,7 +29,7 @@ pub fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// A client's text inside an error: quoted, printable, and never longer than a line.
+/// A client's text for an error message: quoted, printable, and cut to the length of a line.
 pub fn shown(text: &str) -> String {
     const CHARS_MAX: usize = 60;
     let mut out = String::from("\"");

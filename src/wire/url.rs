@@ -4,10 +4,13 @@
 //! needed. What is to be called must be ASCII, and the URL of a request has been normalised by the platform.
 
 use super::scalar::shown;
+use crate::queue::limits::TAG_VALUE_BYTES_MAX;
 use alloc::{format, string::String};
 
 /// Longest URL that may be called, in bytes.
 pub const URL_BYTES_MAX: usize = 2_048;
+
+const _: () = assert!(URL_BYTES_MAX <= TAG_VALUE_BYTES_MAX, "the URL of a callback is a tag");
 
 /// The parts of an absolute URL, as they are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,12 @@
-//! Percent-encoding and forms.
+//! Percent-encoding and forms, read strictly.
+//!
+//! Not a crate: those guess at what is malformed, and a tag or a name that was guessed would never be found again.
 
 use super::scalar;
 use alloc::{format, string::String, vec::Vec};
 
-/// Decodes form-encoded pairs, in their order. Nothing between two `&` is nothing, a name without `=` has an empty value.
+/// Decodes the pairs of a form, in their order. An empty piece between two `&` is skipped; a name without `=` has an
+/// empty value. The error is a sentence.
 pub fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
     let pieces = text.split('&').filter(|piece| !piece.is_empty());
     pieces
@@ -14,8 +17,7 @@ pub fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
         .collect()
 }
 
-/// Decodes percent-encoding; in forms `+` is a blank. What would have to be guessed is refused, since a changed tag or
-/// name would be found by nobody.
+/// Decodes percent-encoding; in forms `+` is a blank. The error is a sentence.
 pub fn decode(text: &str, plus_is_blank: bool) -> Result<String, String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();

@@ -97,7 +97,7 @@ ${notes.map((note) => `- ${note}`).join("\n")}
 - **group**: a plain JavaScript Worker and object that do group commit and nothing else: no token, no parsing, no
   numbers, no delivery. What it and edgequeue differ by is what being a queue costs.
 - **hop**: a Worker and an object that store nothing, and a socket that echoes: what the way to an object and back
-  allows at the most.
+  allows at best.
 - **empty**, **some**, **full**: the same queue with nothing, with 20,000 and with all those entries waiting.
 - **simulator**: Cloudflare Queues as miniflare plays them: entries in memory, the consumer a function in the same
   process.
@@ -119,7 +119,7 @@ other half, **group** is at 0.85x to 0.9x of the floor for having a second task 
 third more processor time than **group**, in pieces of one to five percent: compiled code that no cache holds any more
 when the next request comes (it needs a third of that time where many requests come together), its border, headers
 told and parsed, a segment written again with up to 15 entries before this one (which saves deleting 15 rows later).
-Leaving one of them out saved four percent at the most: waiting for the disk afterwards, the compiled module in the
+Leaving one of them out saved at most four percent: waiting for the disk afterwards, the compiled module in the
 Worker, the second header of the answer. Rewriting a segment in place saved nothing.
 
 With several connections the wait in turns of the event loop (see architecture.md) is what counts: with a timer of a

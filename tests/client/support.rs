@@ -1,20 +1,17 @@
 //! A watch of the client, and what travels between it and a service.
 
 use bytes::Bytes;
-use edgequeue::client::{Endpoint, HttpRequest, HttpResponse, Subscription, Todo, Transport, WatchOptions};
+use edgequeue::client::{Endpoint, HttpRequest, HttpResponse, Subscription, Todo, WatchOptions, WatchTransport};
 use edgequeue::queue::entry::{Frame, Index, TAG_REQUEST_ID, Tags};
 use edgequeue::queue::event::Start;
-use edgequeue::wire::v1::{
-    self,
-    client::{ClientCommand, requests},
-    server::{ServerAnswer, ServerMessage},
-};
-use edgequeue::wire::{self, Operation, Purpose, RequestParts};
+use edgequeue::wire::v1::client::{ClientCommand, requests};
+use edgequeue::wire::v1::server::{ServerAnswer, ServerMessage};
+use edgequeue::wire::{CallPurpose, Operation, RequestParts, parse};
 use prost::Message;
 
 pub const OK: HttpResponse = HttpResponse { status: 200, request_id: None, repeated: false, body: Bytes::new() };
-pub const PLAIN: Transport = Transport::Socket { offers: false };
-pub const SESSION: Transport = Transport::Socket { offers: true };
+pub const PLAIN: WatchTransport = WatchTransport::Socket { offers: false };
+pub const SESSION: WatchTransport = WatchTransport::Socket { offers: true };
 
 pub fn endpoint() -> Endpoint {
     Endpoint::parse("http://a/api/predict/x").expect("an address")
@@ -24,7 +21,7 @@ pub fn options(window: u32) -> WatchOptions {
     WatchOptions { start: Start::At(Index(0)), window, auto_commit: false, index_only: false, tags: Tags::new() }
 }
 
-pub fn watch(transport: Transport) -> Subscription {
+pub fn watch(transport: WatchTransport) -> Subscription {
     Subscription::new(endpoint(), options(5), transport, None, 1)
 }
 
@@ -40,10 +37,10 @@ pub fn operation(sent: &HttpRequest) -> Operation {
         found.map(|(_, value)| value.clone())
     };
     let parts = RequestParts { method: sent.method, path, query, header: &header };
-    let Purpose::Operation(operation) = wire::parse(&parts, 0).expect("a good request").purpose else {
-        panic!("{sent:?}")
-    };
-    operation
+    match parse(&parts, 0).expect("a good request").purpose {
+        CallPurpose::Operation(operation) => operation,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// The requests in a message on a socket.

@@ -3,7 +3,7 @@
 
 use super::support::{OK, PLAIN, SESSION, answer, asked, endpoint, frame, operation, options};
 use bytes::Bytes;
-use edgequeue::client::{Decision, HttpRequest, Subscription, Todo, Transport};
+use edgequeue::client::{Decision, HttpRequest, Subscription, Todo, WatchTransport};
 use edgequeue::queue::entry::Index;
 use edgequeue::queue::event::Rejection;
 use edgequeue::wire::Operation;
@@ -101,7 +101,7 @@ struct World {
 }
 
 impl World {
-    fn new(transport: Transport, seed: u64) -> Self {
+    fn new(transport: WatchTransport, seed: u64) -> Self {
         let mut random = Random(seed * 0x9e37_79b9);
         let window = 1 + random.below(8) as usize;
         let entries = (1..=60).collect();

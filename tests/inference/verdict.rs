@@ -13,9 +13,12 @@ pub struct Known {
     pub cancels_open: u32,
     /// A cancellation was acknowledged.
     pub cancelled: bool,
-    /// When it was, a put of its result was on its way that had been sent in an earlier life, or the result had been taken
-    /// from the sink already: nobody could know.
+    /// Its result had been sent to the sink before, by a memory that was lost or without an answer: nobody could know.
     pub excused: bool,
+    /// The memories in which its result was sent to the sink.
+    pub shipped: BTreeSet<u64>,
+    /// One of these puts was not answered.
+    pub unheard: bool,
     /// The predictor answered nothing at all, once at least.
     pub empty: bool,
     /// Calls of the predictor.
@@ -48,7 +51,18 @@ impl Endings {
 
     /// Every way there is.
     pub fn counts(&self) -> Vec<(&'static str, u64)> {
-        let all = ["result", "error", "error and dead", "empty", "cancelled", "called twice", "told", "life lost"];
+        let all = [
+            "result",
+            "error",
+            "error and dead",
+            "empty",
+            "cancelled",
+            "called twice",
+            "told",
+            "life lost",
+            "slept",
+            "storage failed",
+        ];
         all.into_iter().map(|what| (what, self.0.get(what).copied().unwrap_or(0))).collect()
     }
 }

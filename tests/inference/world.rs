@@ -1,83 +1,82 @@
-//! Clients, predictors, networks and deaths around the three objects.
+//! Clients, clocks, faults and deaths around the three queues of a service. Every request that was acknowledged must end
+//! exactly once.
 
-use crate::node::{Name, Node};
+use crate::network::{Caller, Nature, Network, SILENT_MS};
 use crate::random::Random;
+use crate::service::{Name, Service};
+use crate::support::request::Request;
 use crate::verdict::{Endings, Known, judge};
-use edgequeue::inference::event::{CallId, Destination, Place, PutOutcome, Work};
-use edgequeue::inference::notice::TAG_NOTICE;
-use edgequeue::inference::outbox::PutId;
-use edgequeue::inference::outcome::{Answer, Trouble};
-use edgequeue::inference::{Action, Event as Happened};
-use edgequeue::queue::config::Settings;
-use edgequeue::queue::entry::{Filter, Index, Lane, TAG_LAST_CODE, TAG_REQUEST_ID, Tags};
-use edgequeue::queue::event::{Dedup, Get, NewEntry, Rejection, Start, Ticket};
-use edgequeue::queue::limits::PAYLOAD_BYTES_CEILING;
+use edgequeue::broker::{Fetched, Output, RequestId, Wait};
+use edgequeue::queue::entry::{TAG_LAST_CODE, TAG_REQUEST_ID, Tags};
 use edgequeue::queue::store::Side;
-use edgequeue::queue::{Effect, Event, Reply};
-use edgequeue::wire;
+use edgequeue::wire::names::HEADER_PRIORITY;
+use edgequeue::wire::{Answer, Progress};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt::Write;
 
-/// Nothing may take longer than this once the faults are over: 3 hours.
+/// The time at which a seed begins, Unix milliseconds.
+const BEGINNING_MS: u64 = 1_700_000_000_000;
+/// Until then things go wrong: 2 minutes.
+const CALM_MS: u64 = 120_000;
+/// Nothing may take longer than this: 3 hours.
 const END_MS: u64 = 3 * 3_600_000;
+/// An alarm of which the platform makes no haste: 15 minutes.
+const ALARM_LATE_MS: u64 = 15 * 60_000;
 
 /// What happens at some time.
 #[derive(Debug)]
-enum Happening {
+pub enum Happening {
     /// A client does something.
     Client,
     /// The faults are over.
     Calm,
-    Work(Name, u64),
+    /// What the broker of this life waits for has happened.
+    Waited(Name, u64),
+    /// It is told when the alarm is set.
+    AlarmTold(Name, u64),
+    /// The alarm that is set to this time goes off.
     Alarm(Name, u64),
-    Deadline(Name, u64),
-    /// News for the runner of one life.
-    News(Name, u64, Happened),
-    /// A put arrives that a runner of some life sent.
-    Arrive(Destination, Asked, Vec<NewEntry>),
-    /// The memory of an object is lost.
+    /// The alarm goes off for nothing.
+    Spurious(Name),
+    /// The timer of this life that is set to this time goes off.
+    Timer(Name, u64, u64),
+    /// News of a call.
+    News(Caller, Fetched),
+    /// The request of another queue arrives.
+    Arrive(Name, Caller, Request),
+    /// A memory is lost.
     Death(Name),
 }
 
-/// Who waits for a reply.
+/// Who waits for an answer.
 #[derive(Clone, Debug)]
 enum Asked {
     Put(String),
-    Cancel(String),
+    /// Whether the result was in the sink when it was asked for.
+    Cancel(String, bool),
+    Status(String, bool),
     Take,
-    Outcome(Name, u64, PutId),
-}
-
-/// What the predictor makes of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Nature {
-    Good,
-    Empty,
-    Huge,
-    TooLargeForTheSink,
-    Doomed,
-    Moody,
+    Forward(Caller, &'static str),
 }
 
 pub struct World {
-    random: Random,
+    pub random: Random,
     now_ms: u64,
+    /// How far the clock that is shown is away from the time.
+    skew_ms: i64,
     order: u64,
     agenda: BinaryHeap<Reverse<(u64, u64)>>,
     happenings: BTreeMap<u64, Happening>,
-    nodes: BTreeMap<Name, Node>,
-    asked: BTreeMap<(Name, Ticket), Asked>,
-    /// Answers that have begun, by object, life and call.
-    answers: BTreeMap<(Name, u64, CallId), Answer>,
-    known: BTreeMap<String, Known>,
-    natures: BTreeMap<String, Nature>,
+    service: Service,
+    pub network: Network,
+    asked: BTreeMap<(Name, RequestId), Asked>,
+    pub known: BTreeMap<String, Known>,
     undelivered: Vec<String>,
-    /// Chances in a hundred: a call fails, a message is lost, a memory is lost at one of many points.
-    moods: u64,
-    losses: u64,
+    endings: Endings,
+    /// Chances in a hundred: a memory is lost at one of many points, the storage fails, time jumps.
     deaths: u64,
-    lives_lost: u64,
+    faults: u64,
     puts_left: u32,
     calm: bool,
     pub log: String,
@@ -87,38 +86,25 @@ pub struct World {
 impl World {
     pub fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let input = Settings {
-            predictor: "https://predictor".into(),
-            worker_threads: random.pick(&[1, 2, 5, 20]),
-            predictor_timeout_ms: 5_000,
-            max_idle_ms: random.pick(&[0, 0, 3_000]),
-            retry_delay_ms: random.pick(&[100, 1_000]),
-            max_delivery: random.pick(&[1, 2, 5]),
-            ..Settings::standard()
-        };
-        let callbacks = Settings { max_delivery: 4, worker_threads: 3, ..input.clone() };
-        let sink =
-            Settings { max_length: random.pick(&[2, 5, 1_000]), max_payload_bytes: 10_000, ..Settings::standard() };
-        let settings = [(Name::Input, input), (Name::Sink, sink), (Name::Callbacks, callbacks)];
-        let nodes = settings.into_iter().map(|(name, settings)| (name, Node::new(name, seed, settings))).collect();
-        let (moods, losses) = (random.pick(&[0, 5, 30]), random.pick(&[0, 3, 20]));
-        let (deaths, puts_left) = (random.pick(&[0, 1, 4]), random.between(20, 80) as u32);
+        let service = Service::new(&mut random, BEGINNING_MS, seed);
+        let network = Network::new(&mut random);
+        let (deaths, faults) = (random.pick(&[0, 1, 4]), random.pick(&[0, 0, 5]));
+        let puts_left = random.between(20, 80) as u32;
         Self {
             random,
-            now_ms: 1_700_000_000_000,
+            now_ms: BEGINNING_MS,
+            skew_ms: 0,
             order: 0,
             agenda: BinaryHeap::new(),
             happenings: BTreeMap::new(),
-            nodes,
+            service,
+            network,
             asked: BTreeMap::new(),
-            answers: BTreeMap::new(),
             known: BTreeMap::new(),
-            natures: BTreeMap::new(),
             undelivered: Vec::new(),
-            moods,
-            losses,
+            endings: Endings::default(),
             deaths,
-            lives_lost: 0,
+            faults,
             puts_left,
             calm: false,
             log: String::new(),
@@ -128,20 +114,20 @@ impl World {
 
     /// Plays until nothing happens any more, and judges.
     pub fn play(&mut self) -> Endings {
-        let began_ms = self.now_ms;
         self.after(0, Happening::Client);
-        self.after(120_000, Happening::Calm);
+        self.after(CALM_MS, Happening::Calm);
         while let Some(Reverse((at_ms, order))) = self.agenda.pop() {
-            let Some(happening) = self.happenings.remove(&order) else { continue };
+            let happening = self.happenings.remove(&order).expect("what is on the agenda is known");
             self.now_ms = self.now_ms.max(at_ms);
-            assert!(self.now_ms < began_ms + END_MS, "it never comes to rest: {happening:?}");
+            assert!(self.now_ms < BEGINNING_MS + END_MS, "it never comes to rest: {happening:?}");
             self.say(&shown(&happening));
+            self.service.clock.set(self.now_ms.saturating_add_signed(self.skew_ms));
             self.happen(happening);
         }
         self.judge()
     }
 
-    fn say(&mut self, what: &str) {
+    pub fn say(&mut self, what: &str) {
         let at_ms = self.now_ms % 10_000_000;
         if self.talks {
             println!("{at_ms:8} {what}");
@@ -149,71 +135,92 @@ impl World {
         let _ = writeln!(self.log, "{at_ms} {what}");
     }
 
-    fn after(&mut self, ms: u64, happening: Happening) {
+    pub fn after(&mut self, ms: u64, happening: Happening) {
         self.order += 1;
         self.agenda.push(Reverse((self.now_ms + ms, self.order)));
         self.happenings.insert(self.order, happening);
     }
 
-    fn node(&mut self, name: Name) -> &mut Node {
-        self.nodes.get_mut(&name).expect("there are three")
-    }
-
-    fn chance(&mut self, percent: u64) -> bool {
+    /// Whether something goes wrong.
+    pub fn chance(&mut self, percent: u64) -> bool {
         !self.calm && self.random.percent(percent)
     }
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Client => self.client(),
+            Happening::Client => return self.client(),
             Happening::Calm => {
                 self.calm = true;
                 self.puts_left = 0;
             }
-            Happening::Work(name, life) if self.node(name).life == life => self.work(name),
-            Happening::Alarm(name, at_ms) => {
-                if self.node(name).alarm_ms == Some(at_ms) {
-                    self.node(name).alarm_ms = None;
-                    self.node(name).rings = true;
-                    self.tell(name, Side::Main, Event::Tick);
-                    self.infer(name, Happened::Tick);
+            Happening::Waited(name, life) if self.service.is_alive(name, life) => {
+                self.service.waited(name);
+                self.follow(name);
+            }
+            Happening::AlarmTold(name, life) if self.service.is_alive(name, life) => {
+                self.service.told_alarm(name);
+                self.follow(name);
+            }
+            Happening::Timer(name, life, at_ms) => {
+                let host = self.service.host(name);
+                if host.life() == life && host.timer_ms() == Some(at_ms) {
+                    host.timer();
+                    self.follow(name);
                 }
             }
-            Happening::Deadline(name, life) if self.node(name).life == life => self.infer(name, Happened::Tick),
-            Happening::News(name, life, event) if self.node(name).life == life => self.infer(name, event),
-            Happening::Arrive(to, asked, entries) => {
-                let name = place(to);
-                let ticket = self.node(name).ticket();
-                self.asked.insert((name, ticket), asked);
-                self.tell(name, Side::Main, Event::Put(ticket, entries));
+            Happening::Alarm(name, at_ms) => {
+                let host = self.service.host(name);
+                if host.alarm_ms() == Some(at_ms) && !host.rings() {
+                    self.ring(name);
+                }
+            }
+            Happening::Spurious(name) => {
+                if !self.service.host(name).rings() {
+                    self.ring(name);
+                }
+            }
+            Happening::News(caller, news) => {
+                self.service.host(caller.name).fetched(caller.life, caller.fetch, news);
+                self.follow(caller.name);
+            }
+            Happening::Arrive(to, caller, request) => {
+                let method = request.method;
+                self.ask(to, Asked::Forward(caller, method), &request);
             }
             Happening::Death(name) => self.die(name),
-            Happening::Work(..) | Happening::Deadline(..) | Happening::News(..) => {}
+            Happening::Waited(..) | Happening::AlarmTold(..) => {}
         }
+    }
+
+    fn ring(&mut self, name: Name) {
+        self.service.host(name).ring();
+        if self.chance(5) {
+            self.after(10, Happening::Spurious(name));
+        }
+        self.follow(name);
     }
 
     // Clients.
 
     fn client(&mut self) {
-        match self.random.below(10) {
+        let most = self.deaths * 5;
+        match self.random.below(12) {
             0..=4 if self.puts_left > 0 => self.put(),
-            5 if !self.calm && !self.known.is_empty() => {
-                let ids: Vec<String> = self.known.keys().rev().take(8).cloned().collect();
-                let id = self.random.pick(&ids);
-                self.known.get_mut(&id).expect("it is known").cancels_open += 1;
-                self.ask(Name::Input, Asked::Cancel(id.clone()), |ticket| Event::Cancel(ticket, id));
-            }
-            6 if self.chance(self.deaths * 5) => {
+            5 if !self.calm && !self.known.is_empty() => self.cancel(),
+            6 if !self.known.is_empty() => self.status(),
+            7 if self.chance(most) => {
                 let name = self.random.pick(&[Name::Input, Name::Input, Name::Sink, Name::Callbacks]);
                 self.after(0, Happening::Death(name));
             }
+            8 if self.chance(self.faults * 10) => self.break_something(),
+            9 => self.sleep(),
             _ => {
-                let (count, filter) = (self.random.between(1, 4), Filter::default());
-                let get = Get { start: Start::At(Index(0)), filter, count, remove: true, wait_ms: 0 };
-                self.ask(Name::Sink, Asked::Take, |ticket| Event::Get(ticket, get));
+                let count = self.random.between(1, 4);
+                let get = Request::new("GET", format!("_length_={count}&_raw_=false"));
+                self.ask(Name::Sink, Asked::Take, &get);
             }
         }
-        let at_rest = self.calm && self.node(Name::Input).length(Side::Main) == 0;
+        let at_rest = self.calm && self.service.length(Name::Input) == 0;
         if !at_rest {
             let pause_ms = if self.calm { 1_000 } else { self.random.pick(&[0, 1, 10, 300, 3_000]) };
             self.after(pause_ms, Happening::Client);
@@ -223,184 +230,195 @@ impl World {
     fn put(&mut self) {
         self.puts_left -= 1;
         let id = format!("r{}", self.known.len());
-        let natures = [
-            Nature::Good,
-            Nature::Good,
-            Nature::Moody,
-            Nature::Moody,
-            Nature::Moody,
-            Nature::Empty,
-            Nature::Huge,
-            Nature::TooLargeForTheSink,
-            Nature::Doomed,
-        ];
-        let nature = self.random.pick(&natures);
+        let nature = self.random.pick(&Nature::DRAWN);
         let callback = self.random.percent(40);
-        let mut tags = Tags::from([(TAG_REQUEST_ID.into(), id.clone())]);
-        if callback {
-            tags.insert("callback".into(), "https://c.example/".into());
-        }
-        self.natures.insert(id.clone(), nature);
+        self.network.natures.insert(id.clone(), nature);
         self.known.insert(id.clone(), Known { callback, ..Known::default() });
-        let lane = Lane(self.random.pick(&[0, 0, 0, 1]));
-        let entry = NewEntry { lane, tags, data: "request".into(), random: 0, dedup: None };
-        self.ask(Name::Input, Asked::Put(id), |ticket| Event::Put(ticket, vec![entry]));
+        let url = if callback { "&_callback_=https://c.example/" } else { "" };
+        let priority = self.random.pick(&["0", "0", "0", "1"]);
+        let put = Request::with_body("POST", format!("requestId={id}{url}"), "request");
+        self.ask(Name::Input, Asked::Put(id), &put.header(HEADER_PRIORITY, priority));
     }
 
-    // Objects.
-
-    fn ask(&mut self, name: Name, asked: Asked, event: impl FnOnce(Ticket) -> Event) {
-        let ticket = self.node(name).ticket();
-        self.asked.insert((name, ticket), asked);
-        self.tell(name, Side::Main, event(ticket));
+    fn recent(&mut self) -> String {
+        let ids: Vec<String> = self.known.keys().rev().take(8).cloned().collect();
+        self.random.pick(&ids)
     }
 
-    fn tell(&mut self, name: Name, side: Side, event: Event) {
-        let node = self.node(name);
-        node.inbox.push_back((side, event));
-        let (idle, life) = (!std::mem::replace(&mut node.busy, true), node.life);
-        if idle {
-            let ms = self.random.below(3);
-            self.after(ms, Happening::Work(name, life));
+    fn cancel(&mut self) {
+        let id = self.recent();
+        self.known.get_mut(&id).expect("it is known").cancels_open += 1;
+        let asked = Asked::Cancel(id.clone(), self.service.is_in_sink(&id));
+        self.ask(Name::Input, asked, &Request::new("DELETE", format!("_cancel_=true&requestId={id}")));
+    }
+
+    fn status(&mut self) {
+        let id = self.recent();
+        let asked = Asked::Status(id.clone(), self.service.is_in_sink(&id));
+        self.ask(Name::Input, asked, &Request::new("GET", format!("_status_=true&requestId={id}")));
+    }
+
+    fn break_something(&mut self) {
+        let name = self.random.pick(&[Name::Input, Name::Input, Name::Sink, Name::Callbacks]);
+        match self.random.below(4) {
+            0 => self.service.host(name).faults.openings += 1,
+            1 | 2 => self.service.host(name).faults.flushes += self.random.between(1, 2) as u32,
+            _ => self.skew_ms += self.random.pick(&[-5_000, -100, 500, 60_000]),
         }
     }
 
-    /// One flush: turns, durability, effects. The memory may be lost between any two of them.
-    fn work(&mut self, name: Name) {
-        let now_ms = self.now_ms;
-        // What is put into the sink and got from it in one flush would be seen by nobody here.
-        let most = if name == Name::Sink { 1 } else { self.random.between(1, 20) as usize };
-        let node = self.node(name);
-        let batch = (0..most).map_while(|_| node.inbox.pop_front()).collect();
-        let effects = node.turns(now_ms, batch);
-        if self.chance(self.deaths) {
-            return self.die(name);
+    fn sleep(&mut self) {
+        let name = self.random.pick(&[Name::Input, Name::Sink, Name::Callbacks]);
+        if self.service.sleep(name) {
+            self.say(&format!("{name:?} sleeps"));
+            self.endings.count("slept");
         }
-        let alarm_ms = self.node(name).alarm_ms;
-        let new = self.node(name).flush(now_ms, &effects);
-        self.alarm(name, alarm_ms);
-        for (side, entry) in new {
-            self.see(name, side, &entry.tags());
-        }
-        let life = self.node(name).life;
-        for effect in effects {
+    }
+
+    // Queues.
+
+    fn ask(&mut self, name: Name, asked: Asked, request: &Request) {
+        let id = self.service.host(name).request(request);
+        self.say(&format!("{id:?} at {name:?}: {asked:?}"));
+        self.asked.insert((name, id), asked);
+        self.follow(name);
+    }
+
+    /// Everything that follows in a broker at once. Its memory may be lost after each output.
+    fn follow(&mut self, name: Name) {
+        self.look(name);
+        loop {
+            let more = self.service.host(name).step();
+            for output in self.service.host(name).seen() {
+                self.output(name, output);
+            }
+            if !more {
+                break;
+            }
             if self.chance(self.deaths) {
                 return self.die(name);
             }
-            self.carry_out(name, effect);
-            if self.node(name).life != life {
-                return;
-            }
         }
-        let alarm_ms = self.node(name).alarm_ms;
-        self.node(name).tend(now_ms);
-        self.node(name).rings = false;
-        self.alarm(name, alarm_ms);
-        let node = self.node(name);
-        node.busy = !node.inbox.is_empty();
-        if node.busy {
-            self.after(1, Happening::Work(name, life));
+        self.schedule(name);
+    }
+
+    /// Takes in what came to be durable.
+    fn look(&mut self, name: Name) {
+        for (side, tags) in self.service.new_entries(name) {
+            self.see(name, side, &tags);
         }
     }
 
-    fn alarm(&mut self, name: Name, before_ms: Option<u64>) {
-        if let Some(at_ms) = self.node(name).alarm_ms.filter(|at_ms| before_ms != Some(*at_ms)) {
-            self.after(at_ms.saturating_sub(self.now_ms), Happening::Alarm(name, at_ms));
+    /// Puts on the agenda what the platform does for a broker.
+    fn schedule(&mut self, name: Name) {
+        let (plan, life) = (self.service.plan(name), self.service.host(name).life());
+        let now_ms = self.service.clock.now_ms();
+        if let Some(wait) = plan.wait {
+            let most_ms = if wait == Wait::Durable { 10 } else { 2 };
+            let ms = self.random.below(most_ms);
+            self.after(ms, Happening::Waited(name, life));
+        }
+        if plan.asks_alarm {
+            let ms = self.random.below(5);
+            self.after(ms, Happening::AlarmTold(name, life));
+        }
+        if let Some(at_ms) = plan.timer_ms {
+            self.after(at_ms.saturating_sub(now_ms).max(1), Happening::Timer(name, life, at_ms));
+        }
+        if let Some(at_ms) = plan.alarm_ms {
+            let late_ms = if self.chance(3) { self.random.pick(&[50, 40_000, ALARM_LATE_MS]) } else { 0 };
+            self.after(at_ms.saturating_sub(now_ms) + late_ms, Happening::Alarm(name, at_ms));
+            if self.chance(2) {
+                let ms = self.random.below(30_000);
+                self.after(ms, Happening::Spurious(name));
+            }
         }
     }
 
     fn die(&mut self, name: Name) {
         self.say(&format!("{name:?} loses its memory"));
-        self.lives_lost += 1;
-        let (alarm_ms, now_ms) = (self.node(name).alarm_ms, self.now_ms);
-        self.node(name).die(now_ms);
-        self.alarm(name, alarm_ms);
-        // Who asked is told that the connection broke, or nothing.
-        let lost: Vec<Asked> = self.asked.extract_if(.., |(of, _), _| *of == name).map(|(_, asked)| asked).collect();
-        for asked in lost {
-            if let Asked::Outcome(from, life, put) = asked
-                && self.random.percent(50)
-            {
-                self.after(10, Happening::News(from, life, Happened::Put(put, PutOutcome::Later)));
+        self.endings.count("life lost");
+        let survives = self.random.percent(50);
+        let lost = self.service.die(name, survives);
+        self.look(name);
+        for id in lost {
+            // Who asked is told that the connection broke, at once or after a long time.
+            if let Some(Asked::Forward(caller, _)) = self.asked.remove(&(name, id)) {
+                let ms = if self.random.percent(50) { 10 } else { SILENT_MS };
+                self.lose(caller, ms);
             }
+        }
+        self.schedule(name);
+    }
+
+    fn output(&mut self, name: Name, output: Output) {
+        let life = self.service.host(name).life();
+        let caller = |fetch| Caller { name, life, fetch };
+        match output {
+            Output::Answer(id, answer) => {
+                let asked = self.asked.remove(&(name, id)).expect("somebody asked");
+                self.answered(asked, answer);
+            }
+            Output::Fetch(id, fetch) => {
+                let memory = self.service.memory(name);
+                self.fetch(caller(id), fetch, memory);
+            }
+            Output::Read(id, max) => self.read(caller(id), max),
+            Output::Abort(id) => self.network.abort(caller(id)),
+            Output::Log(line) => {
+                self.say(&format!("{name:?} logs: {line}"));
+                self.endings.count("storage failed");
+            }
+            output => panic!("{name:?} says {output:?}"),
         }
     }
 
-    fn carry_out(&mut self, name: Name, effect: Effect) {
-        match effect {
-            Effect::Push(id, delivery) if self.node(name).is_local(id) => {
-                let entry = &delivery.entry;
-                let work =
-                    Work { index: entry.index, attempt: delivery.attempt, tags: entry.tags(), data: entry.data() };
-                self.infer(name, Happened::Pushed(work));
+    fn answered(&mut self, asked: Asked, answer: Answer) {
+        self.say(&format!("answered {}: {asked:?}", answer.status));
+        match (asked, answer.status) {
+            (Asked::Forward(caller, method), _) => self.forwarded(caller, method, answer),
+            (_, 503) => {}
+            (Asked::Put(id), 200) => self.known_mut(&id).acknowledged = true,
+            (Asked::Cancel(id, was_in_sink), 200) => {
+                let is_in_sink = was_in_sink && self.service.is_in_sink(&id);
+                assert!(!is_in_sink, "{id} was cancelled and its result was in the sink all the time");
+                let memory = self.service.memory(Name::Input);
+                let known = self.known_mut(&id);
+                known.cancelled = true;
+                known.excused |= known.unheard || known.shipped.iter().any(|earlier| *earlier < memory);
             }
-            Effect::Revoke(id, index) if self.node(name).is_local(id) => self.infer(name, Happened::Revoked(index)),
-            Effect::Reply(ticket, reply) => {
-                if let Some(asked) = self.asked.remove(&(name, ticket)) {
-                    self.replied(asked, reply);
+            // It is not there, or its result is being stored: it ends as if nobody had asked. Unless its result had been
+            // sent by a memory that was lost or without an answer: then the entry is gone before the sink says that it
+            // has it.
+            (Asked::Cancel(id, _), 404 | 409) => {
+                let memory = self.service.memory(Name::Input);
+                let known = self.known_mut(&id);
+                let lost = known.unheard || known.shipped.iter().any(|earlier| *earlier < memory);
+                if answer.status == 404 || !lost {
+                    known.cancels_open -= 1;
                 }
             }
-            Effect::Again => self.tell(name, Side::Main, Event::Tick),
-            Effect::Remember(_) => {}
-            effect => panic!("{name:?} says {effect:?}"),
+            (Asked::Status(id, was_in_sink), 200 | 404) => self.check_status(&id, was_in_sink, &answer),
+            (Asked::Take, 200 | 204) => {}
+            (asked, status) => panic!("{asked:?} is answered with {status}: {:?}", answer.body),
         }
     }
 
-    fn replied(&mut self, asked: Asked, reply: Reply) {
-        match (asked, reply) {
-            (Asked::Put(id), Reply::Put(_)) => self.known.get_mut(&id).expect("it was put").acknowledged = true,
-            (Asked::Cancel(id), Reply::Cancelled(Some(_))) => self.cancelled(&id),
-            // It is not there, or its result is being stored: it ends as if nobody had asked.
-            (Asked::Cancel(id), Reply::Cancelled(None)) => {
-                self.known.get_mut(&id).expect("it was put").cancels_open -= 1;
-            }
-            (Asked::Outcome(name, life, put), reply) => {
-                let outcome = match reply {
-                    Reply::Put(receipts) => {
-                        let place = |receipt: edgequeue::queue::effect::Receipt| Place {
-                            index: receipt.index,
-                            repeated: receipt.repeated,
-                        };
-                        PutOutcome::Stored(receipts.into_iter().map(place).collect())
-                    }
-                    Reply::Refused(refusal) => match wire::refused(&refusal).status {
-                        status @ (400 | 413) => PutOutcome::Refused(status, refusal.to_string()),
-                        _ => PutOutcome::Later,
-                    },
-                    reply => panic!("a put was answered with {reply:?}"),
-                };
-                let lost = self.chance(self.losses);
-                let outcome = if lost { PutOutcome::Later } else { outcome };
-                // A lost answer is an error, or nothing at all.
-                if !lost || self.random.percent(50) {
-                    let ms = self.random.below(30);
-                    self.after(ms, Happening::News(name, life, Happened::Put(put, outcome)));
-                }
-            }
-            _ => {}
-        }
+    fn known_mut(&mut self, id: &str) -> &mut Known {
+        self.known.get_mut(id).expect("it was put")
     }
 
-    /// As the worker does it: first the entry is gone, then it is looked for in the sink.
-    fn cancelled(&mut self, id: &str) {
-        let in_sink = self.node(Name::Sink).live().iter().any(|entry| entry.tags()[TAG_REQUEST_ID] == id);
-        if in_sink {
-            return;
+    fn check_status(&mut self, id: &str, was_in_sink: bool, answer: &Answer) {
+        let progress = Progress::parse(&answer.body).expect("a status");
+        let is_in_sink = was_in_sink && self.service.is_in_sink(id);
+        let known = self.known_mut(id);
+        if progress == Progress::Unknown {
+            assert!(!is_in_sink, "nobody knows {id} and its result is in the sink: {known:?}");
         }
-        let underway = |happening: &Happening| match happening {
-            Happening::Arrive(Destination::Sink, _, entries) => {
-                entries.iter().any(|entry| entry.tags[TAG_REQUEST_ID] == id)
-            }
-            _ => false,
-        };
-        let waits = |(_, event): &(Side, Event)| match event {
-            Event::Put(_, entries) => entries.iter().any(|entry| entry.tags[TAG_REQUEST_ID] == id),
-            _ => false,
-        };
-        let excused = self.happenings.values().any(underway) || self.node(Name::Sink).inbox.iter().any(waits);
-        let known = self.known.get_mut(id).expect("it was put");
-        known.cancelled = true;
-        known.excused = excused || !known.results.is_empty();
+        if progress == Progress::Unknown && known.acknowledged {
+            let gone = known.cancels_open > 0 || known.empty || known.dead > 0 || !known.results.is_empty();
+            assert!(gone, "nobody knows {id}: {known:?}");
+        }
     }
 
     /// Something new is durable.
@@ -412,148 +430,27 @@ impl World {
             (Name::Input, Side::Rear) => known.dead += 1,
             (Name::Callbacks, Side::Main) => {
                 known.notices += 1;
-                known.names.insert(tags[TAG_NOTICE].clone());
+                let notice = tags[edgequeue::inference::notice::TAG_NOTICE].clone();
+                self.network.notices.insert(notice.clone(), id);
+                known.names.insert(notice);
             }
             (Name::Callbacks, Side::Rear) => self.undelivered.push(id),
             _ => {}
         }
     }
 
-    // Runners.
-
-    fn infer(&mut self, name: Name, event: Happened) {
-        let now_ms = self.now_ms;
-        let actions = self.node(name).handle(now_ms, event);
-        for action in actions {
-            self.act(name, action);
-        }
-        let life = self.node(name).life;
-        if let Some(at_ms) = self.node(name).runner.as_ref().and_then(|runner| runner.due_ms()) {
-            self.after(at_ms.saturating_sub(now_ms).max(1), Happening::Deadline(name, life));
-        }
-    }
-
-    fn act(&mut self, name: Name, action: Action) {
-        let said = match &action {
-            Action::Call(call, work) => format!("calls {call:?} for {} {}", work.request_id(), work.attempt),
-            Action::Put { put, to, letters, settled_below } => {
-                let indexes: Vec<u64> = letters.iter().map(|(index, _)| index.0).collect();
-                format!("puts {put:?} into {to:?}: {indexes:?}, settled below {}", settled_below.0)
-            }
-            action => format!("{action:?}"),
-        };
-        self.say(&format!("{name:?} {said}"));
-        let life = self.node(name).life;
-        let consumer = self.node(name).consumer();
-        match action {
-            Action::Call(call, work) => self.call(name, life, call, &work),
-            Action::Read(call, max) => {
-                let Some(mut answer) = self.answers.remove(&(name, life, call)) else { return };
-                answer.cut = answer.body.len() > max;
-                answer.body.truncate(max);
-                let event = match self.chance(self.moods / 3) {
-                    true => Happened::Failed(call, Trouble::new(502, "the connection broke")),
-                    false => Happened::Answered(call, answer),
-                };
-                let ms = self.random.below(50);
-                self.after(ms, Happening::News(name, life, event));
-            }
-            // News of it may be on their way.
-            Action::Abort(call) => {
-                self.answers.remove(&(name, life, call));
-            }
-            Action::Put { put, to, letters, settled_below } => {
-                let entry = |(index, letter): (Index, edgequeue::inference::outcome::Letter)| NewEntry {
-                    lane: Lane(0),
-                    tags: letter.tags,
-                    data: letter.data,
-                    random: 0,
-                    dedup: Some(Dedup::Source { index, settled_below }),
-                };
-                let entries = letters.into_iter().map(entry).collect();
-                if self.chance(self.losses) {
-                    let later = Happened::Put(put, PutOutcome::Later);
-                    return self.after(100, Happening::News(name, life, later));
-                }
-                let ms = if self.chance(self.losses) { 5_000 } else { self.random.below(30) };
-                self.after(ms, Happening::Arrive(to, Asked::Outcome(name, life, put), entries));
-            }
-            Action::Commit(index) => {
-                let ticket = self.node(name).ticket();
-                self.tell(name, Side::Main, Event::Commit(ticket, consumer, vec![index]));
-            }
-            Action::Reject { index, code, reason, delay_ms } => {
-                let ticket = self.node(name).ticket();
-                let rejection = Rejection { code, reason, delay_ms };
-                self.tell(name, Side::Main, Event::Reject(ticket, consumer, vec![index], rejection));
-            }
-            Action::Window(window) => {
-                let node = self.node(name);
-                let (ticket, id) = (node.ticket(), node.watcher().expect("it watches"));
-                let watch = node.watch(window);
-                self.tell(name, Side::Main, Event::Attach(ticket, id, watch));
-            }
-        }
-    }
-
-    /// A predictor is called, or the callback of somebody.
-    fn call(&mut self, name: Name, life: u64, call: CallId, work: &Work) {
-        let id = work.request_id().to_string();
-        let moody = self.chance(self.moods);
-        let nature = match name {
-            Name::Callbacks => Nature::Moody,
-            _ => self.natures[&id],
-        };
-        let answer = |status: u16, bytes: usize| Answer { status, body: vec![b'x'; bytes].into(), ..Answer::default() };
-        let answer = match (nature, moody) {
-            (Nature::Doomed, _) => answer(422, 20),
-            (Nature::Moody, true) => match self.random.below(4) {
-                // It hangs.
-                0 => return,
-                1 => {
-                    let failed = Happened::Failed(call, Trouble::new(502, "no connection"));
-                    return self.after(5, Happening::News(name, life, failed));
-                }
-                2 => answer(500, 100_000),
-                _ => answer(503, 0),
-            },
-            (Nature::Empty, _) => answer(204, 0),
-            (Nature::Huge, _) => answer(200, PAYLOAD_BYTES_CEILING as usize + 1),
-            (Nature::TooLargeForTheSink, _) => answer(200, 10_001),
-            _ => answer(200, 20),
-        };
-        let known = self.known.get_mut(&id).expect("it was put");
-        if name == Name::Input {
-            known.calls += 1;
-            known.empty |= nature == Nature::Empty;
-        } else if answer.is_success() {
-            known.told += 1;
-        }
-        let length = (answer.body.len() % 2 == 0).then_some(answer.body.len() as u64);
-        let begun = Happened::Begun(call, answer.status, length);
-        self.answers.insert((name, life, call), answer);
-        let slow = if self.random.percent(10) { 4_000 } else { 200 };
-        let ms = self.random.below(slow);
-        self.after(ms, Happening::News(name, life, begun));
-    }
-
     // The end.
 
     fn judge(&mut self) -> Endings {
         for name in [Name::Input, Name::Callbacks] {
-            let node = self.node(name);
-            assert_eq!(node.length(Side::Main), 0, "{name:?} was not worked off");
-            if let Some(runner) = &node.runner {
-                assert!(!runner.has_work() && runner.due_ms().is_none(), "{name:?} does not rest");
-            }
-            assert_eq!(node.alarm_ms, None, "{name:?} will be woken for nothing");
+            assert_eq!(self.service.length(name), 0, "{name:?} has entries nobody works on");
+            let host = self.service.host(name);
+            assert!(host.can_sleep(), "{name:?} does not rest");
+            assert_eq!(host.alarm_ms(), None, "{name:?} will be woken for nothing");
         }
-        let mut endings = Endings::default();
+        let mut endings = self.endings.clone();
         for (id, known) in &self.known {
             judge(id, known, self.undelivered.contains(id), &mut endings);
-        }
-        for _ in 0..self.lives_lost {
-            endings.count("life lost");
         }
         endings
     }
@@ -562,22 +459,13 @@ impl World {
 /// Without bodies.
 fn shown(happening: &Happening) -> String {
     match happening {
-        Happening::News(name, life, Happened::Answered(call, answer)) => {
-            format!(
-                "News({name:?}, {life}, Answered({call:?}, {} {} {}))",
-                answer.status,
-                answer.body.len(),
-                answer.cut
-            )
+        Happening::News(caller, Fetched::Answered(answer)) => {
+            let (status, bytes, cut) = (answer.status, answer.body.len(), answer.cut);
+            format!("News({caller:?}, Answered({status}, {bytes} bytes, cut: {cut}))")
         }
-        Happening::Arrive(to, asked, entries) => format!("Arrive({to:?}, {asked:?}, {} entries)", entries.len()),
+        Happening::Arrive(to, caller, request) => {
+            format!("Arrive({to:?}, {caller:?}, {} {} bytes)", request.method, request.body.len())
+        }
         happening => format!("{happening:?}"),
-    }
-}
-
-fn place(to: Destination) -> Name {
-    match to {
-        Destination::Sink => Name::Sink,
-        Destination::Callbacks => Name::Callbacks,
     }
 }

@@ -37,7 +37,10 @@ const env = {
 function parse(name) {
   const text = readFileSync(path.join(here, `${name}.txt`), "utf8");
   const parts = /^(.+)\n(\S+)\n(?:by (.+)\n)?<<<<\n([^]*?)\n====\n([^]*?)\n>>>>\n?$/.exec(text);
-  if (!parts) throw new Error(`${name}.txt is no mutant: reason, file, perhaps "by" and tests, <<<<, old text, ====, new text, >>>>`);
+  if (!parts)
+    throw new Error(
+      `${name}.txt is no mutant: reason, file, perhaps "by" and tests, <<<<, old text, ====, new text, >>>>`,
+    );
   const [, why, file, by, from, to] = parts;
   return { name, why, file, tests: by?.split(" ") ?? TESTS[file.split("/")[1]], from, to };
 }
@@ -63,7 +66,9 @@ function restore() {
 /** All files below a path, with their bytes. */
 function collect(from, files) {
   if (!existsSync(from)) return files;
-  const below = readdirSync(path.dirname(from), { withFileTypes: true }).find((entry) => entry.name === path.basename(from));
+  const below = readdirSync(path.dirname(from), { withFileTypes: true }).find(
+    (entry) => entry.name === path.basename(from),
+  );
   if (!below.isDirectory()) return files.set(from, readFileSync(from));
   for (const name of readdirSync(from)) collect(path.join(from, name), files);
   return files;
@@ -71,9 +76,24 @@ function collect(from, files) {
 
 /** Builds a test and runs it: `{ verdict, text }`. */
 function look(test) {
-  const built = spawn("cargo", ["test", "--quiet", "--no-default-features", "--features", "std", "--test", test, "--no-run", "--message-format", "json-render-diagnostics"]);
+  const built = spawn("cargo", [
+    "test",
+    "--quiet",
+    "--no-default-features",
+    "--features",
+    "std",
+    "--test",
+    test,
+    "--no-run",
+    "--message-format",
+    "json-render-diagnostics",
+  ]);
   if (built.status !== 0) return { verdict: "does not compile", text: built.stderr };
-  const binary = built.stdout.split("\n").filter(Boolean).map(JSON.parse).findLast(({ executable }) => executable).executable;
+  const binary = built.stdout
+    .split("\n")
+    .filter(Boolean)
+    .map(JSON.parse)
+    .findLast(({ executable }) => executable).executable;
   // Not by way of cargo, which would leave it running when its time is over.
   const played = spawn(binary, ["--nocapture"], { timeout: seconds * 1000 + GRACE_MS, killSignal: "SIGKILL" });
   if (played.signal === "SIGKILL") return { verdict: "killed", text: "panicked: it never comes to an end" };
@@ -89,7 +109,8 @@ function spawn(program, args, options = {}) {
 /** The line that tells what was found. */
 function found(text) {
   const lines = text.split("\n");
-  const line = lines.find((line) => /^seed \d+.* fails/.test(line)) ?? lines.find((line) => line.includes("panicked")) ?? "";
+  const line =
+    lines.find((line) => /^seed \d+.* fails/.test(line)) ?? lines.find((line) => line.includes("panicked")) ?? "";
   return line.slice(0, 150);
 }
 
@@ -102,7 +123,10 @@ function hunt({ name, why, file, tests, from, to }) {
     console.log(`STALE     ${name}: its text is not once in ${file}`);
     return false;
   }
-  writeFileSync(target, source.replace(from, () => to));
+  writeFileSync(
+    target,
+    source.replace(from, () => to),
+  );
   const begun = Date.now();
   const took = () => `${((Date.now() - begun) / 1000).toFixed(0)} s`;
   for (const test of tests) {
@@ -112,7 +136,12 @@ function hunt({ name, why, file, tests, from, to }) {
       return true;
     }
     if (verdict !== "survived") {
-      console.log(`BROKEN    ${name} (${took()}) does not compile: ${why}\n${text.split("\n").filter((line) => line.startsWith("error")).join("\n")}`);
+      console.log(
+        `BROKEN    ${name} (${took()}) does not compile: ${why}\n${text
+          .split("\n")
+          .filter((line) => line.startsWith("error"))
+          .join("\n")}`,
+      );
       return false;
     }
   }
@@ -122,7 +151,10 @@ function hunt({ name, why, file, tests, from, to }) {
 
 const begun = Date.now();
 const minutes = () => `${((Date.now() - begun) / 60_000).toFixed(1)} min`;
-const names = readdirSync(here).filter((file) => file.endsWith(".txt")).map((file) => file.slice(0, -4)).sort();
+const names = readdirSync(here)
+  .filter((file) => file.endsWith(".txt"))
+  .map((file) => file.slice(0, -4))
+  .sort();
 const asked = process.argv.slice(2);
 const mutants = (asked.length > 0 ? asked : names).map(parse);
 

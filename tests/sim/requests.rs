@@ -126,7 +126,7 @@ pub fn end(side: Side, force: bool) -> Asking {
 
 /// Changes the settings with these numbers; the others stay.
 pub fn configure(settings: &Settings, keys: &[usize]) -> Asking {
-    let shown = settings::shown(settings);
+    let shown: Vec<_> = settings::shown(settings).collect();
     let pairs: Vec<String> = keys.iter().map(|key| format!("{}={}", shown[*key].0, shown[*key].1)).collect();
     let body = Bytes::from(pairs.join("&"));
     let request = Request::with_body("PUT", "_settings_=true", body.clone());

@@ -1,5 +1,5 @@
-//! Damage is reported and never delivered: whatever byte of whatever row is wrong, no wrong body or tag comes out, nothing
-//! panics, and what can still be read is read.
+//! Damage is reported and never delivered: whatever byte of whatever row is wrong, no wrong body or tag comes out,
+//! nothing panics, and what can still be read is read.
 
 use super::backing::{Sqlite, append, entry, flush};
 use super::golden::every_kind;
@@ -66,7 +66,9 @@ fn read<R: Rows>(store: &mut SegmentStore<R>) -> Result<Contents, StoreError> {
             }
             assert!(seen.is_empty());
             store.side(side).next_marked(lane, Index(0), &[mark("kind", "1")])?;
-            store.side(side).count(lane, Index(3), Index(8))?;
+            for (from, below) in [(3, 8), (3, 25), (0, 21), (0, u64::MAX)] {
+                assert!(store.side(side).count(lane, Index(from), Index(below))? <= length);
+            }
         }
         for record in RECORDS {
             records.push(store.side(side).load(record)?);

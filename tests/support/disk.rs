@@ -2,7 +2,7 @@
 
 use edgequeue::broker::Durable;
 use edgequeue::queue::refusal::StoreError;
-use edgequeue::store::{SegmentStore, memory::MemoryRows};
+use edgequeue::store::{SegmentStore, limits, memory::MemoryRows};
 
 /// Durable storage of one queue.
 pub trait Disk {
@@ -62,25 +62,36 @@ impl<T> Versions<T> {
 }
 
 /// Rows in memory; every open store works on a copy of its own.
-#[derive(Debug, Default)]
-pub struct MemoryDisk(pub Versions<MemoryRows>);
+#[derive(Debug)]
+pub struct MemoryDisk {
+    /// What was written.
+    pub rows: Versions<MemoryRows>,
+    /// The cache of a store, in bytes.
+    pub cache_bytes: usize,
+}
+
+impl Default for MemoryDisk {
+    fn default() -> Self {
+        Self { rows: Versions::default(), cache_bytes: limits::CACHE_BYTES_MAX }
+    }
+}
 
 impl Disk for MemoryDisk {
     type Store = SegmentStore<MemoryRows>;
 
     fn open(&mut self) -> Result<Self::Store, StoreError> {
-        SegmentStore::open(self.0.last().clone())
+        SegmentStore::open_with_cache(self.rows.last().clone(), self.cache_bytes)
     }
 
     fn written(&mut self, store: &mut Self::Store) {
-        self.0.write(store.rows().clone());
+        self.rows.write(store.rows().clone());
     }
 
     fn sync(&mut self) {
-        self.0.sync();
+        self.rows.sync();
     }
 
     fn die(&mut self, survives: bool) {
-        self.0.die(survives);
+        self.rows.die(survives);
     }
 }

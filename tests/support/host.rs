@@ -445,6 +445,11 @@ impl<D: Disk, O: Observer<D::Store> + Clone> Host<D, O> {
         self.timer_ms
     }
 
+    /// Whether the alarm went off and its work is not done.
+    pub fn rings(&self) -> bool {
+        self.alarm.rings
+    }
+
     /// What the broker waits for.
     pub fn waiting(&self) -> Option<Wait> {
         self.waiting

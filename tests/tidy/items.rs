@@ -15,7 +15,7 @@ use crate::{
 struct Items {
     /// Public items and methods, with their lines.
     public: Vec<(String, usize)>,
-    /// Structs, enums, traits and type aliases, with their lines.
+    /// Structs, enums, traits and type aliases that other files see, with their lines.
     types: Vec<(String, usize)>,
     /// How often each word stands in the code, without tests and without `pub use`.
     words: BTreeMap<String, usize>,
@@ -40,7 +40,8 @@ pub fn dead(files: &[File]) -> Vec<Finding> {
     found
 }
 
-/// Type names that are defined more than once, each with all its places.
+/// Type names that more than one file offers to others, each with all its places. What a file keeps to itself may have
+/// the name that is best there.
 pub fn twice(files: &[File]) -> BTreeMap<String, Vec<Finding>> {
     let mut places: BTreeMap<String, Vec<Finding>> = BTreeMap::new();
     for (path, items) in read(files) {
@@ -79,8 +80,10 @@ impl Items {
         }
     }
 
-    fn define(&mut self, ident: &syn::Ident) {
-        self.types.push((ident.to_string(), ident.span().start().line));
+    fn define(&mut self, visibility: &syn::Visibility, ident: &syn::Ident) {
+        if !matches!(visibility, syn::Visibility::Inherited) {
+            self.types.push((ident.to_string(), ident.span().start().line));
+        }
     }
 
     fn count(&mut self, tokens: TokenStream) {
@@ -108,19 +111,19 @@ impl<'ast> Visit<'ast> for Items {
             syn::Item::Fn(item) => self.publish(&item.vis, &item.attrs, &item.sig.ident),
             syn::Item::Struct(item) => {
                 self.publish(&item.vis, &item.attrs, &item.ident);
-                self.define(&item.ident);
+                self.define(&item.vis, &item.ident);
             }
             syn::Item::Enum(item) => {
                 self.publish(&item.vis, &item.attrs, &item.ident);
-                self.define(&item.ident);
+                self.define(&item.vis, &item.ident);
             }
             syn::Item::Trait(item) => {
                 self.publish(&item.vis, &item.attrs, &item.ident);
-                self.define(&item.ident);
+                self.define(&item.vis, &item.ident);
             }
             syn::Item::Type(item) => {
                 self.publish(&item.vis, &item.attrs, &item.ident);
-                self.define(&item.ident);
+                self.define(&item.vis, &item.ident);
             }
             // An address, not a use; and what tests need is no reason to be there.
             syn::Item::Use(item) if !matches!(item.vis, syn::Visibility::Inherited) || is_test(&item.attrs) => return,
@@ -163,8 +166,10 @@ fn what_only_tests_use_is_found() {
 
 #[test]
 fn a_name_for_two_types_is_found() {
-    let second = File::sample("src/wire/b.rs", "enum Batch {}\nstruct One;");
+    let second = File::sample("src/wire/b.rs", "pub(crate) enum Batch {}\nstruct One;");
     let found = twice(&[File::sample("src/queue/a.rs", "pub struct Batch;"), second]);
     assert_eq!(found.keys().collect::<Vec<_>>(), ["Batch"]);
     assert_eq!(found["Batch"].len(), 2);
+    let own = [File::sample("src/queue/a.rs", "struct State;"), File::sample("src/wire/b.rs", "struct State;")];
+    assert!(twice(&own).is_empty(), "nobody else sees them");
 }

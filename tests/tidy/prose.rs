@@ -37,7 +37,8 @@ pub fn broken_names(file: &File, paths: &[String]) -> Vec<Finding> {
             }
         }
         for folder in FOLDER.captures_iter(line).map(|folder| folder[1].trim_end_matches('/').to_owned()) {
-            if !is_made(&folder) && !begins_so(&folder) && !exists(&folder) {
+            let is_file = folder.rsplit('/').next().is_some_and(|last| last.contains('.'));
+            if !is_file && !is_made(&folder) && !begins_so(&folder) && !exists(&folder) {
                 found.push(Finding::new(&file.path, at, format!("there is no `{folder}`: name what it became")));
             }
         }

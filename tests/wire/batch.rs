@@ -67,7 +67,8 @@ fn once() {
     };
     let source =
         |index, settled_below| Some(Dedup::Source { index: Index(index), settled_below: Index(settled_below) });
-    let body = br#"[{"once":true,"tags":{"requestId":"a"}},{"source":7,"settledBelow":5},{"source":0},{"once":false},{"once":null,"source":null}]"#;
+    let body = br#"[{"once":true,"tags":{"requestId":"a"}},{"source":7,"settledBelow":5},{"source":0},
+        {"once":false},{"once":null,"source":null}]"#;
     assert_eq!(
         once("application/json", body),
         Ok(vec![Some(Dedup::RequestId), source(7, 5), source(0, 0), None, None])
@@ -85,9 +86,9 @@ fn once() {
     assert_eq!(entries.iter().map(|entry| entry.dedup).collect::<Vec<_>>(), [Some(Dedup::RequestId), source(7, 0)]);
     for (body, status, text) in [
         (r#"[{"once":true}]"#.to_string(), 400, "a put with _once_ is recognized by its request id"),
-        (r#"[{"settledBelow":3}]"#.into(), 400, "the body is no JSON list of entries"),
-        (r#"[{"source":-1}]"#.into(), 400, "the body is no JSON list of entries"),
-        (r#"[{"once":1}]"#.into(), 400, "the body is no JSON list of entries"),
+        (r#"[{"settledBelow":3}]"#.into(), 400, "the body is not a JSON list of entries"),
+        (r#"[{"source":-1}]"#.into(), 400, "the body is not a JSON list of entries"),
+        (r#"[{"once":1}]"#.into(), 400, "the body is not a JSON list of entries"),
         (
             format!("[{}{{}}]", r#"{"once":true,"tags":{"requestId":"a"}},"#.repeat(101)),
             413,

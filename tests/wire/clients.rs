@@ -4,7 +4,7 @@ use super::{NOW_MS, operation, send, tags};
 use edgequeue::queue::entry::{Filter, Index, Lane, Tags};
 use edgequeue::queue::event::{ConsumerId, Get, Start, Watch};
 use edgequeue::queue::store::Side;
-use edgequeue::wire::{Address, Encoding, EntryEncoding, Operation, Purpose, Transport};
+use edgequeue::wire::{Address, CallPurpose, Encoding, EntryEncoding, Operation, Transport};
 
 const NOW: &str = "1700000000123";
 const IDENTITY: &str = "X-EAS-QueueService-Redis-Uid: 6f1c\nX-EAS-QueueService-Redis-Gid: eas";
@@ -79,7 +79,10 @@ fn python() {
     assert_eq!(call.address.queue_name(), "qservice/sink");
     assert_eq!(call.consumer, ConsumerId { group: "eas".into(), user: "6f1c".into() });
     assert_eq!(call.side, Side::Main);
-    assert_eq!(call.purpose, Purpose::Operation(put(0, tags([("requestId", "r1"), ("a", "b c&d"), ("ts@sink", NOW)]))));
+    assert_eq!(
+        call.purpose,
+        CallPurpose::Operation(put(0, tags([("requestId", "r1"), ("a", "b c&d"), ("ts@sink", NOW)])))
+    );
 
     let watch = Watch {
         consumer: ConsumerId { group: "eas".into(), user: "6f1c".into() },
@@ -93,7 +96,8 @@ fn python() {
     for (line, expected) in [
         (
             format!(
-                "GET /api/predict/qservice?_index_=0&_length_=1&_timeout_=5s&_raw_=false&_auto_delete_=true&requestId=r1\n{frames}"
+                "GET /api/predict/qservice?_index_=0&_length_=1&_timeout_=5s&_raw_=false&_auto_delete_=true\
+                 &requestId=r1\n{frames}"
             ),
             Operation::Get {
                 get: Get { filter: Filter(tags([("requestId", "r1")])), wait_ms: 4_900, ..get() },
@@ -121,9 +125,10 @@ fn python() {
         assert_eq!(operation(&line), expected, "{line}");
     }
     let line = format!(
-        "GET /api/predict/qservice?_watch_=true&_index_=0&_window_=5&_index_only_=false&_auto_commit_=true&k=v\nUpgrade: websocket\nConnection: Upgrade\nOrigin: http://h:80\n{frames}"
+        "GET /api/predict/qservice?_watch_=true&_index_=0&_window_=5&_index_only_=false&_auto_commit_=true&k=v\n\
+         Upgrade: websocket\nConnection: Upgrade\nOrigin: http://h:80\n{frames}"
     );
-    assert_eq!(send(&line).expect(&line).purpose, Purpose::Watch { watch, transport: Transport::Socket });
+    assert_eq!(send(&line).expect(&line).purpose, CallPurpose::Watch { watch, transport: Transport::Socket });
 }
 
 #[test]
@@ -131,7 +136,7 @@ fn go() {
     // The first request has no identity and asks for protobuf; the base path may be empty.
     let call = send(&format!("GET /?_attrs_=true\nAuthorization: \n{PROTOBUF}")).unwrap();
     assert_eq!(call.address.queue_name(), "default");
-    assert_eq!(call.purpose, Purpose::Operation(Operation::Attributes { encoding: Encoding::Protobuf }));
+    assert_eq!(call.purpose, CallPurpose::Operation(Operation::Attributes { encoding: Encoding::Protobuf }));
     let identity = "Authorization: \nX-EAS-QueueService-Uid: u\nX-EAS-QueueService-Gid: eas";
     let consumer = ConsumerId { group: "eas".into(), user: "u".into() };
 
@@ -141,31 +146,13 @@ fn go() {
     .unwrap();
     assert_eq!((call.address.queue_name().as_str(), call.side), ("default/sink", Side::Rear));
     assert_eq!(call.consumer, consumer);
-    assert_eq!(call.purpose, Purpose::Operation(put(1, tags([("a", "b"), ("ts@sink", NOW)]))));
+    assert_eq!(call.purpose, CallPurpose::Operation(put(1, tags([("a", "b"), ("ts@sink", NOW)]))));
 
-    let watch = |transport| Purpose::Watch {
-        watch: Watch {
-            consumer: consumer.clone(),
-            start: Start::At(Index(0)),
-            window: 5,
-            auto_commit: false,
-            index_only: true,
-            filter: Filter::default(),
-            local: false,
-        },
-        transport,
-    };
-    let subscribe = "GET /sink?_auto_commit_=false&_index_=0&_index_only_=true&_watch_=true&_window_=5";
-    for (upgrade, transport) in
-        [("Upgrade: websocket\nConnection: Upgrade", Transport::Socket), ("Accept-Encoding: gzip", Transport::Stream)]
-    {
-        let line = format!("{subscribe}\n{upgrade}\n{identity}\n{PROTOBUF}");
-        assert_eq!(send(&line).expect(&line).purpose, watch(transport), "{line}");
-    }
     for (line, expected) in [
         (
             format!(
-                "GET /?_auto_delete_=true&_index_=0&_length_=1&_raw_=false&_timeout_=0s&requestId=r1\n{identity}\n{PROTOBUF}"
+                "GET /?_auto_delete_=true&_index_=0&_length_=1&_raw_=false&_timeout_=0s&requestId=r1\n\
+                 {identity}\n{PROTOBUF}"
             ),
             Operation::Get {
                 get: Get { filter: Filter(tags([("requestId", "r1")])), ..get() },
@@ -174,7 +161,8 @@ fn go() {
         ),
         (
             format!(
-                "GET /?_auto_delete_=false&_index_=18446744073709551615&_length_=3&_raw_=false&_timeout_=1m30s\n{identity}\n{PROTOBUF}"
+                "GET /?_auto_delete_=false&_index_=18446744073709551615&_length_=3&_raw_=false&_timeout_=1m30s\n\
+                 {identity}\n{PROTOBUF}"
             ),
             Operation::Get {
                 get: Get { start: Start::At(Index(u64::MAX)), count: 3, remove: false, wait_ms: 89_900, ..get() },
@@ -197,6 +185,30 @@ fn go() {
 }
 
 #[test]
+fn watches_of_go() {
+    let identity = "Authorization: \nX-EAS-QueueService-Uid: u\nX-EAS-QueueService-Gid: eas";
+    let watch = |transport| CallPurpose::Watch {
+        watch: Watch {
+            consumer: ConsumerId { group: "eas".into(), user: "u".into() },
+            start: Start::At(Index(0)),
+            window: 5,
+            auto_commit: false,
+            index_only: true,
+            filter: Filter::default(),
+            local: false,
+        },
+        transport,
+    };
+    let subscribe = "GET /sink?_auto_commit_=false&_index_=0&_index_only_=true&_watch_=true&_window_=5";
+    for (upgrade, transport) in
+        [("Upgrade: websocket\nConnection: Upgrade", Transport::Socket), ("Accept-Encoding: gzip", Transport::Stream)]
+    {
+        let line = format!("{subscribe}\n{upgrade}\n{identity}\n{PROTOBUF}");
+        assert_eq!(send(&line).expect(&line).purpose, watch(transport), "{line}");
+    }
+}
+
+#[test]
 fn java() {
     let headers = format!("Authorization: t\n{IDENTITY}");
     for (line, expected) in [
@@ -206,7 +218,8 @@ fn java() {
         ),
         (
             format!(
-                "GET /api/predict/svc/sink?_index_=-1&_length_=5&_timeout_=3s&_raw_=false&_auto_delete_=false\n{PROTOBUF}\n{headers}"
+                "GET /api/predict/svc/sink?_index_=-1&_length_=5&_timeout_=3s&_raw_=false\
+                 &_auto_delete_=false\n{PROTOBUF}\n{headers}"
             ),
             Operation::Get {
                 get: Get { start: Start::Newest, count: 5, remove: false, wait_ms: 2_900, ..get() },
@@ -244,7 +257,8 @@ fn samples_with_plain_http_libraries() {
     let line = format!("GET /api/predict/svc/sink?_index_=0&_length_=1&_timeout_=0\n{PROTOBUF}");
     assert_eq!(operation(&line), Operation::Get { get: get(), encoding: EntryEncoding::List(Encoding::Protobuf) });
     // What a consumer carries from the input queue to the sink stays; the sink adds its own stamp.
-    let line = "POST /api/predict/svc/sink?requestId=r&ts@source=1&ts@sink=2&Header:Content-Type=image/png&task_id=7\nContent-Type: application/json";
+    let line = "POST /api/predict/svc/sink?requestId=r&ts@source=1&ts@sink=2&Header:Content-Type=image/png\
+        &task_id=7\nContent-Type: application/json";
     assert_eq!(
         operation(line),
         put(

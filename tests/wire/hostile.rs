@@ -1,9 +1,10 @@
 //! Whatever a client sends is a call or a 4xx with a text.
 
 use edgequeue::queue::limits;
-use edgequeue::wire::http::query::RESERVED;
+use edgequeue::wire::http::parameters::RESERVED;
 use edgequeue::wire::http::{address, auth};
-use edgequeue::wire::{Call, Operation, Purpose, RequestParts, Transport, parse};
+use edgequeue::wire::{Call, CallPurpose, Operation, RequestParts, Transport, parse};
+use proptest::collection::btree_map;
 use proptest::prelude::*;
 
 const HEADERS: [&str; 9] = [
@@ -25,8 +26,8 @@ fn check(call: &Call) {
         assert!(!name.is_empty() && name.len() <= limits::NAME_BYTES_MAX);
     }
     let operation = match &call.purpose {
-        Purpose::Operation(operation) => operation,
-        Purpose::Watch { watch, transport } => {
+        CallPurpose::Operation(operation) => operation,
+        CallPurpose::Watch { watch, transport } => {
             let least = if *transport == Transport::Session { 0 } else { 1 };
             assert!((least..=limits::WINDOW_MAX).contains(&watch.window));
             return;
@@ -126,10 +127,10 @@ proptest! {
     }
 
     #[test]
-    fn tags_survive_encoding(pairs in proptest::collection::btree_map("[^_\\p{Cc}][^\\p{Cc}]{0,5}", any::<String>(), 0..5)) {
+    fn tags_survive_encoding(pairs in btree_map("[^_\\p{Cc}][^\\p{Cc}]{0,5}", any::<String>(), 0..5)) {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(&pairs);
-        let parsed = edgequeue::wire::http::query::Query::parse(&query.finish());
+        let parsed = edgequeue::wire::http::parameters::Parameters::parse(&query.finish());
         prop_assert_eq!(parsed.map(|query| query.tags), Ok(pairs));
     }
 }

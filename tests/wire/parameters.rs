@@ -5,8 +5,8 @@ use edgequeue::queue::entry::{Filter, Index, Lane};
 use edgequeue::queue::event::{Get, Start};
 use edgequeue::queue::limits;
 use edgequeue::queue::store::Side;
-use edgequeue::wire::http::{address, auth, query, settings};
-use edgequeue::wire::{Address, Encoding, EntryEncoding, Operation, Purpose, RequestParts};
+use edgequeue::wire::http::{address, auth, parameters, settings};
+use edgequeue::wire::{Address, CallPurpose, Encoding, EntryEncoding, Operation, RequestParts};
 
 fn get(query: &str) -> (Get, EntryEncoding) {
     match operation(&format!("GET /api/predict/s?{query}")) {
@@ -18,7 +18,7 @@ fn get(query: &str) -> (Get, EntryEncoding) {
 #[test]
 fn the_reference_knows_every_name() {
     let text = include_str!("../../docs/protocol.md");
-    for name in query::RESERVED.iter().chain(settings::KEYS.iter()) {
+    for name in parameters::RESERVED.into_iter().chain(settings::keys()) {
         assert!(text.contains(&format!("`{name}`")) || text.contains(&format!("{name}=")), "{name}");
     }
 }
@@ -143,13 +143,13 @@ fn get_defaults_and_bounds() {
         ("_timeout_=-1s", "_timeout_ must not be negative"),
         ("_raw_=maybe", "_raw_ must be true or false, not \"maybe\""),
         ("_attrs_", "_attrs_ must be true or false, not \"\""),
-        ("_indx_=1", "\"_indx_\" is no parameter of this service"),
-        ("_tag=1", "\"_tag\" is no parameter of this service; names that begin with _ are reserved"),
+        ("_indx_=1", "\"_indx_\" is not a parameter of this service"),
+        ("_tag=1", "\"_tag\" is not a parameter of this service; names that begin with _ are reserved"),
         ("_code_=OOM", "_code_ goes into the body of a negative commit"),
         ("_index_=1&_index_=2", "_index_ is given twice with different values"),
         ("a=1&a=2", "the tag \"a\" is given twice with different values"),
-        ("=1", "\"\" is no name for a tag"),
-        ("a%00=1", "\"a\\0\" is no name for a tag"),
+        ("=1", "\"\" is not a name for a tag"),
+        ("a%00=1", "\"a\\0\" is not a name for a tag"),
         ("a=%zz", "\"%zz\" has a % without two hexadecimal digits"),
         ("a=%f", "\"%f\" has a % without"),
         ("a=%ff", "\"%ff\" is not UTF-8"),
@@ -170,7 +170,7 @@ fn accept() {
         ("application/vnd.google.protobufs", Encoding::Json),
     ] {
         let call = send(&format!("GET /api/predict/s?_attrs_=true\nAccept: {accept}")).unwrap();
-        assert_eq!(call.purpose, Purpose::Operation(Operation::Attributes { encoding: expected }), "{accept}");
+        assert_eq!(call.purpose, CallPurpose::Operation(Operation::Attributes { encoding: expected }), "{accept}");
     }
     let line = "GET /api/predict/s?_raw_=true\naccept: application/vnd.google.protobuf";
     assert!(matches!(operation(line), Operation::Get { encoding: EntryEncoding::Raw, .. }));
@@ -233,7 +233,7 @@ fn put_priorities_and_tags() {
 #[test]
 fn watches() {
     let watch = |query: &str| match send(&format!("GET /?_watch_=true&{query}")).expect(query).purpose {
-        Purpose::Watch { watch, .. } => watch,
+        CallPurpose::Watch { watch, .. } => watch,
         other => panic!("{query}: {other:?}"),
     };
     let standard = watch("");

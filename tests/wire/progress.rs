@@ -103,13 +103,19 @@ fn statuses_in_bytes() {
             input,
             found(vec![("other", queued(0)), ("svc", queued(4))]),
             200,
-            r#"{"status":"queued","requestId":"a\"b","index":7,"position":5,"attempts":1,"notBefore":1700000005000,"code":"503","reason":"\"busy\""}"#,
+            concat!(
+                r#"{"status":"queued","requestId":"a\"b","index":7,"position":5,"attempts":1,"#,
+                r#""notBefore":1700000005000,"code":"503","reason":"\"busy\""}"#
+            ),
         ),
         (
             input,
             found(vec![("other", running()), ("svc", queued(4))]),
             200,
-            r#"{"status":"running","requestId":"a\"b","index":7,"attempt":2,"since":1700000000000,"consumer":"svc.edge"}"#,
+            concat!(
+                r#"{"status":"running","requestId":"a\"b","index":7,"attempt":2,"since":1700000000000,"#,
+                r#""consumer":"svc.edge"}"#
+            ),
         ),
         (
             "GET /api/predict/svc?_status_=true&requestId=r\nX-EAS-QueueService-Access-Rear: true",

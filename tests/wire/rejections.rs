@@ -53,7 +53,7 @@ fn bodies() {
     assert_eq!(rejection::parse(b"", None), Ok(Rejection::default()));
     assert_eq!(rejection::parse(b"\r\n", None), Ok(Rejection::default()));
     assert_eq!(rejection::parse(b"_code_=&_reason_=", None), Ok(Rejection::default()));
-    assert!(error("code=OOM").contains("\"code\" is no field of a negative commit"));
+    assert!(error("code=OOM").contains("\"code\" is not a field of a negative commit"));
     assert!(error("_reason_=%").contains("%25"));
     assert!(rejection::parse(&[0xff], None).is_err());
     let long = rejection::parse(format!("_reason_=a{}", "\u{4e2d}".repeat(1000)).as_bytes(), None).unwrap().reason;

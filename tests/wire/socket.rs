@@ -11,7 +11,7 @@ use edgequeue::wire::proto::fields::Malformed;
 use edgequeue::wire::v1::client::{ClientCommand, ClientRequest, requests};
 use edgequeue::wire::v1::server::{ServerAnswer, ServerEvent, ServerMessage, events};
 use edgequeue::wire::v1::subprotocol::is_offered;
-use edgequeue::wire::{Answer, Purpose, Transport};
+use edgequeue::wire::{Answer, CallPurpose, Transport};
 use proptest::prelude::*;
 
 fn hex(text: &str) -> Vec<u8> {
@@ -121,7 +121,7 @@ fn the_protocol_is_chosen_by_name() {
     }
     let watch = |lines: &str| match send(&format!("GET /?_watch_=true&_window_=0\nUpgrade: websocket\n{lines}")) {
         Ok(call) => match call.purpose {
-            Purpose::Watch { watch, transport } => Ok((watch.window, transport)),
+            CallPurpose::Watch { watch, transport } => Ok((watch.window, transport)),
             other => panic!("{other:?}"),
         },
         Err(answer) => Err(answer.status),
@@ -199,22 +199,28 @@ fn any_command() -> impl Strategy<Value = ClientCommand> {
     ]
 }
 
+fn any_answer() -> impl Strategy<Value = ServerAnswer> {
+    let parts = any::<(u64, u16, String, u64, Vec<String>, Vec<u64>)>();
+    parts.prop_map(|(id, status, text, first, request_ids, repeated)| {
+        let indexes = repeated.iter().map(|index| Index(index >> 1)).collect();
+        ServerAnswer { id, status, text, first_index: Index(first), request_ids, indexes, repeated }
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn requests_come_back(all in proptest::collection::vec((any::<u64>(), any_command()), 0..6)) {
-        let message = written(&all.iter().map(|(id, operation)| ClientRequest { id: *id, command: operation.clone() }).collect::<Vec<_>>());
-        let expected: Vec<_> = all.into_iter().map(|(id, operation)| (id, Ok(operation))).collect();
+        let request = |(id, command): &(u64, ClientCommand)| ClientRequest { id: *id, command: command.clone() };
+        let sent: Vec<_> = all.iter().map(request).collect();
+        let message = written(&sent);
+        let expected: Vec<_> = all.into_iter().map(|(id, command)| (id, Ok(command))).collect();
         prop_assert_eq!(requests(message).unwrap(), expected);
     }
 
     #[test]
-    fn answers_come_back(all in proptest::collection::vec((any::<u64>(), any::<u16>(), any::<String>(), any::<u64>(), any::<Vec<String>>(), any::<Vec<u64>>()), 0..4)) {
-        let answers: Vec<_> = all.into_iter().map(|(id, status, text, first, request_ids, repeated)| {
-            let indexes = repeated.iter().map(|index| Index(index >> 1)).collect();
-            ServerAnswer { id, status, text, first_index: Index(first), request_ids, indexes, repeated }
-        }).collect();
+    fn answers_come_back(answers in proptest::collection::vec(any_answer(), 0..4)) {
         let mut message = ServerMessage::default();
         answers.iter().for_each(|answered| message.answer(answered));
         let expected: Vec<_> = answers.into_iter().map(ServerEvent::Answered).collect();
@@ -232,8 +238,14 @@ proptest! {
     }
 
     #[test]
-    fn damaged_messages_are_requests_or_refused(all in proptest::collection::vec(any_command(), 1..4), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
-        let mut message = written(&all.into_iter().map(|command| ClientRequest { id: 1, command }).collect::<Vec<_>>()).to_vec();
+    fn damaged_messages_are_requests_or_refused(
+        all in proptest::collection::vec(any_command(), 1..4),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+        cut in any::<bool>(),
+    ) {
+        let sent: Vec<_> = all.into_iter().map(|command| ClientRequest { id: 1, command }).collect();
+        let mut message = written(&sent).to_vec();
         let at = at.index(message.len());
         message[at] = byte;
         if cut {

@@ -135,7 +135,7 @@ describe("a callback", () => {
         [dead.tags.requestId, dead.tags.callback, dead.tags.lastCode],
         [requestId, `${ear.url}/dead`, code],
       );
-      assert.equal(dead.tags.Path, undefined, "where it waited is no path of it");
+      assert.equal(dead.tags.Path, undefined, "the path of the queue it waited in is not its own");
       assert.equal(JSON.parse(String(dead.data)).status, "done");
       assert.equal((await notices(requestId)).length, 3);
       assert.ok(!ear.requests.some((request) => request.path === "/elsewhere"));

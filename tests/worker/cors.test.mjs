@@ -53,14 +53,14 @@ describe("by default", () => {
     assert.equal(refused.status, 403);
     assert.match(refused.text, /https:\/\/app\.example.*EDGEQUEUE_ALLOWED_ORIGINS/);
     const put = await ask(services.closed, "POST", { origin: APP, headers: AUTHORIZATION, body: "x" });
-    assert.equal(put.status, 200, "who has the token is no page, or one that may not read this");
+    assert.equal(put.status, 200, "a client with the token may do this, whether or not a page may read it");
     for (const answer of [refused, put]) {
       const added = Object.keys(answer.headers).filter((name) => name.startsWith("access-control") || name === "vary");
       assert.deepEqual(added, []);
     }
   });
 
-  test("OPTIONS that is no preflight is what it was", async () => {
+  test("OPTIONS that is not a preflight is what it was", async () => {
     assert.equal((await ask(services.closed, "OPTIONS")).status, 401);
     assert.equal((await ask(services.closed, "OPTIONS", { headers: AUTHORIZATION })).status, 405);
     assert.equal((await ask(services.closed, "OPTIONS", { origin: APP, headers: AUTHORIZATION })).status, 405);

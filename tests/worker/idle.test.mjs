@@ -68,7 +68,7 @@ test("a thousand requests at a time: rows", async () => {
   assert.ok(rows[0] < 1 && rows[1] < 2, `${rows}`);
 });
 
-test("the object sleeps when nothing is left to infer, and is woken once at the most", async () => {
+test("the object sleeps when nothing is left to infer, and is woken at most once", async () => {
   const input = fresh(service);
   for (let i = 0; i < 10; i++) await input.put(`${i}`);
   await eventually("all are done", async () => (await input.length()) === 0);

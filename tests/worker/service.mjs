@@ -77,7 +77,7 @@ class Service {
   async launch() {
     return wranglerDev({
       entry: this.entry,
-      // What a developer has in .dev.vars is no business of the tests.
+      // The tests must not depend on what a developer has in .dev.vars.
       envFile: at(".dev.vars.example"),
       port: this.port,
       inspectorPort: await freePort(),

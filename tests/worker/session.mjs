@@ -139,7 +139,7 @@ export class Session {
     return this.#until(() => this.#refusals.shift(), "refusal");
   }
 
-  /** Exactly so many frames. */
+  /** Exactly `count` frames. */
   take(count) {
     return this.#until(
       () => (this.frames.length >= count ? this.frames.splice(0, count) : undefined),

@@ -328,7 +328,7 @@ describe("what is wrong", () => {
     await session.close();
   });
 
-  test("what is no message at all ends the session, and its leases", async () => {
+  test("bytes that are not a message end the session, and its leases", async () => {
     const queue = queueOf();
     for (const [message, code] of [
       [Buffer.from([0xff]), 1002],
@@ -384,7 +384,7 @@ describe("sleep", () => {
     await Promise.all([consumer.close(), put.close(), late.close()]);
   });
 
-  test("ping is answered, and counts as a sign of life", async () => {
+  test("ping is answered, and counts as a heartbeat", async () => {
     const queue = queueOf();
     assert.equal(
       (await queue.ask("PUT", { _settings_: "true" }, { body: JSON.stringify({ max_silence: "2s" }) })).status,

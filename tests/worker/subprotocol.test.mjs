@@ -51,7 +51,7 @@ test("a token in the list is as good as one in a header, and is never named in t
   await assert.rejects(connect(queue, [BEARER]), /no subprotocol/);
 });
 
-test("a wrong token, one that is no base64url, none, and one in the address are refused", async () => {
+test("a wrong token, one that is not base64url, none, and one in the address are refused", async () => {
   const queue = fresh(service);
   const objects = service.stateFiles().length;
   for (const list of [

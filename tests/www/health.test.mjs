@@ -22,7 +22,7 @@ const CALM = {
   waitP95Ms: null,
   waitIsRough: true,
 };
-/** A sample each second up to now; `at` gives the sample of so many seconds ago. */
+/** A sample each second up to now; `at(seconds)` gives the sample of that many seconds ago. */
 const past = (seconds, at) =>
   Array.from({ length: seconds + 1 }, (_, step) => ({
     ...CALM,

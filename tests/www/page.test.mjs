@@ -113,7 +113,7 @@ test("put: JSON is checked before it is sent, and a dropped file keeps its type"
   await one.page.fill("#put-text", "{broken");
   await one.choose("The body is", "JSON");
   await put(one.page);
-  await one.says("#panel-put .trouble", /This is no JSON/);
+  await one.says("#panel-put .trouble", /This is not JSON/);
   assert.equal((await one.input.attributes())["stream.length"], "0");
   const file = path.join(mkdtempSync(path.join(os.tmpdir(), "edgequeue-page-")), "dot.png");
   writeFileSync(file, PNG);
@@ -255,7 +255,7 @@ test("queue: consumers, groups, finding by index, request id and tag, deleting, 
   await one.says("#panel-queue", /There is no entry #4711/);
   await one.page.fill("#find-what", "twelve");
   await one.page.getByRole("button", { name: "Find" }).click();
-  await one.says("#panel-queue", /"twelve" is no index/);
+  await one.says("#panel-queue", /"twelve" is not an index/);
   await one.page.selectOption("#find-kind", "tag");
   await one.page.fill("#find-what", "parity=even");
   await one.page.getByRole("button", { name: "Find" }).click();

@@ -1,7 +1,7 @@
 // Requests at a steady rate, to see a queue at work.
 
 const STEP_MS = 100;
-/** One in so many requests goes before the others. */
+/** Every fifth request goes before the others. */
 const URGENT_EVERY = 5;
 export const URGENT = 1;
 

@@ -27,7 +27,7 @@
  * @property {Record<string, string>} settings
  */
 
-/** Bytes that a queue and its rear queue hold at the most; see docs/protocol.md, Limits. */
+/** At most this many bytes fit into a queue and its rear queue; see docs/protocol.md, Limits. */
 const QUEUE_BYTES_MAX = 8_000_000_000;
 
 /** @param {Record<string, string>} map @returns {QueueState} */

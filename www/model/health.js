@@ -22,7 +22,7 @@ import { counted, duration, milliseconds, number, rate } from "./format.js";
  * @typedef {{name: HealthName, reason: string, advice: string}} Health
  */
 
-/** Without an answer for so long we know nothing any more. */
+/** After this long without an answer nothing is known about the service. */
 const SILENCE_MS = 8_000;
 /** Entries may wait this long for a consumer that is just starting. */
 const CONSUMER_GRACE_MS = 10_000;
@@ -90,7 +90,7 @@ const dying = (now, samples, latest) => {
       `${latest.lastCode ? ` (${latest.lastCode})` : ""}; ${counted(latest.dead, "dead letter")}`,
     advice:
       latest.dead > 0
-        ? "See Dead letters for the reasons; replay them when the cause is mended."
+        ? "See Dead letters for the reasons; replay them once the cause is fixed."
         : "The queue is set to drop what fails.",
   };
 };
@@ -168,7 +168,8 @@ const filling = (now, samples, latest) => {
   return {
     name: "filling",
     reason: `${number(latest.waiting)} waiting, ${rate(perSecond)} more each second`,
-    advice: left < 7 * 86_400_000 ? `Full in about ${duration(left)}.` : "Consumers are slower than what comes in.",
+    advice:
+      left < 7 * 86_400_000 ? `Full in about ${duration(left)}.` : "Entries arrive faster than they are consumed.",
   };
 };
 

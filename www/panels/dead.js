@@ -74,7 +74,11 @@ export function mountDead({ state, update, clients, monitor, signal }) {
   const empty = make(
     "div",
     { class: "empty" },
-    make("p", {}, "No dead letters. What fails as often as the queue allows comes here with its code and reason."),
+    make(
+      "p",
+      {},
+      "No dead letters. Entries that failed as often as the queue allows appear here, with code and reason.",
+    ),
   );
   const more = button("Load again from the oldest", () => load(), { class: "small" });
   const bar = make(

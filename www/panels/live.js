@@ -117,7 +117,7 @@ export function mountLive({ state, update, clients, results, monitor, client, si
   const warning = make(
     "p",
     { class: "hint", hidden: true },
-    "What is committed here is done for this group; without another group that wants it, it leaves the queue.",
+    "A committed entry is done for this group, and leaves the queue unless another group still wants it.",
   );
   const trouble = make("p", { class: "trouble", role: "alert", hidden: true });
   const list = new LiveList({ label: "Entries, newest first", signal, empty, actions });

@@ -226,7 +226,7 @@ export function mountPut({ state, clients, monitor, results, signal }) {
         throw new Error(
           key === ""
             ? "A tag has a value but no name."
-            : `The tag "${key}" begins with _, which is for parameters: name it otherwise.`,
+            : `The tag "${key}" begins with _, which is reserved for parameters: choose another name.`,
         );
       found[key] = value;
     }
@@ -259,7 +259,7 @@ export function mountPut({ state, clients, monitor, results, signal }) {
   async function put() {
     trouble.hidden = true;
     const wrong = check();
-    if (wrong) throw new Error(`This is no JSON: ${wrong}`);
+    if (wrong) throw new Error(`This is not JSON: ${wrong}`);
     const level = Number(priority.value);
     const contentType = isJson() ? "application/json" : file?.type;
     const options = {

@@ -197,7 +197,7 @@ export function mountQueue({ state, update, clients, monitor, signal }) {
         source,
         [frame],
         position?.isPending
-          ? `Out at ${position.consumerId}.`
+          ? `Delivered to ${position.consumerId}.`
           : position
             ? `${counted(position.waitCount, "entry", "entries")} will be delivered before it.`
             : "",
@@ -320,7 +320,7 @@ const percent = (share) => (share === 0 ? "0 %" : share < 0.01 ? "< 1 %" : `${Ma
 
 /** @param {string} text @returns {number|bigint} */
 function wholeIndex(text) {
-  if (!/^\d{1,20}$/.test(text)) throw new Error(`"${text}" is no index: indexes are whole numbers from 1.`);
+  if (!/^\d{1,20}$/.test(text)) throw new Error(`"${text}" is not an index: indexes are whole numbers from 1.`);
   const value = BigInt(text);
   return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
 }

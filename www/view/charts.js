@@ -19,7 +19,7 @@ const TABLE_ROWS = 30;
  * @property {(value: number) => string} format of the axis and the legend
  * @property {boolean} [stacked]
  * @property {boolean} [whole] only whole numbers on the axis
- * @property {number} spanMs how far back it looks at the most
+ * @property {number} spanMs how far back it looks at most
  * @property {number} [least] the axis goes at least so far @property {string} empty what to say without values
  */
 

@@ -1,4 +1,4 @@
-//! Verbs that say something about entries or the whole stream: `commit`, `negative`, `delete`, `trunc`, `end`.
+//! Verbs that change entries or the whole stream: `commit`, `negative`, `delete`, `trunc`, `end`.
 
 use clap::Args;
 use edgequeue::client::answer;
@@ -32,7 +32,7 @@ pub struct CommitArgs {
 Examples:
   edgequeue stream negative 5
   edgequeue stream negative 5 --code OOM --reason 'no memory left'
-  edgequeue stream negative 5 --delay 30s           # nobody is given it before")]
+  edgequeue stream negative 5 --delay 30s           # not delivered before that")]
 pub struct NegativeArgs {
     /// Indexes of the entries
     #[arg(required = true, value_name = "INDEX")]
@@ -43,7 +43,7 @@ pub struct NegativeArgs {
     /// Why, for people
     #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
-    /// How long nobody of the group is given them: 500ms, 30s, at most 1h (edgequeue services only)
+    /// How long to wait before they are delivered again: 500ms, 30s, at most 1h (edgequeue services only)
     #[arg(long, default_value = "0s", hide_default_value = true, value_name = "TIME", value_parser = delay_ms)]
     delay: u64,
 }
@@ -156,7 +156,7 @@ pub fn end(call: &mut Invocation, args: &EndArgs) -> Result<Exit, Stop> {
     Ok(Exit::Ok)
 }
 
-/// Asks before something is gone for good.
+/// Asks before something is lost for good.
 pub fn sure(call: &mut Invocation, yes: bool, question: &str) -> Result<bool, Stop> {
     let sure = yes || ask::confirm(question, "Add -y to do it without being asked.")?;
     if !sure {

@@ -7,7 +7,7 @@ use crate::contexts::{DEFAULT, checked};
 use crate::global::Global;
 use crate::invocation::Invocation;
 use crate::stop::{Exit, Stop};
-use crate::target::{NO_CONTEXT, Setting, Target, masked};
+use crate::target::{NO_CONTEXT, QueueTarget, Setting, masked};
 
 /// What to do with contexts.
 #[derive(Debug, Subcommand)]
@@ -33,13 +33,13 @@ pub fn run(call: &mut Invocation, global: &Global) -> Result<Exit, Stop> {
         save(&mut call.target, global)?;
         let name = &call.target.context.value;
         call.out.info(&format!("Saved context {name}: {}", call.target.contexts.file(name).display()));
-        call.target = Target::resolve(&Global { context: Some(name.clone()), ..Global::default() })?;
+        call.target = QueueTarget::resolve(&Global { context: Some(name.clone()), ..Global::default() })?;
         return Ok(Exit::Ok);
     }
     show(call)
 }
 
-fn save(target: &mut Target, global: &Global) -> Result<(), Stop> {
+fn save(target: &mut QueueTarget, global: &Global) -> Result<(), Stop> {
     // What cannot be used must not be saved.
     let mut stored = target.stored.clone().unwrap_or_default();
     let (known, flag) = (&mut stored, |setting: &Setting| Some(setting.value.clone()));

@@ -27,7 +27,7 @@ Examples:
 Entries are removed when they are read, unless --keep is given; `watch` removes them only when they are committed. \
 Exit code 3: there was nothing.")]
 pub struct GetArgs {
-    /// How many entries at the most
+    /// Most entries to return
     #[arg(short = 'l', long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     length: u64,
     /// How long to wait for that many: 500ms, 3s, 1m30s

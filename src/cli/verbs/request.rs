@@ -88,7 +88,7 @@ fn cancel_one(call: &mut Invocation, http: &Http, request_id: &str) -> Result<Ex
             (Exit::Failure, json!({ "requestId": request_id, "status": "ended", "error": why }), why)
         }
         Cancelled::Unknown => {
-            let why = "there is no such request, or not any more".to_string();
+            let why = "there is no such request, or it is no longer known".to_string();
             (Exit::Nothing, json!({ "requestId": request_id, "status": "unknown" }), why)
         }
     };

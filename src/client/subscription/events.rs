@@ -1,13 +1,14 @@
 //! What a watch makes of what its shell tells it.
 
 use super::held::Arrival;
-use super::link::{Purpose, Speech, Stage, Transport};
+use super::link::{AskedFor, LinkStage, Speech, WatchTransport};
 use super::{Decision, End, Subscription, Todo};
 use crate::client::answer::{self, Failure, FailureKind, HttpResponse};
-use crate::client::connection::{Connection, Incoming};
+use crate::client::connection::{ClientConnection, Incoming};
 use crate::client::frames::FrameReader;
 use crate::queue::entry::Frame;
-use crate::wire::v1::{server::ServerAnswer, subprotocol::SUBPROTOCOL};
+use crate::wire::v1::server::ServerAnswer;
+use crate::wire::v1::subprotocol::SUBPROTOCOL;
 use alloc::string::ToString;
 use bytes::Bytes;
 use prost::Message;
@@ -24,23 +25,23 @@ fn as_http(answered: ServerAnswer) -> HttpResponse {
 impl Subscription {
     /// The connection is there, with the subprotocol that the service chose.
     pub fn opened(&mut self, now_ms: u64, number: u64, protocol: Option<&str>) {
-        if number != self.link.number || self.link.stage != Stage::Connecting {
+        if number != self.link.number || self.link.stage != LinkStage::Connecting {
             // It came too late to be of use.
             self.todos.push_back(Todo::Close(number));
             return;
         }
         let is_session = protocol == Some(SUBPROTOCOL);
         self.link.speech = Some(match self.link.transport {
-            Transport::Stream => Speech::Pieces(FrameReader::default()),
-            _ if is_session => Speech::Session(Connection::default()),
+            WatchTransport::Stream => Speech::Pieces(FrameReader::default()),
+            _ if is_session => Speech::Session(ClientConnection::default()),
             _ => Speech::Frames,
         });
         match self.link.transport {
-            Transport::PageSocket if is_session => {
-                self.ask_window(Purpose::Begin);
+            WatchTransport::PageSocket if is_session => {
+                self.ask_window(AskedFor::Begin);
             }
-            Transport::PageSocket => self.give_up(now_ms, "the service does not speak edgequeue.v1"),
-            Transport::Socket { .. } | Transport::Stream => self.begin(now_ms),
+            WatchTransport::PageSocket => self.give_up(now_ms, "the service does not speak edgequeue.v1"),
+            WatchTransport::Socket { .. } | WatchTransport::Stream => self.begin(now_ms),
         }
         self.tell_phase();
     }
@@ -83,7 +84,7 @@ impl Subscription {
         self.tell_phase();
     }
 
-    /// The connection is of no use any more, whether the other end knows or not.
+    /// The connection has become useless, whether the other end knows it or not.
     pub(super) fn give_up(&mut self, now_ms: u64, why: &str) {
         let number = self.link.number;
         if self.link.is_current(number) {
@@ -94,18 +95,18 @@ impl Subscription {
 
     /// Nothing that was asked on the connection will be answered.
     fn gone(&mut self, now_ms: u64) {
-        self.link.stage = Stage::Over;
+        self.link.stage = LinkStage::Over;
         let Some(Speech::Session(session)) = self.link.speech.take() else { return };
         for purpose in session.abandon() {
             match purpose {
-                Purpose::Begin | Purpose::Flow => {}
-                Purpose::Resize => self.window.defer(),
-                Purpose::Settle => self.settlements.retry(now_ms),
+                AskedFor::Begin | AskedFor::Flow => {}
+                AskedFor::Resize => self.window.defer(),
+                AskedFor::Settle => self.settlements.retry(now_ms),
             }
         }
     }
 
-    /// A heartbeat that is no message, such as a pong.
+    /// Something other than an entry was heard, such as a pong.
     pub fn heard(&mut self, now_ms: u64, number: u64) {
         if number == self.link.number {
             self.link.hear(now_ms);
@@ -122,7 +123,7 @@ impl Subscription {
             Some(Speech::Frames) => self.take(message),
             Some(Speech::Session(session)) => match session.receive(message) {
                 Ok(all) => all.into_iter().for_each(|incoming| self.incoming(now_ms, incoming)),
-                Err(_) => self.give_up(now_ms, "the service sent a message that is no edgequeue.v1"),
+                Err(_) => self.give_up(now_ms, "the service sent a message that edgequeue.v1 does not have"),
             },
             Some(Speech::Pieces(_)) | None => {}
         }
@@ -146,7 +147,7 @@ impl Subscription {
         }
     }
 
-    fn incoming(&mut self, now_ms: u64, incoming: Incoming<Purpose>) {
+    fn incoming(&mut self, now_ms: u64, incoming: Incoming<AskedFor>) {
         // What came before in the same message may have ended the connection.
         if self.link.speech.is_none() {
             return;
@@ -157,24 +158,24 @@ impl Subscription {
         }
     }
 
-    fn answered(&mut self, now_ms: u64, purpose: Purpose, response: &HttpResponse) {
+    fn answered(&mut self, now_ms: u64, purpose: AskedFor, response: &HttpResponse) {
         let is_done = response.status == 200;
         match purpose {
-            Purpose::Flow => {}
-            Purpose::Settle => self.settled(now_ms, Some(response)),
-            Purpose::Begin if is_done => {
+            AskedFor::Flow => {}
+            AskedFor::Settle => self.settled(now_ms, Some(response)),
+            AskedFor::Begin if is_done => {
                 self.begin(now_ms);
                 self.tell_phase();
             }
-            Purpose::Begin => {
+            AskedFor::Begin => {
                 self.todos.push_back(Todo::Close(self.link.number));
                 self.refused(now_ms, self.link.number, response);
             }
-            Purpose::Resize if is_done => {
+            AskedFor::Resize if is_done => {
                 self.window.agree();
                 self.todos.push_back(Todo::Resized(Ok(())));
             }
-            Purpose::Resize => {
+            AskedFor::Resize => {
                 self.window.refuse();
                 self.todos.push_back(Todo::Resized(Err(Failure::of(response))));
             }
@@ -188,7 +189,7 @@ impl Subscription {
         if self.leaving_until_ms.is_some() && !auto_commit {
             return;
         }
-        // Index 0 is no entry; proxies on the way may make such frames of errors.
+        // No entry has the index 0; proxies on the way may turn errors into such frames.
         let Some(frame) = Frame::decode(frame).ok().filter(|frame| frame.index != 0) else { return };
         let arrival = if auto_commit { Arrival::New } else { self.held.take(&frame) };
         if arrival == Arrival::New {

@@ -1,4 +1,4 @@
-//! Entries in the hands of the user, so that none is given out twice.
+//! Remembers which entries the user was given, so that it is given none twice.
 
 use super::recent::{Recent, fingerprint};
 use crate::queue::entry::{Frame, Mark};

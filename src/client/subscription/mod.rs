@@ -2,7 +2,7 @@
 //!
 //! **Values in, values out: no socket, no clock, no thread.** Time and randomness are arguments. The shell runs it:
 //!
-//! 1. It makes a [`Subscription`] and says how it connects ([`Transport`]).
+//! 1. It makes a [`Subscription`] and says how it connects ([`WatchTransport`]).
 //! 2. It calls [`Subscription::next`] and does what the [`Todo`] says, again and again until that is [`Todo::Wait`] or
 //!    [`Todo::Over`].
 //! 3. It tells what happened ([`opened`](Subscription::opened), [`refused`](Subscription::refused),
@@ -11,7 +11,7 @@
 //!    goes on with 2.
 //!
 //! Where the service speaks `edgequeue.v1`, decisions travel on the open connection, else by HTTP. Connections are
-//! numbered, and what is told about an old one counts for nothing.
+//! numbered, and news about an old one changes nothing.
 //!
 //! What is promised: an entry is given out once, also when the connection breaks and the service sends again what it
 //! had not seen decided. What was committed is committed again silently; what is still undecided is not given out
@@ -26,9 +26,9 @@ mod settlements;
 mod todo;
 mod window;
 
-pub use link::Transport;
+pub use link::WatchTransport;
 pub use settlements::Decision;
-pub use todo::{Attempt, End, Phase, Todo, WatchTotals};
+pub use todo::{Attempt, End, Todo, WatchPhase, WatchTotals};
 
 use super::answer::{Failure, FailureKind, HttpResponse};
 use super::endpoint::Endpoint;
@@ -40,7 +40,7 @@ use crate::wire::v1::subprotocol::{PLAIN, SUBPROTOCOL, carry};
 use alloc::{collections::VecDeque, string::String, vec::Vec};
 use core::mem::{Discriminant, discriminant};
 use held::Held;
-use link::{Link, Need, Purpose, Stage};
+use link::{AskedFor, Link, LinkStage, Need};
 use settlements::Settlements;
 use window::Window;
 
@@ -67,7 +67,7 @@ pub struct Subscription {
     /// What is to be done before anything else, in order.
     todos: VecDeque<Todo>,
     /// What tells the phase that was told last from others: which one it is, and the time of the next attempt.
-    told: (Discriminant<Phase>, u64),
+    told: (Discriminant<WatchPhase>, u64),
     /// When the shell was asked to come back.
     due_ms: u64,
 }
@@ -78,7 +78,7 @@ impl Subscription {
     pub fn new(
         endpoint: Endpoint,
         options: WatchOptions,
-        transport: Transport,
+        transport: WatchTransport,
         resume: Option<Start>,
         seed: u64,
     ) -> Self {
@@ -91,7 +91,7 @@ impl Subscription {
             leaving_until_ms: None,
             end: None,
             todos: VecDeque::new(),
-            told: (discriminant(&Phase::Connecting), 0),
+            told: (discriminant(&WatchPhase::Connecting), 0),
             due_ms: u64::MAX,
             endpoint,
             options,
@@ -121,8 +121,8 @@ impl Subscription {
                 return Todo::Over(self.end.clone().expect("a watch that leaves has an end"));
             };
             // That it is being left is worth telling only where that takes time.
-            if self.leaving_until_ms.is_some() && self.is_news(&Phase::Closing, 0) {
-                return Todo::Turned(Phase::Closing);
+            if self.leaving_until_ms.is_some() && self.is_news(&WatchPhase::Closing, 0) {
+                return Todo::Turned(WatchPhase::Closing);
             }
             self.due_ms = wait_ms.min(self.settlements.due_ms());
             return Todo::Wait(self.due_ms);
@@ -156,15 +156,15 @@ impl Subscription {
     fn attempt(&mut self) -> Attempt {
         let consumer = &self.endpoint.consumer;
         let (window, protocols) = match self.link.transport {
-            Transport::PageSocket => {
+            WatchTransport::PageSocket => {
                 let mut protocols: Vec<String> = Vec::from([SUBPROTOCOL.into()]);
                 protocols.extend(carry(&self.endpoint.token, &consumer.group, &consumer.user, self.endpoint.rear));
                 (0, protocols)
             }
-            Transport::Socket { offers: true } => {
+            WatchTransport::Socket { offers: true } => {
                 (self.window.current(), Vec::from([SUBPROTOCOL.into(), PLAIN.into()]))
             }
-            Transport::Socket { offers: false } | Transport::Stream => (self.window.current(), Vec::new()),
+            WatchTransport::Socket { offers: false } | WatchTransport::Stream => (self.window.current(), Vec::new()),
         };
         self.options.window = window;
         let request = self.endpoint.watch(&self.options);
@@ -185,7 +185,7 @@ impl Subscription {
                     Decision::Commit => ClientCommand::Commit(indexes),
                     Decision::Reject(rejection) => ClientCommand::Reject(indexes, rejection.clone()),
                 };
-                Todo::Send(session.ask(Purpose::Settle, operation))
+                Todo::Send(session.ask(AskedFor::Settle, operation))
             }
             _ => Todo::Settle(match decision {
                 Decision::Commit => self.endpoint.commit(&indexes),
@@ -210,14 +210,14 @@ impl Subscription {
 
     /// Whether the window can be changed while watching.
     pub fn can_resize(&self) -> bool {
-        matches!(self.link.transport, Transport::PageSocket | Transport::Socket { offers: true })
+        matches!(self.link.transport, WatchTransport::PageSocket | WatchTransport::Socket { offers: true })
     }
 
     /// Changes the window; [`Todo::Resized`] follows. Only where [`can_resize`](Self::can_resize).
     pub fn resize(&mut self, window: u32) {
         assert!(self.can_resize(), "the shell asks first");
         self.window.want(window);
-        if !self.ask_window(Purpose::Resize) {
+        if !self.ask_window(AskedFor::Resize) {
             self.window.defer();
         }
     }
@@ -227,12 +227,12 @@ impl Subscription {
     pub fn set_full(&mut self, is_full: bool) {
         self.window.set_full(is_full);
         if self.link.is_open() {
-            self.ask_window(Purpose::Flow);
+            self.ask_window(AskedFor::Flow);
         }
     }
 
     /// Asks for the current window; false if no connection can be asked.
-    fn ask_window(&mut self, purpose: Purpose) -> bool {
+    fn ask_window(&mut self, purpose: AskedFor) -> bool {
         let operation = ClientCommand::Window(self.window.current());
         let Some(session) = self.link.session() else { return false };
         self.todos.push_back(Todo::Send(session.ask(purpose, operation)));
@@ -257,7 +257,7 @@ impl Subscription {
         if self.link.is_current(self.link.number) {
             self.todos.push_back(Todo::Close(self.link.number));
         }
-        self.link.stage = Stage::Over;
+        self.link.stage = LinkStage::Over;
         self.leaving_until_ms.get_or_insert(now_ms + LEAVE_MS);
         self.end.get_or_insert(end);
     }
@@ -266,16 +266,16 @@ impl Subscription {
     fn tell_phase(&mut self) {
         let next_try_ms = match self.link.stage {
             _ if self.leaving_until_ms.is_some() => return,
-            Stage::Apart { until_ms } => until_ms,
-            Stage::Open { .. } | Stage::Connecting => 0,
-            Stage::Over => unreachable!("a connection is over only once the watch is being left"),
+            LinkStage::Apart { until_ms } => until_ms,
+            LinkStage::Open { .. } | LinkStage::Connecting => 0,
+            LinkStage::Over => unreachable!("a connection is over only once the watch is being left"),
         };
         let phase = match self.link.stage {
-            Stage::Open { .. } => Phase::Open { is_session: self.link.session().is_some() },
+            LinkStage::Open { .. } => WatchPhase::Open { is_session: self.link.session().is_some() },
             _ if self.link.was_open => {
-                Phase::Reconnecting { why: self.link.why.clone(), next_try_ms, attempt: self.link.failures() }
+                WatchPhase::Reconnecting { why: self.link.why.clone(), next_try_ms, attempt: self.link.failures() }
             }
-            _ => Phase::Connecting,
+            _ => WatchPhase::Connecting,
         };
         if self.is_news(&phase, next_try_ms) {
             self.todos.push_back(Todo::Turned(phase));
@@ -283,7 +283,7 @@ impl Subscription {
     }
 
     /// Whether this is another phase than the one told last; it counts as told now.
-    fn is_news(&mut self, phase: &Phase, next_try_ms: u64) -> bool {
+    fn is_news(&mut self, phase: &WatchPhase, next_try_ms: u64) -> bool {
         let news = (discriminant(phase), next_try_ms);
         core::mem::replace(&mut self.told, news) != news
     }
@@ -300,7 +300,7 @@ impl Subscription {
 
     /// Whether a connection is being made.
     pub fn is_connecting(&self) -> bool {
-        self.link.stage == Stage::Connecting
+        self.link.stage == LinkStage::Connecting
     }
 
     /// Decisions that are not confirmed, and entries that wait for one.

@@ -27,7 +27,7 @@ pub enum Todo {
     /// The oldest change of the window is done, or refused.
     Resized(Result<(), Failure>),
     /// The watch is in another phase now.
-    Turned(Phase),
+    Turned(WatchPhase),
     /// Nothing before this time, in milliseconds, unless something happens.
     Wait(u64),
     /// The watch is over.
@@ -47,7 +47,7 @@ pub struct Attempt {
 
 /// How a watch is, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum WatchPhase {
     /// The first connection is being made.
     Connecting,
     /// Entries arrive.

@@ -1,7 +1,7 @@
 //! One priority of one side: its segments in rows, those of them in memory, and the tombstones of its removed entries.
 //!
-//! `seek` finds and reads segments, `append` adds and removes entries, `trim` removes all below an index, `flush` decides
-//! what is written.
+//! `seek` finds and reads segments, `append` adds and removes entries, `trim` removes all below an index, `flush`
+//! decides what is written.
 
 mod append;
 mod flush;
@@ -40,6 +40,12 @@ impl Sums {
         };
         *self = Self { length, bytes };
         Ok(())
+    }
+
+    /// Takes what may not all be counted here, because rows are damaged.
+    pub fn take_at_most(&mut self, other: Self) {
+        self.length = self.length.saturating_sub(other.length);
+        self.bytes = self.bytes.saturating_sub(other.bytes);
     }
 }
 
@@ -150,10 +156,7 @@ impl PriorityLog {
         let rows = access.rows.sums(self.key, Index(0), Index(u64::MAX))?;
         self.live = Sums { length: rows.count, bytes: rows.bytes };
         self.live.add(uncounted);
-        for tombstones in self.tombstones.values() {
-            self.live.length = self.live.length.saturating_sub(tombstones.count);
-            self.live.bytes = self.live.bytes.saturating_sub(tombstones.bytes);
-        }
+        self.tombstones.values().for_each(|tombstones| self.live.take_at_most(tombstones.into()));
         Ok(())
     }
 

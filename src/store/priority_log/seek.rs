@@ -120,8 +120,8 @@ impl PriorityLog {
         Ok(Some(first))
     }
 
-    /// The first segment that ends at `at` or after and has a row, read from it. Keys alone decide which rows are read: a
-    /// damaged column must not hide one.
+    /// The first segment that ends at `at` or after and has a row, read from it. Keys alone decide which rows are read:
+    /// a damaged column must not hide one.
     fn load_from(
         &mut self,
         access: &mut Access<'_, impl Rows>,

@@ -15,6 +15,16 @@ struct Boundary {
     segment: Option<Index>,
 }
 
+/// What lies in the segments below a key.
+#[derive(Default)]
+struct Below {
+    /// Live entries, without those of rows whose columns are damaged.
+    live: Sums,
+    has_rows: bool,
+    /// Whether the columns of a row are damaged.
+    is_damaged: bool,
+}
+
 impl PriorityLog {
     /// Removes every entry below `below`; says what that took away. At most one segment is read.
     pub fn remove_below(&mut self, access: &mut Access<'_, impl Rows>, below: Index) -> Result<Sums, StoreError> {
@@ -34,7 +44,13 @@ impl PriorityLog {
             return Ok(removed);
         }
         let boundary = self.boundary(access, below)?;
-        let (mut removed, has_rows) = self.sums_below(access, boundary.first_kept)?;
+        let Below { live: mut removed, has_rows, is_damaged } = self.below(access, boundary.first_kept)?;
+        if is_damaged {
+            let row = segment_name(self.key, self.first_kept);
+            let what = "its columns or those of one after it are wrong, so that its entries cannot be counted; truncate \
+                        the whole queue to be rid of it";
+            return Err(StoreError::corrupt(row, what));
+        }
         self.trim_pending |= has_rows;
         self.live.take(removed)?;
         self.segments.retain(|first, _| *first >= boundary.first_kept);
@@ -57,7 +73,8 @@ impl PriorityLog {
         self.trim_pending
     }
 
-    /// How many live entries there are below `below`. Reads one segment; of the others only sums.
+    /// How many live entries there are below `below`. Reads one segment; of the others only sums,
+    /// and none of a row whose columns are damaged.
     pub fn live_below(&mut self, access: &mut Access<'_, impl Rows>, below: Index) -> Result<u64, StoreError> {
         if self.live.length == 0 || below <= self.trim_point {
             return Ok(0);
@@ -66,7 +83,7 @@ impl PriorityLog {
             return Ok(self.live.length);
         }
         let boundary = self.boundary(access, below)?;
-        let (whole, _) = self.sums_below(access, boundary.first_kept)?;
+        let whole = self.below(access, boundary.first_kept)?.live;
         let part = boundary.segment.map_or(0, |first| {
             let (tombstones, segment) = (self.tombstones.get(&first), self.resident(first));
             let places = segment.place_from(self.trim_point)..segment.place_from(below);
@@ -91,19 +108,12 @@ impl PriorityLog {
         Ok(Boundary { first_kept: damaged.map_or(below, |(first, _)| *first), segment: None })
     }
 
-    /// Live entries of the segments with a key below `end`: what the rows say, corrected by what is not in them yet. And
-    /// whether there are such rows.
-    fn sums_below(&self, access: &mut Access<'_, impl Rows>, end: Index) -> Result<(Sums, bool), StoreError> {
+    /// What lies in the segments with a key below `end`: what the rows say, corrected by what is not in them yet.
+    fn below(&self, access: &mut Access<'_, impl Rows>, end: Index) -> Result<Below, StoreError> {
         if end <= self.first_kept {
-            return Ok((Sums::default(), false));
+            return Ok(Below::default());
         }
         let rows = access.rows.sums(self.key, self.first_kept, end)?;
-        if rows.damaged > 0 {
-            let row = segment_name(self.key, self.first_kept);
-            let what = "it or one after it has columns that are not those of its checkpoint, so that entries cannot be \
-                        counted; truncate the whole queue to be rid of it";
-            return Err(StoreError::corrupt(row, what));
-        }
         let mut live = Sums { length: rows.count, bytes: rows.bytes };
         let mut gone = Sums::default();
         for first in self.dirty.iter().filter(|first| **first < end) {
@@ -114,7 +124,11 @@ impl PriorityLog {
         for tombstones in self.tombstones.range(..end).map(|(_, tombstones)| tombstones) {
             gone.add(tombstones.into());
         }
-        live.take(gone)?;
-        Ok((live, rows.rows > 0))
+        let is_damaged = rows.damaged > 0;
+        match is_damaged {
+            true => live.take_at_most(gone),
+            false => live.take(gone)?,
+        }
+        Ok(Below { live, has_rows: rows.rows > 0, is_damaged })
     }
 }

@@ -1,6 +1,6 @@
-//! Addresses: which queue a path means.
+//! Addresses: paths as names of queues.
 
-use super::query::RESERVED;
+use super::parameters::RESERVED;
 use crate::queue::limits::NAME_BYTES_MAX;
 use crate::wire::answer::Answer;
 use crate::wire::request_parts::RequestParts;
@@ -10,26 +10,27 @@ use alloc::{format, string::String};
 
 /// What comes before the name of a service.
 pub const PREFIX: &str = "/api/predict/";
-/// Service whose queues are meant by the bare paths `/` and `/sink`.
+/// Service whose queues have the bare paths `/` and `/sink`.
 pub const BARE_SERVICE: &str = "default";
-/// First segment after the service that means its output queue.
+/// First segment after the service that selects its output queue.
 pub const SINK: &str = "sink";
-/// First segment after the service that means the queue of its callbacks, which only the service itself puts into.
+/// First segment after the service that selects the queue of its callbacks. Only the service itself puts into it.
 pub const CALLBACKS: &str = "~callbacks";
 
-/// A queue, and the sub-path that goes to whoever processes its entries.
+/// A queue, and the sub-path that is passed on to whoever processes its entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Address {
     /// Name of the service, checked: ASCII letters, digits, `_`, `-` and `.`, beginning with a letter or digit.
     pub service: String,
-    /// Whether its output queue is meant.
+    /// Whether the output queue of the service is meant.
     pub sink: bool,
-    /// What follows in the path, with its leading `/` and percent-encoded as sent; or empty.
+    /// The rest of the path, with its leading `/` and percent-encoded as sent; or empty.
     pub suffix: String,
 }
 
 impl Address {
-    /// Reads a path (percent-encoded, without the query). 404 for a path that is no queue, 400 for a bad name.
+    /// Reads a path (percent-encoded, without the query). Refuses what is not the path of a queue (404), and bad names
+    /// (400).
     pub fn parse(path: &str) -> Result<Self, Answer> {
         if let Some(sink) = bare(path) {
             return Ok(Self { service: BARE_SERVICE.into(), sink, suffix: String::new() });
@@ -37,7 +38,7 @@ impl Address {
         let Some(rest) = path.strip_prefix(PREFIX).filter(|rest| !rest.is_empty()) else {
             return Err(Answer::text(
                 404,
-                format!("{} is no queue; queues are at {PREFIX}<service> and {PREFIX}<service>/sink", shown(path)),
+                format!("{} is not a queue; queues are at {PREFIX}<service> and {PREFIX}<service>/sink", shown(path)),
             ));
         };
         let (service, suffix) = split(rest);
@@ -49,8 +50,8 @@ impl Address {
         Ok(Self { service, sink, suffix: suffix.into() })
     }
 
-    /// Name of the object that holds the queue: `service` or `service/sink`. A service's name has no `/`, so no two
-    /// queues share one.
+    /// Name of the object that holds the queue: `service`, `service/sink` or `service/~callbacks`. No two queues share
+    /// one, because the name of a service has no `/`.
     pub fn queue_name(&self) -> String {
         match (self.sink, self.is_callbacks()) {
             (true, _) => format!("{}/{SINK}", self.service),
@@ -64,7 +65,8 @@ impl Address {
         !self.sink && self.suffix.strip_prefix('/').is_some_and(|suffix| suffix == CALLBACKS)
     }
 
-    /// Reads the path of a client's request. Clients put nothing into the queue of callbacks: what is in it is signed.
+    /// Reads the path of a client's request. Clients may not put into the queue of callbacks, because what is in it
+    /// will be signed in the name of the service.
     pub fn of_client(method: &str, path: &str) -> Result<Self, Answer> {
         let address = Self::parse(path)?;
         if method == "POST" && address.is_callbacks() {
@@ -93,7 +95,7 @@ fn service_name(encoded: &str) -> Result<String, Answer> {
     let plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.');
     if !name.starts_with(|character: char| character.is_ascii_alphanumeric()) || !name.chars().all(plain) {
         return Err(Answer::bad(format!(
-            "{} is no service name; use letters, digits, '_', '-' and '.', beginning with a letter or digit",
+            "{} is not a service name; use letters, digits, '_', '-' and '.', beginning with a letter or digit",
             shown(&name)
         )));
     }
@@ -106,10 +108,10 @@ fn service_name(encoded: &str) -> Result<String, Answer> {
     Ok(name)
 }
 
-/// Whether a request is for the API. Everything under `/api/` is. On the bare paths `/` and `/sink` these are:
-/// any `POST`, `PUT` or `DELETE`, any request with an `Authorization` header (even an empty one, which some clients
-/// send), and any request with a reserved parameter (`_attrs_`, `_watch_`, ...). All else is for the web page.
-pub fn is_api(parts: &RequestParts) -> bool {
+/// Whether a request is for the API rather than for the web page. Everything under `/api/` is. On the bare paths `/`
+/// and `/sink` these are: any `POST`, `PUT` or `DELETE`, any request with an `Authorization` header (even an empty one,
+/// which some clients send), and any request with a reserved parameter (`_attrs_`, `_watch_`, ...).
+pub fn is_api(parts: &RequestParts<'_>) -> bool {
     let reserved = |piece: &str| {
         let name = piece.split_once('=').map_or(piece, |(name, _)| name);
         urlencoded::decode(name, true).is_ok_and(|name| RESERVED.contains(&name.as_str()))

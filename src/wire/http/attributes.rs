@@ -24,7 +24,7 @@ pub fn attributes(stats: &Stats, address: &Address, side: Side) -> BTreeMap<Stri
     set("meta.header.user", HEADER_USER.into());
     set("meta.header.group", HEADER_GROUP.into());
     set("meta.header.priority", HEADER_PRIORITY.into());
-    // Names that clients of 2022 look for.
+    // The same names as clients of 2022 look for them.
     set("meta.header.userIdentifyHeader", HEADER_USER.into());
     set("meta.header.groupIdentifyHeader", HEADER_GROUP.into());
     set("meta.maxPayloadBytes", stats.settings.max_payload_bytes.to_string());
@@ -55,13 +55,14 @@ pub fn attributes(stats: &Stats, address: &Address, side: Side) -> BTreeMap<Stri
     map
 }
 
-/// Waiting entries for each connected consumer, rounded up: what a vendor's autoscaler compares with its threshold.
+/// Waiting entries per running consumer, rounded up: the number that the vendor's autoscaler compares with its
+/// threshold.
 fn average_backlog(stats: &Stats) -> u64 {
     let running = stats.consumers.iter().filter(|consumer| consumer.status == ConsumerStatus::Running).count();
     stats.waiting.div_ceil(running.max(1) as u64)
 }
 
-/// How many entries fit when every body is as long as allowed.
+/// Number of entries that fit when every body is as long as allowed.
 fn approximate_max_length(stats: &Stats) -> u64 {
     (QUEUE_BYTES_MAX / stats.settings.max_payload_bytes.max(1)).min(stats.settings.max_length)
 }

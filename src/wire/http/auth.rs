@@ -4,11 +4,11 @@ use crate::wire::answer::Answer;
 use alloc::string::String;
 use subtle::{Choice, ConstantTimeEq};
 
-/// Compares the `Authorization` header (`<token>` or `Bearer <token>`) with the deployment's token, in a time that does
-/// not tell how much of it was right.
+/// Compares the `Authorization` header (`<token>` or `Bearer <token>`) with the deployment's token. The time that takes
+/// does not depend on how much of the token was right.
 ///
-/// A deployment without a token serves nobody: an open queue on the internet would be a mistake and no wish. That is a
-/// 403, because no header would help; everything else that is wrong is a 401.
+/// A deployment without a token refuses everybody, because a queue that is open to the internet is never intended. That
+/// is a 403, since no header would help; a missing or wrong token is a 401.
 pub fn check(token: Option<&str>, authorization: Option<&str>) -> Result<(), Answer> {
     let Some(token) = token.filter(|token| !token.is_empty()) else {
         return Err(Answer::text(
@@ -25,7 +25,8 @@ pub fn check(token: Option<&str>, authorization: Option<&str>) -> Result<(), Ans
         return Ok(());
     }
     let text = if sent.is_empty() {
-        "the request has no token; send it as the Authorization header, or to open a WebSocket from a page as a subprotocol"
+        "the request has no token; send it as the Authorization header, \
+         or to open a WebSocket from a page as a subprotocol"
     } else {
         "the token of the request is not the one of this deployment"
     };

@@ -1,4 +1,4 @@
-//! Many entries in one body: lists in protobuf and JSON, and lines of text.
+//! Batched puts: many entries in one body, as a list in protobuf or JSON or as lines of text.
 
 use crate::queue::event::NewEntry;
 use crate::queue::limits::BATCH_ENTRIES_MAX;
@@ -17,7 +17,7 @@ const LINES: &str = "application/x-ndjson";
 
 /// How a batch is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum BatchFormat {
     /// `DataFrameListProto`.
     Frames,
     /// A JSON list.
@@ -26,7 +26,7 @@ pub enum Format {
     Lines,
 }
 
-impl Format {
+impl BatchFormat {
     /// By content type.
     pub(super) fn of(content_type: &str) -> Result<Self, Answer> {
         let name = content_type.split(';').next().unwrap_or_default().trim();
@@ -44,7 +44,7 @@ impl Format {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchPut {
     /// How it is written.
-    pub format: Format,
+    pub format: BatchFormat,
     /// What its entries have in common.
     pub defaults: PutDefaults,
 }
@@ -53,15 +53,15 @@ impl BatchPut {
     /// The entries in the body, at least one. All get the same random bits: their indexes tell them apart.
     pub fn read(&self, body: Bytes, random: u128) -> Result<Vec<NewEntry>, Answer> {
         let entries = match self.format {
-            Format::Frames => proto::put_entry::frames(body)?,
-            Format::Json => json::put_entry::entries(&body)?,
-            Format::Lines => lines(&body)?,
+            BatchFormat::Frames => proto::put_entry::frames(body)?,
+            BatchFormat::Json => json::put_entry::entries(&body)?,
+            BatchFormat::Lines => lines(&body)?,
         };
         self.defaults.complete(entries, random)
     }
 }
 
-/// Each line without its LF or CRLF; empty lines are passed over, and the last one needs no line feed.
+/// An entry for each line, without its LF or CRLF. Empty lines are skipped, and the last line needs no line feed.
 fn lines(body: &Bytes) -> Result<Vec<PutEntry>, Answer> {
     let mut entries = Vec::new();
     for line in body.split(|byte| *byte == b'\n') {

@@ -1,10 +1,10 @@
-//! Pages of other origins: who may use the service from there.
+//! Cross-origin requests: which pages of other origins may use the service.
 //!
-//! What protects a queue is its token, and the token alone: it is never kept where a browser would send it by itself, so
-//! a page that does not have it can do nothing in the name of a visitor who has. The list of origins is a second wall
-//! for pages that do have one. Without it, which is the default, a browser lets no page of another origin read an answer or
-//! send a token, and [`may_connect`] refuses the sockets that browsers would not. Who is no browser sends what origin it
-//! likes, or none, and is not kept out by any of this.
+//! Only the token protects a queue. It is never kept where a browser would send it by itself, so a page without it
+//! cannot act in the name of a visitor who has it. The list of origins is a second wall, for pages that do have a
+//! token. Without the list, which is the default, browsers let no page of another origin read an answer or send a
+//! token, and [`may_connect`] refuses the sockets that browsers would open. Clients outside browsers may send any
+//! origin or none; none of this is meant to stop them.
 
 use crate::wire::answer::Answer;
 use crate::wire::names::{
@@ -18,7 +18,7 @@ use bytes::Bytes;
 pub const VARIABLE: &str = "EDGEQUEUE_ALLOWED_ORIGINS";
 /// Every origin.
 const ANY: &str = "*";
-/// How long a browser may remember a preflight, in seconds: the longest time that all of them accept.
+/// Time for which a browser may remember a preflight, in seconds: the longest that all browsers accept.
 const MAX_AGE_S: &str = "7200";
 
 /// Whether the list has an origin.
@@ -27,10 +27,10 @@ fn is_listed(list: &str, origin: &str) -> bool {
     names.any(|name| name == ANY || name.trim_end_matches('/').eq_ignore_ascii_case(origin))
 }
 
-/// Headers of every answer in a deployment with a list. Only an answer with the origin in it can be read there, whatever
-/// its status is.
+/// Headers of every answer in a deployment with a list. A page can read an answer of any status only if the answer
+/// names the page's origin.
 pub fn headers(list: &str, origin: Option<&str>) -> Vec<(&'static str, String)> {
-    // Caches must not give one origin's answer to another, also when this one got nothing.
+    // Caches must not give one origin's answer to another, not even an answer that allows nothing.
     let mut headers = if list.trim() == ANY { Vec::new() } else { vec![("Vary", "Origin".into())] };
     if let Some(origin) = origin.filter(|origin| is_listed(list, origin)) {
         let allowed = if list.trim() == ANY { ANY } else { origin };
@@ -41,7 +41,7 @@ pub fn headers(list: &str, origin: Option<&str>) -> Vec<(&'static str, String)> 
     headers
 }
 
-/// The answer to a preflight, which never has a token: what may be sent from an origin, besides [`headers`].
+/// The answer to a preflight, which never carries a token: what an origin may send. [`headers`] come on top.
 pub fn preflight(list: &str, origin: &str) -> Answer {
     if !is_listed(list, origin) {
         return Answer::text(403, refusal(origin));
@@ -56,11 +56,11 @@ pub fn preflight(list: &str, origin: &str) -> Answer {
     Answer { status: 204, content_type: None, headers, body: Bytes::new() }
 }
 
-/// Whether a WebSocket that is authorised by its subprotocols may be opened from an origin; browsers do not ask before
-/// they open one. `authority` is the host, and the port if there is one, that the request was sent to.
+/// Whether a WebSocket that carries its token in a subprotocol may be opened from an origin; browsers send no preflight
+/// before they open one. `authority` is the host of the request, with its port if there is one.
 ///
-/// A socket with an `Authorization` header is not asked: no page can set that, and the official clients, which always do,
-/// send all kinds of origins.
+/// Sockets with an `Authorization` header need no check: pages cannot set it, and the official clients, which always
+/// do, send all kinds of origins.
 pub fn may_connect(list: &str, origin: Option<&str>, authority: &str) -> Result<(), Answer> {
     let Some(origin) = origin else { return Ok(()) };
     let own = origin.split_once("://").is_some_and(|(_, host)| host.eq_ignore_ascii_case(authority));

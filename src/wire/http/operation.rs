@@ -17,12 +17,12 @@ pub struct Call {
     /// Who asks.
     pub consumer: ConsumerId,
     /// What for.
-    pub purpose: Purpose,
+    pub purpose: CallPurpose,
 }
 
 /// What a call is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum CallPurpose {
     /// One operation, which has one reply.
     Operation(Operation),
     /// A subscription, which begins a connection.

@@ -1,12 +1,12 @@
 //! Requests: method, path, query and headers in, a [`Call`] out.
 //!
-//! A parameter that an operation does not use is ignored, since clients send some of them everywhere; one that nobody
-//! uses is refused by [`Query`], since it is a misspelling.
+//! A parameter that an operation does not use is ignored, since clients send some of them with every request. One that
+//! no operation uses is refused by [`Parameters`], since it must be a misspelling.
 
 use super::address::Address;
-use super::batch::{BatchPut, Format};
-use super::operation::{Call, Encoding, EntryEncoding, Operation, Purpose, Transport};
-use super::query::Query;
+use super::batch::{BatchFormat, BatchPut};
+use super::operation::{Call, CallPurpose, Encoding, EntryEncoding, Operation, Transport};
+use super::parameters::Parameters;
 use crate::queue::entry::{Filter, Index, Lane, TAG_REQUEST_ID};
 use crate::queue::event::{Get, Start, Watch};
 use crate::queue::limits;
@@ -23,9 +23,15 @@ use alloc::{
     vec::Vec,
 };
 
-/// A get that waits at least a second is answered this much earlier than asked, so that the answer arrives before a
-/// client whose own timeout is the same gives up.
+/// A get that waits for [`EARLY_FROM_MS`] or longer is answered this much earlier than asked, so that the answer
+/// arrives before a client with the same timeout gives up.
 const EARLY_MS: u64 = 100;
+/// Shorter waits are kept as they are.
+const EARLY_FROM_MS: u64 = 1_000;
+
+const _: () = assert!(EARLY_MS < EARLY_FROM_MS, "a get that waits still waits when it is answered early");
+const _: () = assert!(limits::WINDOW_DEFAULT > 0, "a watch that asks for no window is pushed entries");
+const _: () = assert!(limits::GET_ENTRIES_MAX > 0, "a get can return an entry");
 
 /// Parameters that select an operation, each with the methods it belongs to.
 const MARKERS: [(&str, &str); 11] = [
@@ -42,15 +48,16 @@ const MARKERS: [(&str, &str); 11] = [
     ("_trunc_", "DELETE"),
 ];
 
-/// Reads a request. `now_ms` is stamped on puts. The answer is a 4xx that says what is wrong.
-pub fn parse(parts: &RequestParts, now_ms: u64) -> Result<Call, Answer> {
+/// Reads a request that arrives at `now_ms` (Unix milliseconds), with which puts are stamped. The error is a 4xx that
+/// says what is wrong.
+pub fn parse(parts: &RequestParts<'_>, now_ms: u64) -> Result<Call, Answer> {
     let address = Address::parse(parts.path)?;
     if !matches!(parts.method, "GET" | "POST" | "PUT" | "DELETE") {
         let text =
             format!("a queue does not know the method {}; it knows GET, POST, PUT and DELETE", shown(parts.method));
         return Err(Answer::wrong_method("GET, POST, PUT, DELETE", text));
     }
-    let query = Query::parse(parts.query)?;
+    let query = Parameters::parse(parts.query)?;
     if parts.method != "POST" && !address.suffix.is_empty() && !query.has_reserved() {
         return Err(Answer::text(
             404,
@@ -64,16 +71,17 @@ pub fn parse(parts: &RequestParts, now_ms: u64) -> Result<Call, Answer> {
     check_markers(parts.method, &query)?;
     let purpose = match parts.method {
         "GET" if query.flag("_watch_")? => watch(parts, &query)?,
-        "GET" => Purpose::Operation(read(parts, &query)?),
-        "POST" => Purpose::Operation(post(parts, &query, &address, now_ms)?),
-        "PUT" => Purpose::Operation(settle(&query)?),
-        _ => Purpose::Operation(remove(&query)?),
+        "GET" => CallPurpose::Operation(read(parts, &query)?),
+        "POST" => CallPurpose::Operation(post(parts, &query, &address, now_ms)?),
+        "PUT" => CallPurpose::Operation(settle(&query)?),
+        _ => CallPurpose::Operation(remove(&query)?),
     };
     Ok(Call { side: side(parts)?, consumer: consumer(parts)?, address, purpose })
 }
 
-/// A marker with another method is a mistake whose literal reading (a put, a get that deletes) could do harm.
-fn check_markers(method: &str, query: &Query) -> Result<(), Answer> {
+/// Refuses a marker with another method, because what such a request says literally (a put, a get that removes entries)
+/// could do harm; and two markers at once.
+fn check_markers(method: &str, query: &Parameters) -> Result<(), Answer> {
     let mut set = None;
     for (marker, allow) in MARKERS {
         if !query.flag(marker)? {
@@ -90,7 +98,7 @@ fn check_markers(method: &str, query: &Query) -> Result<(), Answer> {
     Ok(())
 }
 
-fn read(parts: &RequestParts, query: &Query) -> Result<Operation, Answer> {
+fn read(parts: &RequestParts<'_>, query: &Parameters) -> Result<Operation, Answer> {
     if is_upgrade(parts) {
         return Err(Answer::bad("a WebSocket is for watching; add _watch_=true"));
     }
@@ -109,7 +117,7 @@ fn read(parts: &RequestParts, query: &Query) -> Result<Operation, Answer> {
         let index = index.ok_or_else(|| Answer::bad("a search needs _index_, the index of the entry to look for"))?;
         Ok(Operation::Search { index: Index(index) })
     } else {
-        // A client that does not say what it wants is shown the body.
+        // A client that asks for nothing in particular gets the bare body.
         let encoding = match query.boolean("_raw_")?.unwrap_or(!protobuf) {
             true => EntryEncoding::Raw,
             false => EntryEncoding::List(structured),
@@ -118,20 +126,20 @@ fn read(parts: &RequestParts, query: &Query) -> Result<Operation, Answer> {
     }
 }
 
-/// The request that a call is about.
-fn request_id(query: &Query, marker: &str) -> Result<String, Answer> {
+/// The id of the request that a call is about.
+fn request_id(query: &Parameters, marker: &str) -> Result<String, Answer> {
     let given = query.tags.get(TAG_REQUEST_ID).filter(|id| !id.is_empty());
     given.cloned().ok_or_else(|| Answer::bad(format!("{marker} needs requestId, the request id that the put answered")))
 }
 
-/// Whether protobuf is asked for by name; wildcards are what plain HTTP clients send, and those want JSON.
-fn accepts_protobuf(parts: &RequestParts) -> bool {
+/// Whether protobuf is asked for by name. Plain HTTP clients send wildcards, and they want JSON.
+fn accepts_protobuf(parts: &RequestParts<'_>) -> bool {
     let accept = (parts.header)("Accept").unwrap_or_default();
     let media_type = |part: &str| part.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(PROTOBUF));
     accept.split(',').any(media_type)
 }
 
-fn get(query: &Query) -> Result<Get, Answer> {
+fn get(query: &Parameters) -> Result<Get, Answer> {
     let count = query.unsigned("_length_")?.unwrap_or(1);
     if count == 0 {
         return Err(Answer::bad("_length_ must be at least 1; it is the number of entries to get"));
@@ -142,11 +150,11 @@ fn get(query: &Query) -> Result<Get, Answer> {
         filter: Filter(query.tags.clone()),
         count: count.min(limits::GET_ENTRIES_MAX),
         remove: query.boolean("_auto_delete_")?.unwrap_or(true),
-        wait_ms: if timeout_ms < 1_000 { timeout_ms } else { timeout_ms - EARLY_MS },
+        wait_ms: if timeout_ms < EARLY_FROM_MS { timeout_ms } else { timeout_ms - EARLY_MS },
     })
 }
 
-fn start(query: &Query) -> Result<Start, Answer> {
+fn start(query: &Parameters) -> Result<Start, Answer> {
     match query.one("_index_")? {
         Some("-1") => Ok(Start::Newest),
         _ => match query.unsigned("_index_") {
@@ -160,11 +168,11 @@ fn start(query: &Query) -> Result<Start, Answer> {
 }
 
 /// Whether a WebSocket is to be opened.
-fn is_upgrade(parts: &RequestParts) -> bool {
+fn is_upgrade(parts: &RequestParts<'_>) -> bool {
     (parts.header)("Upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
 }
 
-fn transport(parts: &RequestParts) -> Transport {
+fn transport(parts: &RequestParts<'_>) -> Transport {
     if !is_upgrade(parts) {
         return Transport::Stream;
     }
@@ -178,11 +186,11 @@ fn transport(parts: &RequestParts) -> Transport {
     }
 }
 
-fn watch(parts: &RequestParts, query: &Query) -> Result<Purpose, Answer> {
+fn watch(parts: &RequestParts<'_>, query: &Parameters) -> Result<CallPurpose, Answer> {
     let transport = transport(parts);
     let auto_commit = query.flag("_auto_commit_")?;
-    let window = query.unsigned("_window_")?.unwrap_or(limits::WINDOW_DEFAULT.into());
-    // A session may begin without being pushed anything.
+    let window = query.unsigned("_window_")?.unwrap_or_else(|| limits::WINDOW_DEFAULT.into());
+    // A session may begin with a window of 0, which pushes nothing.
     let least = if transport == Transport::Session { 0 } else { 1 };
     if window < least && !auto_commit {
         return Err(Answer::bad(
@@ -199,10 +207,10 @@ fn watch(parts: &RequestParts, query: &Query) -> Result<Purpose, Answer> {
         filter: Filter(query.tags.clone()),
         local: false,
     };
-    Ok(Purpose::Watch { watch, transport })
+    Ok(CallPurpose::Watch { watch, transport })
 }
 
-fn post(parts: &RequestParts, query: &Query, address: &Address, now_ms: u64) -> Result<Operation, Answer> {
+fn post(parts: &RequestParts<'_>, query: &Parameters, address: &Address, now_ms: u64) -> Result<Operation, Answer> {
     if query.flag("_eos_")? {
         return Ok(Operation::End { force: query.flag("_force_")? });
     }
@@ -217,19 +225,19 @@ fn post(parts: &RequestParts, query: &Query, address: &Address, now_ms: u64) -> 
     if let Some(callback) = query.one("_callback_")?.filter(|url| !url.is_empty()) {
         tags.insert(TAG_CALLBACK.into(), callback.into());
     }
-    // The queue of callbacks is no path of a request.
+    // The name of the queue of callbacks is not part of a request's path.
     let suffix = if address.is_callbacks() { "" } else { &address.suffix };
     let stamp = Stamp::new(address.sink, now_ms, suffix);
     let content_type = (parts.header)("Content-Type").filter(|value| !value.is_empty());
     if query.flag("_batch_")? {
-        let format = Format::of(&content_type.unwrap_or_default())?;
+        let format = BatchFormat::of(&content_type.unwrap_or_default())?;
         let encoding = if accepts_protobuf(parts) { Encoding::Protobuf } else { Encoding::Json };
         return Ok(Operation::Batch {
             batch: BatchPut { format, defaults: PutDefaults { stamp, lane, tags, once } },
             encoding,
         });
     }
-    // A tag the caller gives for the content type wins over the header.
+    // A tag with the content type wins over the header.
     if let Some(content_type) = content_type {
         tags.entry(TAG_CONTENT_TYPE.into()).or_insert(content_type);
     }
@@ -240,7 +248,7 @@ fn post(parts: &RequestParts, query: &Query, address: &Address, now_ms: u64) -> 
     Ok(Operation::Put { lane, tags, once })
 }
 
-fn settle(query: &Query) -> Result<Operation, Answer> {
+fn settle(query: &Parameters) -> Result<Operation, Answer> {
     if query.flag("_settings_")? {
         return Ok(Operation::Configure);
     }
@@ -255,7 +263,7 @@ fn settle(query: &Query) -> Result<Operation, Answer> {
     Ok(Operation::Commit { indexes })
 }
 
-fn remove(query: &Query) -> Result<Operation, Answer> {
+fn remove(query: &Parameters) -> Result<Operation, Answer> {
     if query.flag("_cancel_")? {
         return Ok(Operation::Cancel { request_id: request_id(query, "_cancel_")? });
     }
@@ -270,8 +278,8 @@ fn remove(query: &Query) -> Result<Operation, Answer> {
     })
 }
 
-/// All indexes named by `_index_` and `_indexes_`, each once, in order of appearance.
-fn indexes(query: &Query, missing: &str) -> Result<Vec<Index>, Answer> {
+/// All indexes named by `_index_` and `_indexes_`, each once, in the order in which they first appear.
+fn indexes(query: &Parameters, missing: &str) -> Result<Vec<Index>, Answer> {
     let single = query.all("_index_").map(|text| ("_index_", text));
     let listed =
         query.all("_indexes_").flat_map(|list| list.split(',')).map(|text| ("every number in _indexes_", text));

@@ -1,7 +1,7 @@
 //! What became of a request: the answers to a status call and to a cancellation.
 //!
-//! A service that is three places (input queue, its rear twin, sink) is asked one after the other: [`Progress::of_input`],
-//! [`Progress::of_rear`], [`Progress::of_sink`], until one of them knows the request.
+//! A request is in one of three places: the input queue, its rear twin or the sink. They are asked one after the other
+//! ([`Progress::of_input`], [`Progress::of_rear`], [`Progress::of_sink`]) until one of them knows the request.
 
 use crate::queue::entry::{Index, TAG_LAST_CODE, TAG_LAST_REASON, Tags};
 use crate::queue::stats::{EntryStatus, GroupStatus};
@@ -21,18 +21,18 @@ pub enum Progress {
         position: u64,
         /// Deliveries so far that failed.
         attempts: u32,
-        /// It is not tried again before, Unix milliseconds; 0 when it can be at once.
+        /// Time before which it is not tried again, Unix milliseconds; 0 when it can be tried at once.
         not_before_ms: u64,
         /// Code of the last failure, or empty.
         code: String,
         /// Reason of the last failure, or empty.
         reason: String,
     },
-    /// It is being worked on.
+    /// A consumer has it.
     Running {
         /// Its entry.
         index: Index,
-        /// The how many-th attempt this is, from 1.
+        /// Number of the attempt, from 1.
         attempt: u32,
         /// Since when, Unix milliseconds.
         since_ms: u64,
@@ -55,14 +55,14 @@ pub enum Progress {
         /// The entry in the rear queue, if it is there.
         rear_index: Option<Index>,
     },
-    /// There is nothing with this request id, or not any more.
+    /// There is nothing with this request id, or no longer.
     #[default]
     Unknown,
 }
 
 impl Progress {
-    /// What an input queue knows. Of several groups that need the entry the one that works on it counts, then the one
-    /// that is called like the service.
+    /// What an input queue knows. If several groups are to be given the entry, the one that is processing it counts,
+    /// then the one with the name of the service.
     pub fn of_input(found: EntryStatus, service: &str) -> Self {
         let EntryStatus { index, ahead, mut groups, .. } = found;
         let running = |(_, standing): &(String, GroupStatus)| matches!(standing, GroupStatus::Running { .. });
@@ -87,13 +87,13 @@ impl Progress {
         }
     }
 
-    /// What a rear queue knows: it failed too often.
+    /// What a rear queue knows: the request failed too often.
     pub fn of_rear(found: &EntryStatus) -> Self {
         let (code, reason) = trouble(&found.tags);
         Self::Failed { code, reason, sink_index: None, rear_index: Some(found.index) }
     }
 
-    /// What a sink knows: the result, which may be one of an error.
+    /// What a sink knows: the result, which may be an error.
     pub fn of_sink(found: &EntryStatus) -> Self {
         let (code, reason) = trouble(&found.tags);
         if code.is_empty() {
@@ -120,7 +120,7 @@ impl Progress {
         Answer::new(status, JSON, self.to_json(request_id))
     }
 
-    /// As a JSON object with a line feed at its end. What there is nothing to say about is left out.
+    /// As a JSON object with a line feed at its end. Fields without a value are left out.
     pub fn to_json(&self, request_id: &str) -> String {
         let mut object = Object::new(self.word(), request_id);
         match self {
@@ -186,8 +186,8 @@ impl Progress {
         })
     }
 
-    /// The answer to a cancellation of a request that cannot be removed from the input queue: 409 when it has ended or is
-    /// about to, 404 when nothing is known of it.
+    /// The answer to the cancellation of a request that is not in the input queue: 409 when it has ended or is about to
+    /// end, 404 when it is unknown.
     pub fn cannot_cancel(&self, request_id: &str) -> Answer {
         let ended = match self {
             Self::Unknown => return self.answer(request_id),
@@ -214,7 +214,7 @@ pub fn cancelled(request_id: &str, index: Index) -> Answer {
     Answer::new(200, JSON, object.end())
 }
 
-/// Code and reason of the last failure, as tags tell them.
+/// Code and reason of the last failure, which entries carry as tags.
 fn trouble(tags: &Tags) -> (String, String) {
     let tag = |key: &str| tags.get(key).cloned().unwrap_or_default();
     (tag(TAG_LAST_CODE), tag(TAG_LAST_REASON))

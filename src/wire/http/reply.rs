@@ -1,4 +1,4 @@
-//! Replies and refusals as answers.
+//! Replies and refusals of the queue become answers.
 
 use super::address::Address;
 use super::attributes;
@@ -20,9 +20,9 @@ use alloc::{borrow::Cow, format, string::String, string::ToString, vec, vec::Vec
 use bytes::Bytes;
 use prost::Message;
 
-/// When to try again after a 429, in seconds: what consumers free, they free within moments.
+/// Time to wait after a 429, in seconds: consumers make room within moments.
 const RETRY_AFTER_S: &str = "1";
-/// Longest stored content type that is given back.
+/// Longest content type of an entry that is sent as the content type of an answer, in bytes.
 const CONTENT_TYPE_BYTES_MAX: usize = 256;
 
 /// Writes a reply in the form of its operation: see [`Operation::form`](super::operation::Operation::form).
@@ -58,7 +58,7 @@ pub fn answer(form: &Form, reply: Reply) -> Answer {
     }
 }
 
-/// What one queue knows of a request.
+/// What this side of one queue knows of a request.
 fn progress(found: Option<EntryStatus>, address: &Address, side: Side) -> Progress {
     match found {
         None => Progress::Unknown,
@@ -150,13 +150,13 @@ fn raw(frame: Frame) -> Answer {
         Some(content_type) => Cow::Owned(content_type.clone()),
         None => Cow::Borrowed(if is_text(&frame.data) { TEXT } else { BINARY }),
     };
-    // The body is somebody else's: a browser must not take it for a page because it looks like one.
+    // Anybody may have put the body: a browser must not take it for a page because it looks like one.
     let mut headers = vec![("X-Content-Type-Options", String::from("nosniff"))];
     headers.extend(frame.tags.get(TAG_REQUEST_ID).map(|id| (HEADER_REQUEST_ID, header_value(id))));
     Answer { status: 200, content_type: Some(content_type), headers, body: frame.data }
 }
 
-/// Whether a stored content type says something. What `curl -d` claims of any body does not.
+/// Whether a stored content type is well-formed and means something. What `curl -d` claims of every body does not.
 fn is_content_type(text: &str) -> bool {
     let token = |text: &str| {
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte))

@@ -1,4 +1,4 @@
-//! Lists of frames and attributes, in JSON.
+//! Lists of frames, and attributes.
 
 use super::go;
 use crate::queue::entry::Frame;

@@ -1,4 +1,5 @@
-//! JSON as Go's encoder writes it: keys in order, `<`, `>` and `&` escaped, one line feed at the end of a document.
+//! Strings and objects as Go's encoder writes them: keys in order, and `<`, `>`, `&` and line separators escaped. Every
+//! document ends with one line feed.
 
 use alloc::{collections::BTreeMap, string::String};
 use core::fmt::Write;

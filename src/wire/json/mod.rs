@@ -1,4 +1,4 @@
-//! JSON.
+//! JSON, as Go's encoder writes it.
 
 pub mod frame;
 pub mod go;

@@ -1,4 +1,4 @@
-//! Entries of a put in JSON.
+//! Entries of a put.
 
 use crate::queue::entry::Tags;
 use crate::queue::limits::BATCH_ENTRIES_MAX;
@@ -11,11 +11,11 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use core::fmt;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// A text without a copy where it has no escapes.
+/// A string, borrowed from the body where it has no escapes.
 #[derive(serde::Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Tags, not more than an entry may have.
+/// Tags. Reading stops when there are more than an entry may have.
 struct JsonTags(Tags);
 
 impl<'de> serde::Deserialize<'de> for JsonTags {
@@ -39,7 +39,7 @@ impl<'de> serde::Deserialize<'de> for JsonTags {
     }
 }
 
-/// One entry in JSON. `index` and `message` are passed over, so that what was read from a queue can be put again.
+/// One entry. `index` and `message` are skipped, so that what was read from a queue can be put again.
 struct JsonEntry(PutEntry);
 
 impl<'de> serde::Deserialize<'de> for JsonEntry {
@@ -56,7 +56,7 @@ impl<'de> serde::Deserialize<'de> for JsonEntry {
                 while let Some(Text(key)) = map.next_key()? {
                     match key.as_ref() {
                         "tags" => {
-                            entry.tags = map.next_value::<Option<JsonTags>>()?.map(|tags| tags.0).unwrap_or_default()
+                            entry.tags = map.next_value::<Option<JsonTags>>()?.map(|tags| tags.0).unwrap_or_default();
                         }
                         "priority" => entry.priority = map.next_value()?,
                         "once" => once.request_id = map.next_value::<Option<bool>>()?.unwrap_or(false),
@@ -66,7 +66,7 @@ impl<'de> serde::Deserialize<'de> for JsonEntry {
                             return Err(A::Error::custom("an entry has either data (base64) or text, once"));
                         }
                         "data" => {
-                            let data = map.next_value::<Option<Text>>()?.map_or(Cow::Borrowed(""), |data| data.0);
+                            let data = map.next_value::<Option<Text<'_>>>()?.map_or(Cow::Borrowed(""), |data| data.0);
                             let wrong = |_| A::Error::custom(format_args!("data is not base64: {}", shown(&data)));
                             body = Some(STANDARD.decode(data.as_bytes()).map_err(wrong)?);
                         }
@@ -86,7 +86,7 @@ impl<'de> serde::Deserialize<'de> for JsonEntry {
     }
 }
 
-/// Entries into a list that ends at the limit.
+/// Reads entries into a list, up to the limit of a batch.
 struct Entries<'out>(&'out mut Vec<PutEntry>);
 
 impl<'de> Visitor<'de> for Entries<'_> {
@@ -116,7 +116,8 @@ pub fn entries(body: &[u8]) -> Result<Vec<PutEntry>, Answer> {
         Ok(()) => Ok(entries),
         Err(_) if entries.len() == BATCH_ENTRIES_MAX => Err(too_many()),
         Err(wrong) => Err(Answer::bad(format!(
-            "the body is no JSON list of entries with tags, data (base64) or text, priority, and once or source: {wrong}"
+            "the body is not a JSON list of entries with tags, data (base64) or text, priority, and once or source: \
+             {wrong}"
         ))),
     }
 }

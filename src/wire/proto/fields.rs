@@ -1,13 +1,13 @@
-//! Protobuf one field at a time, as slices of the message.
+//! Messages, one field at a time.
 //!
-//! For what strangers send: an empty submessage is two bytes on the wire and dozens in memory, so whoever reads a list
-//! counts while reading instead of letting it be decoded as a whole. Nothing is copied.
+//! For what strangers send. An empty submessage is two bytes on the wire and dozens in memory, so lists are counted
+//! while they are read, which a generated decoder does not do. Values are slices of the message; nothing is copied.
 
 use alloc::{string::String, vec::Vec};
 use bytes::{Buf, Bytes};
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
 
-/// The bytes are no protobuf message.
+/// The bytes are not a protobuf message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -18,17 +18,17 @@ pub enum Value {
     Number(u64),
     /// A string, bytes, a message or a packed list.
     Bytes(Bytes),
-    /// A number of fixed width; none of our messages has one.
+    /// A number of fixed width, which none of the messages has.
     Fixed,
 }
 
-/// The fields of a message that were not read yet.
+/// The fields of a message that are still to be read.
 #[derive(Clone, Debug)]
 pub struct Fields(pub Bytes);
 
 impl Fields {
-    /// Number and value of the next field; `None` at the end.
-    pub fn next(&mut self) -> Result<Option<(u32, Value)>, Malformed> {
+    /// Reads the next field: its number and value, or `None` at the end.
+    pub fn read(&mut self) -> Result<Option<(u32, Value)>, Malformed> {
         if self.0.is_empty() {
             return Ok(None);
         }
@@ -51,7 +51,7 @@ impl Fields {
         self.0.has_remaining()
     }
 
-    /// A bare varint, as packed lists hold them.
+    /// Reads a bare varint, as packed lists hold them.
     pub fn varint(&mut self) -> Result<u64, Malformed> {
         decode_varint(&mut self.0).map_err(|_| Malformed)
     }
@@ -77,7 +77,7 @@ pub fn zigzag(number: i64) -> u64 {
     (number << 1 ^ number >> 63) as u64
 }
 
-/// Appends a number; also a zero, which says that the field is there.
+/// Appends a number. A zero is written too, since it says that the field is there.
 pub fn put_number(out: &mut Vec<u8>, field: u32, number: u64) {
     encode_key(field, WireType::Varint, out);
     encode_varint(number, out);

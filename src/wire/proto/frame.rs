@@ -1,7 +1,8 @@
-//! Frames and lists of frames, in protobuf.
+//! Frames, lists of frames, and attributes.
 
 use crate::queue::effect::Delivery;
 use crate::queue::entry::Frame;
+use crate::queue::limits::{PAYLOAD_BYTES_CEILING, TAGS_BYTES_MAX};
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use bytes::Bytes;
 use prost::Message;
@@ -9,6 +10,9 @@ use prost::encoding::encode_varint;
 
 /// Key of the only field of `DataFrameListProto`: number 1, length-delimited.
 const LIST_KEY: u8 = 0x0a;
+
+const _: () =
+    assert!(PAYLOAD_BYTES_CEILING + (TAGS_BYTES_MAX as u64) < u32::MAX as u64, "a frame has 32 bits of length");
 
 /// The wire's `DataFrameListProto`; the vendor calls its field `index`.
 #[derive(Clone, PartialEq, Message)]
@@ -24,11 +28,12 @@ struct Attributes {
     attributes: BTreeMap<String, String>,
 }
 
-/// One frame of an HTTP watch: its length in four bytes, big-endian, and the encoded frame. A frame is never empty (it
-/// has an index), which matters because a length of zero ends the Go client's watch.
+/// One frame of an HTTP watch: its length in four bytes, big-endian, and the encoded frame.
 pub fn delimited(frame: &[u8]) -> Bytes {
+    assert!(!frame.is_empty(), "a frame has an index; a length of zero would end the watch of the Go client");
+    let len = u32::try_from(frame.len()).expect("a frame is not much longer than the longest body");
     let mut out = Vec::with_capacity(4 + frame.len());
-    out.extend_from_slice(&(frame.len() as u32).to_be_bytes());
+    out.extend_from_slice(&len.to_be_bytes());
     out.extend_from_slice(frame);
     out.into()
 }
@@ -44,14 +49,9 @@ pub fn list(frames: &[Bytes]) -> Vec<u8> {
     out
 }
 
-/// A delivery as a frame with all its tags.
+/// A delivery as a frame, with the tags that it gained.
 pub fn of(delivery: &Delivery) -> Frame {
-    Frame {
-        index: delivery.entry.index.0,
-        tags: delivery.tags(),
-        data: if delivery.index_only { Bytes::new() } else { delivery.entry.data() },
-        message: String::new(),
-    }
+    Frame::decode(delivery.frame()).expect("an entry is stored as the frame that it was encoded as")
 }
 
 /// `AttributesProto`.

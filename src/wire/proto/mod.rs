@@ -1,4 +1,4 @@
-//! Protobuf.
+//! Protobuf, in the vendor's messages.
 
 pub mod fields;
 pub mod frame;

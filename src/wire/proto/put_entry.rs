@@ -1,4 +1,4 @@
-//! Entries of a put in protobuf.
+//! Entries of a put.
 
 use super::fields::{self, Fields, Malformed, Value};
 use crate::queue::event::Dedup;
@@ -14,7 +14,7 @@ impl PutEntry {
     pub fn read(frame: Bytes) -> Result<Self, Answer> {
         let (mut entry, mut once) = (Self::default(), OnceFields::default());
         let mut fields = Fields(frame);
-        while let Some(field) = fields.next().map_err(|_| no_frame())? {
+        while let Some(field) = fields.read().map_err(|_| no_frame())? {
             match field {
                 (2, Value::Bytes(tag)) => {
                     let (key, value) = read_tag(tag).map_err(|_| no_frame())?;
@@ -58,13 +58,13 @@ impl PutEntry {
 }
 
 fn no_frame() -> Answer {
-    Answer::bad("an entry is no DataFrameProto; send protobuf with UTF-8 tags")
+    Answer::bad("an entry is not a DataFrameProto; send protobuf with UTF-8 tags")
 }
 
 fn read_tag(tag: Bytes) -> Result<(String, String), Malformed> {
     let (mut key, mut value) = (String::new(), String::new());
     let mut fields = Fields(tag);
-    while let Some(field) = fields.next()? {
+    while let Some(field) = fields.read()? {
         match field {
             (1, Value::Bytes(text)) => key = fields::text(&text)?,
             (2, Value::Bytes(text)) => value = fields::text(&text)?,
@@ -79,14 +79,16 @@ pub fn frames(body: Bytes) -> Result<Vec<PutEntry>, Answer> {
     let mut entries = Vec::new();
     let mut fields = Fields(body);
     loop {
-        match fields.next() {
+        match fields.read() {
             Ok(Some((1, Value::Bytes(frame)))) if entries.len() < BATCH_ENTRIES_MAX => {
                 entries.push(PutEntry::read(frame)?);
             }
             Ok(Some((1, Value::Bytes(_)))) => return Err(too_many()),
             Ok(Some(_)) => {}
             Ok(None) => return Ok(entries),
-            Err(Malformed) => return Err(Answer::bad("the body is no DataFrameListProto, as its Content-Type says")),
+            Err(Malformed) => {
+                return Err(Answer::bad("the body is not a DataFrameListProto, as its Content-Type says"));
+            }
         }
     }
 }

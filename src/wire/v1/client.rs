@@ -1,10 +1,10 @@
-//! What a client says on a socket of our own protocol: requests, several of them in one message.
+//! Messages of a client: requests, several of them in one message.
 
 use super::steps::steps;
 use super::subprotocol::SUBPROTOCOL;
 use crate::queue::entry::Index;
 use crate::queue::event::Rejection;
-use crate::queue::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, INDEXES_MAX};
+use crate::queue::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, INDEXES_MAX, PAYLOAD_BYTES_CEILING};
 use crate::wire::answer::Answer;
 use crate::wire::proto::fields::{self, Fields, Malformed, Value};
 use crate::wire::put_entry::{PutEntry, too_many};
@@ -12,28 +12,30 @@ use crate::wire::rejection;
 use alloc::{format, vec::Vec};
 use bytes::Bytes;
 
-/// Requests in one message.
+/// Most requests in one message.
 pub const REQUESTS_MAX: usize = BATCH_ENTRIES_MAX;
+
+const _: () = assert!(PAYLOAD_BYTES_CEILING < BATCH_BYTES_MAX as u64, "a message can put the longest body");
 
 /// One request on a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientRequest {
-    /// Chosen by the client; comes back with the answer. With 0 only a refusal is answered.
+    /// Chosen by the client, and repeated in the answer. With 0 only a refusal is answered.
     pub id: u64,
-    /// What for.
+    /// What is to be done.
     pub command: ClientCommand,
 }
 
-/// What a request on a socket asks for.
+/// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientCommand {
-    /// Store entries, all or none; answered with their indexes, and if wanted their request ids.
+    /// Store entries, all or none. The answer has their indexes and, with `true`, their request ids.
     Put(Vec<PutEntry>, bool),
-    /// Entries are done.
+    /// Commit entries.
     Commit(Vec<Index>),
-    /// Entries are refused.
+    /// Reject entries.
     Reject(Vec<Index>, Rejection),
-    /// From now on at most this many uncommitted entries at this consumer; 0: push nothing.
+    /// From now on push at most this many uncommitted entries to this consumer; with 0, none.
     Window(u32),
 }
 
@@ -74,17 +76,17 @@ impl ClientRequest {
     }
 }
 
-/// A request as it was received: its id, and what it asks for or why that makes no sense.
+/// A request as it was received: its id, and what it asks for or the refusal.
 pub type Received = (u64, Result<ClientCommand, Answer>);
 
-/// Reads a client message: its requests in order, each with its id, or the refusal of one that makes no sense. An error
-/// says that this is no client message at all; nothing of it may be carried out.
+/// Reads a client message: its requests in their order, each with its id; a request that makes no sense comes with its
+/// refusal. An error means that this is not a client message at all, and that nothing in it may be carried out.
 pub fn requests(message: Bytes) -> Result<Vec<Received>, Malformed> {
     let mut budget =
         MessageBudget { bytes: message.len() <= BATCH_BYTES_MAX, entries: BATCH_ENTRIES_MAX, indexes: INDEXES_MAX };
     let mut requests = Vec::new();
     let mut fields = Fields(message);
-    while let Some((field, value)) = fields.next()? {
+    while let Some((field, value)) = fields.read()? {
         let (1, Value::Bytes(request)) = (field, value) else { continue };
         if requests.len() == REQUESTS_MAX {
             return Err(Malformed);
@@ -94,7 +96,7 @@ pub fn requests(message: Bytes) -> Result<Vec<Received>, Malformed> {
     Ok(requests)
 }
 
-/// What the requests of one message may hold together.
+/// What the requests of one message may still hold together.
 struct MessageBudget {
     /// Whether the message is short enough.
     bytes: bool,
@@ -105,7 +107,7 @@ struct MessageBudget {
 fn request_of(request: Bytes, budget: &mut MessageBudget) -> Result<Received, Malformed> {
     let (mut id, mut asked) = (0, None);
     let mut fields = Fields(request);
-    while let Some(field) = fields.next()? {
+    while let Some(field) = fields.read()? {
         match field {
             (1, Value::Number(number)) => id = number,
             // Of several operations the last one counts, as in every protobuf oneof.
@@ -131,7 +133,7 @@ fn request_of(request: Bytes, budget: &mut MessageBudget) -> Result<Received, Ma
 fn put_of(put: Bytes, budget: &mut MessageBudget) -> Result<ClientCommand, Answer> {
     let (mut entries, mut request_ids) = (Vec::new(), false);
     let mut fields = Fields(put);
-    while let Some(field) = fields.next().map_err(|_| unreadable())? {
+    while let Some(field) = fields.read().map_err(|_| unreadable())? {
         match field {
             (1, Value::Bytes(entry)) => {
                 budget.entries = budget.entries.checked_sub(1).ok_or_else(too_many)?;
@@ -159,7 +161,7 @@ fn settle_of(settle: Bytes, budget: &mut MessageBudget) -> Result<(Vec<Index>, R
         Ok(())
     };
     let mut fields = Fields(settle);
-    while let Some(field) = fields.next().map_err(|_| unreadable())? {
+    while let Some(field) = fields.read().map_err(|_| unreadable())? {
         match field {
             (1, Value::Bytes(packed)) => {
                 let mut steps = Fields(packed);

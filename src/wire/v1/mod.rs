@@ -1,9 +1,10 @@
-//! Our own protocol on a WebSocket, for clients that offer [`SUBPROTOCOL`]: requests with answers, and several of either
-//! in one message.
+//! The protocol `edgequeue.v1` on a WebSocket, for clients that offer it: requests with answers, several of either in
+//! one message.
 //!
-//! A client message is a list of [`client::ClientRequest`]s, carried out in their order. A server message is a list of [`server::ServerAnswer`]
-//! requests and of pushed frames. Both are protobuf and can be written by appending; `docs/protocol.md` has the schema.
-//! Unknown fields are passed over; a change that old clients would misread gets another subprotocol name.
+//! A client message is a list of [`client::ClientRequest`]s, which are carried out in their order. A server message is
+//! a list of [`server::ServerAnswer`]s and of pushed frames. Both are protobuf and can be written by appending;
+//! `docs/protocol.md` has the schema. Unknown fields are skipped. A change that old clients would misread gets another
+//! name in [`subprotocol`].
 
 pub mod client;
 pub mod server;

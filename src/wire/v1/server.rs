@@ -1,4 +1,4 @@
-//! What the service says on a socket of our own protocol: answers and pushed frames, several of either in one message.
+//! Messages of the service: answers and pushed frames, several of either in one message.
 
 use super::steps::{indexes_of, steps};
 use crate::queue::effect::Receipt;
@@ -13,28 +13,32 @@ use bytes::Bytes;
 pub struct ServerAnswer {
     /// The request.
     pub id: u64,
-    /// 0: done. Otherwise the HTTP status that the same request would have got.
+    /// 0 when it was done, otherwise the status that the same request would have got by HTTP.
     pub status: u16,
     /// Why it was refused, and what to do.
     pub text: String,
-    /// Index of the first entry put; the others follow without gaps.
+    /// Index of the first entry put; the others follow without gaps, unless `indexes` has them.
     pub first_index: Index,
     /// Request ids of the entries put, if they were asked for.
     pub request_ids: Vec<String>,
-    /// Indexes of the entries put, where they do not follow each other: some were not stored because they had been before.
+    /// Indexes of the entries put, if some were repeated: then they do not follow each other.
     pub indexes: Vec<Index>,
-    /// Which of the entries, by their places from 0, were not stored because they had been before.
+    /// Positions, from 0, of the entries that were repeated: an earlier put had stored them.
     pub repeated: Vec<u64>,
 }
 
 impl ServerAnswer {
-    /// A put that was carried out; request ids are told where they were asked for.
+    /// The answer to a put, with request ids if they were asked for.
     pub fn put(id: u64, receipts: Vec<Receipt>, request_ids: bool) -> Self {
-        let first_index = receipts.first().map(|receipt| receipt.index).unwrap_or_default();
+        let first_index = receipts.first().expect("a put has at least one entry").index;
         let places = receipts.iter().enumerate().filter(|(_, receipt)| receipt.repeated);
         let repeated: Vec<u64> = places.map(|(place, _)| place as u64).collect();
         let indexes =
             if repeated.is_empty() { Vec::new() } else { receipts.iter().map(|receipt| receipt.index).collect() };
+        debug_assert!(
+            !repeated.is_empty() || receipts.windows(2).all(|pair| pair[1].index == pair[0].index.next()),
+            "entries put at once have indexes without gaps"
+        );
         let request_ids = match request_ids {
             true => receipts.into_iter().map(|receipt| receipt.request_id).collect(),
             false => Vec::new(),
@@ -83,7 +87,7 @@ impl ServerMessage {
     }
 }
 
-/// What a service says.
+/// One thing in a server message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerEvent {
     /// A request is answered.
@@ -96,7 +100,7 @@ pub enum ServerEvent {
 pub fn events(message: Bytes) -> Result<Vec<ServerEvent>, Malformed> {
     let mut all = Vec::new();
     let mut fields = Fields(message);
-    while let Some(field) = fields.next()? {
+    while let Some(field) = fields.read()? {
         match field {
             (1, Value::Bytes(answered)) => all.push(ServerEvent::Answered(answered_of(answered)?)),
             (2, Value::Bytes(frame)) => all.push(ServerEvent::Pushed(frame)),
@@ -109,7 +113,7 @@ pub fn events(message: Bytes) -> Result<Vec<ServerEvent>, Malformed> {
 fn answered_of(answered: Bytes) -> Result<ServerAnswer, Malformed> {
     let mut out = ServerAnswer::default();
     let mut fields = Fields(answered);
-    while let Some(field) = fields.next()? {
+    while let Some(field) = fields.read()? {
         match field {
             (1, Value::Number(id)) => out.id = id,
             (2, Value::Number(status)) => out.status = u16::try_from(status).map_err(|_| Malformed)?,

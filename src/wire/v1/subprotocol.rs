@@ -1,10 +1,10 @@
-//! Headers that a browser cannot set when it opens a WebSocket, carried in the list of subprotocols instead.
+//! The list of subprotocols with which a WebSocket is opened: which protocol is spoken, and headers that a browser
+//! cannot set.
 //!
-//! Never in the address: addresses are logged by everything on the way, kept in histories and sent on as referrers.
-//!
-//! The values are base64url without padding, since the list allows few characters. None of these is ever named in an
-//! answer: a client offers one of the two protocols there are, [`SUBPROTOCOL`] or [`PLAIN`],
-//! besides, and is told that one.
+//! Those headers do not go into the address, because addresses are logged by everything on the way, kept in histories
+//! and sent on as referrers. Their values are base64url without padding, since the list allows few characters. A client
+//! that carries them also offers one of the two real protocols, [`SUBPROTOCOL`] or [`PLAIN`], and the answer names that
+//! one.
 
 use crate::wire::names::{HEADER_GROUP, HEADER_REAR, HEADER_USER};
 use alloc::{format, string::String, vec::Vec};
@@ -12,8 +12,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 /// Name of the protocol and its version, offered in `Sec-WebSocket-Protocol`.
 pub const SUBPROTOCOL: &str = "edgequeue.v1";
-/// Name of the protocol without one: one frame per message, and nothing from the client. Browsers break a connection
-/// whose answer names none of what they offered.
+/// Name of the plain protocol: one frame per message, and nothing from the client. It needs a name because browsers
+/// break a connection whose answer names none of what they offered.
 pub const PLAIN: &str = "edgequeue.plain";
 
 /// What stands for the header `Authorization: Bearer ...`.
@@ -29,7 +29,7 @@ fn names(offered: &str) -> impl Iterator<Item = &str> {
     offered.split(',').map(str::trim)
 }
 
-/// Whether a list of subprotocols has ours.
+/// Whether a list of subprotocols has [`SUBPROTOCOL`].
 pub fn is_offered(header: &str) -> bool {
     header.split(',').any(|name| name.trim() == SUBPROTOCOL)
 }
@@ -39,7 +39,7 @@ pub fn is_plain_offered(offered: &str) -> bool {
     names(offered).any(|name| name == PLAIN)
 }
 
-/// The header that a list of subprotocols carries. What is no base64url of UTF-8 counts as missing.
+/// The value of a header that a list of subprotocols carries. A value that is not base64url of UTF-8 counts as missing.
 pub fn carried(offered: &str, header: &str) -> Option<String> {
     let text = |prefix: &str| {
         let encoded = names(offered).find_map(|name| name.strip_prefix(prefix))?;
@@ -54,7 +54,7 @@ pub fn carried(offered: &str, header: &str) -> Option<String> {
     }
 }
 
-/// The list that carries these; an empty one is left out.
+/// The list that carries these values. Empty ones are left out.
 pub fn carry(token: &str, group: &str, user: &str, rear: bool) -> Vec<String> {
     let texts = [(BEARER, token), (GROUP, group), (USER, user)].into_iter().filter(|(_, text)| !text.is_empty());
     let mut list: Vec<String> =

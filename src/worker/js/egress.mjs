@@ -1,5 +1,5 @@
-// Calls to the outside: predictors, callbacks, other objects. Here and not in the instance, because a call would cross its
-// border a dozen times.
+// Calls to the outside: predictors, callbacks, other objects. Here and not in the instance, because a call would cross
+// its border a dozen times.
 import { joined } from "./http.mjs";
 
 /** One call, from its request to the end of its answer. */

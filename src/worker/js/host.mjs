@@ -1,6 +1,6 @@
 // The platform of one object, as its shell in the instance sees it: what the shell says (`src/worker/host.rs`) is done
-// here, and what comes of that is told to it. The shell holds nothing of this: it is handed the host with each call, so that
-// both are freed when the object sleeps.
+// here, and what comes of that is told to it. The shell holds nothing of this: it is handed the host with each call, so
+// that both are freed when the object sleeps.
 import * as rust from "./edgequeue.js";
 import { Socket, Stream, idOf } from "./connections.mjs";
 import { OutboundCall } from "./egress.mjs";
@@ -27,6 +27,16 @@ class Call {
   }
 }
 
+/**
+ * The newest host of each object. The garbage collector sees little of what a host is in the instance's memory, and is
+ * in no hurry to collect those that sleep: an object that wakes up frees its last one itself.
+ * @type {Map<string, WeakRef<Host>>}
+ */
+const hosts = new Map();
+const collected = new FinalizationRegistry((/** @type {string} */ id) => {
+  if (hosts.get(id)?.deref() === undefined) hosts.delete(id);
+});
+
 export class Host {
   #state;
   #env;
@@ -42,12 +52,24 @@ export class Host {
   constructor(state, env) {
     this.#state = state;
     this.#env = env;
+    const id = state.id.toString();
+    const before = hosts.get(id)?.deref();
+    if (before) before.#free();
+    hosts.set(id, new WeakRef(this));
+    collected.register(this, id);
     this.#shell = new rust.Shell(state, env);
   }
 
-  /** Whether its instance lives. */
+  /** The object slept, and another host has taken over: what the instance keeps for this one goes at once. */
+  #free() {
+    if (!this.isCurrent) return;
+    this.#shell.free();
+    this.#shell = undefined;
+  }
+
+  /** Whether its instance lives, and no other host has taken over. */
   get isCurrent() {
-    return this.#born === current();
+    return this.#born === current() && this.#shell !== undefined;
   }
 
   // What happens.

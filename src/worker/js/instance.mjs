@@ -25,7 +25,9 @@ export const isDying = () => dying;
 export const register = (one) => live.add(one);
 export const unregister = (one) => live.delete(one);
 
-/** The instance must not be used any more. Its own frames may still be on the stack, so it is replaced a little later. */
+/**
+ * The instance must not be used any more. Its own frames may still be on the stack, so it is replaced a little later.
+ */
 export function died() {
   if (dying) return;
   dying = true;

@@ -5,8 +5,9 @@ const NUMBER = -1;
 const NOTHING = -2;
 
 /**
- * Executes a statement. `shape` says of each parameter what it is, or how many bytes it has; `numbers` and `bytes` are theirs
- * one after the other. Bytes are the instance's own memory and must be copied: the storage may keep them for longer.
+ * Executes a statement. `shape` says of each parameter what it is, or how many bytes it has; `numbers` and `bytes` are
+ * theirs one after the other. Bytes are the instance's own memory and must be copied: the storage may keep them for
+ * longer.
  */
 export function execute(sql, query, shape, numbers, bytes) {
   const kept = bytes.slice();

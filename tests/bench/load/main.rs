@@ -1,5 +1,6 @@
-//! The load client: `load PROGRAM key=value...` puts one kind of load on something that listens on the loopback interface
-//! and prints one line of JSON with entries per second and latencies. One thread, as the machine has other work.
+//! The load client: `load PROGRAM key=value...` puts one kind of load on something that listens on the loopback
+//! interface and prints one line of JSON with entries per second and latencies. One thread, as the machine has other
+//! work.
 //!
 //! Started by `tests/bench/run.mjs`.
 

@@ -1,4 +1,4 @@
-//! Closed loops: so many connections, each sends its next request when the last one is answered.
+//! Closed loops: a number of connections, each of which sends its next request when the last one is answered.
 
 use std::cell::RefCell;
 use std::io::Result;
@@ -46,7 +46,7 @@ impl Figures {
         Self { seconds: window.seconds(), ..Self::default() }
     }
 
-    /// So many in so long.
+    /// How many in how long.
     pub fn of(entries: u64, seconds: f64) -> Self {
         Self { entries, seconds, ..Self::default() }
     }

@@ -29,7 +29,8 @@ impl Nats {
         wire.line().await?;
         let inbox = format!("_INBOX.{}.{number}", std::process::id());
         let hello = format!(
-            "CONNECT {{\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}}\r\nSUB {inbox} 1\r\n"
+            "CONNECT {{\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}}\r\n\
+             SUB {inbox} 1\r\n"
         );
         wire.send(hello.as_bytes()).await?;
         Ok(Self { wire, inbox })
@@ -74,7 +75,10 @@ impl Nats {
         let stream =
             r#"{"name":"bench","subjects":["bench"],"storage":"file","retention":"workqueue","num_replicas":1}"#;
         self.ask("$JS.API.STREAM.CREATE.bench", stream).await?;
-        let consumer = r#"{"stream_name":"bench","config":{"durable_name":"one","ack_policy":"explicit","max_ack_pending":10000}}"#;
+        let consumer = concat!(
+            r#"{"stream_name":"bench","config":"#,
+            r#"{"durable_name":"one","ack_policy":"explicit","max_ack_pending":10000}}"#
+        );
         self.ask("$JS.API.CONSUMER.DURABLE.CREATE.bench.one", consumer).await
     }
 }

@@ -1,13 +1,14 @@
-//! Our own socket protocol, spoken by the client's own [`Connection`].
+//! Our own socket protocol, spoken by the client's own [`ClientConnection`].
 
 use crate::Wish;
 use crate::http::authorization;
 use crate::measure::{Figures, Talk, Window, closed_loop};
 use crate::wire::{Wire, bad, frame_index, message};
-use edgequeue::client::{Connection, Incoming};
+use edgequeue::client::{ClientConnection, Incoming};
 use edgequeue::queue::entry::Index;
 use edgequeue::wire::PutEntry;
-use edgequeue::wire::v1::{client::ClientCommand, subprotocol::SUBPROTOCOL};
+use edgequeue::wire::v1::client::ClientCommand;
+use edgequeue::wire::v1::subprotocol::SUBPROTOCOL;
 use std::cell::Cell;
 use std::io::Result;
 use std::rc::Rc;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 /// A socket on which every request is remembered by the time at which it was sent.
 struct Session {
     wire: Wire,
-    connection: Connection<Instant>,
+    connection: ClientConnection<Instant>,
 }
 
 impl Session {
@@ -28,11 +29,11 @@ impl Session {
             authorization(wish)
         );
         wire.upgrade(&path, &headers).await?;
-        Ok(Self { wire, connection: Connection::default() })
+        Ok(Self { wire, connection: ClientConnection::default() })
     }
 
-    async fn ask(&mut self, operation: ClientCommand) -> Result<()> {
-        let request = self.connection.ask(Instant::now(), operation);
+    async fn ask(&mut self, command: ClientCommand) -> Result<()> {
+        let request = self.connection.ask(Instant::now(), command);
         self.wire.send(&message(&request)).await
     }
 

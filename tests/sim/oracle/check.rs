@@ -1,4 +1,4 @@
-//! What the machine says about itself, and what it leaves behind, against the oracle.
+//! Compares with the oracle what the machine says about itself, and what it leaves behind.
 
 use super::model::{Consumer, Group, Held, SideModel, Span, Sure};
 use super::{Oracle, Turn, Verdict, demand};
@@ -15,7 +15,7 @@ use edgequeue::queue::store::Side;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a connection remembers.
+/// The resume state of a connection, with its side.
 pub type Attachment = (Side, ResumeState);
 
 impl Oracle {
@@ -30,7 +30,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Groups that were forgotten and begun again are told by what they committed.
+    /// A group that was forgotten and has begun again is recognized by the number of its commits.
     pub fn check_known(&self, turn: &Turn<'_>) -> Verdict {
         let Some(known) = turn.known else { return Ok(()) };
         for side in turn.sides().iter().copied() {
@@ -71,7 +71,7 @@ impl Oracle {
         }
     }
 
-    /// Takes over when consumers were last heard of, where that was not known exactly.
+    /// Takes over the last heartbeats of consumers where they were not known exactly.
     pub fn learn(&mut self, side: Side, consumers: &[ConsumerStats], now: u64) -> Verdict {
         if !self.side(side).lost.is_empty() {
             // Neither does the machine know, before its next turn.
@@ -149,7 +149,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Everything that is durable, against the oracle.
+    /// Compares everything that is durable.
     pub fn check_listing(&self, side: Side, listing: &BTreeMap<u64, Entry>) -> Verdict {
         let model = self.side(side);
         for (index, held) in &model.entries {
@@ -161,7 +161,8 @@ impl Oracle {
         Ok(())
     }
 
-    /// What one connection remembers, against its leases. What is remembered too much must be settled or gone.
+    /// Compares the resume state of one connection with its leases. A lease too many must be of an entry that is
+    /// settled or gone.
     pub fn check_attachment(&self, watcher: WatcherId, kept: Option<&Attachment>, fresh: bool) -> Verdict {
         for side in [Side::Main, Side::Rear] {
             let model = self.side(side);
@@ -177,7 +178,7 @@ impl Oracle {
             let consumer = &group.consumers[user];
             let connection = consumer.connection.as_ref().expect("looked up by its connection");
             demand!(*draining == connection.draining, "{name}/{user} remembers that it was draining: {draining}");
-            // Signs of life between events are not worth remembering each time.
+            // Heartbeats between events are not worth a new resume state each time.
             let life = consumer.life_ms;
             let heartbeats = if fresh { life.earliest..=life.latest } else { 0..=life.latest };
             demand!(
@@ -203,7 +204,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// What a connection asked for is remembered too.
+    /// The resume state also holds what the connection asked for.
     fn check_watch(&self, side: Side, watch: &Watch) -> Verdict {
         let ConsumerId { group: name, user } = &watch.consumer;
         let group = &self.side(side).groups[name];
@@ -219,7 +220,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// What waits for time must be woken in time.
+    /// Everything that waits for a time is woken at that time.
     pub fn check_wake(&self, wake: Wake, now: u64, ticked: bool) -> Verdict {
         let soonest = [wake.timer_ms, wake.alarm_ms].into_iter().flatten().min();
         demand!(
@@ -275,7 +276,7 @@ fn count(model: &SideModel, lane: Option<Lane>, filter: &Filter) -> u64 {
 pub fn check_request(model: &SideModel, request_id: &str, index: Option<u64>) -> Verdict {
     let named = |held: &Held| held.tags.get(TAG_REQUEST_ID).is_some_and(|id| id == request_id);
     let first = model.entries.iter().find(|(_, held)| named(held)).map(|(index, _)| *index);
-    // Where an id says that it was made the machine may look first: copies in the rear queue share one.
+    // The machine may look first at the index that a request id carries: copies in the rear queue share one id.
     let made = index.filter(|index| request_id::index(request_id) == Some(Index(*index)));
     let expected = made.filter(|index| model.entries.get(index).is_some_and(named)).or(first);
     demand!(index == expected, "request {request_id:?} is entry {index:?} instead of {expected:?}");
@@ -336,7 +337,7 @@ fn check_group_status(model: &SideModel, name: &str, held: &Held, status: &Group
     Ok(())
 }
 
-/// Entries that go to a group before this one; where that cannot be known exactly, what was seen if it can be.
+/// Entries that go to a group before this one. Where that cannot be known exactly, the number seen, if it is possible.
 fn ahead(model: &SideModel, group: &Group, held: &Held, seen: u64, now: u64) -> u64 {
     let index = held.entry.index.0;
     let goes_first = |other: &&Held| {
@@ -348,8 +349,8 @@ fn ahead(model: &SideModel, group: &Group, held: &Held, seen: u64, now: u64) -> 
         !group.leases.contains_key(&other) && !group.is_delayed(other, now)
     };
     let ahead = model.unsettled(group).filter(waiting).filter(goes_first).count() as u64;
-    // For a group with a filter the machine may count what the filter leaves out; after a crash it may take what came back
-    // for new.
+    // For a group with a filter the machine may count entries that the filter leaves out; after a crash it may take
+    // requeued entries for undelivered ones.
     let vague = !group.filter.is_any() || group.touched.values().any(|sure| *sure == Sure::Maybe);
     let possible = vague && seen >= ahead.min(1) && seen <= model.entries.len() as u64;
     if possible { seen } else { ahead }
@@ -418,7 +419,7 @@ fn check_consumer(group: &Group, seen: &ConsumerStats, now: u64) -> Verdict {
     Ok(())
 }
 
-/// What an attachment takes when numbers are written as differences in base 128.
+/// Bytes of a resume state whose numbers are written as differences in base 128.
 fn encoded_bytes(watch: &Watch, leases: &[Lease]) -> usize {
     let number = |value: u64| (64 - (value | 1).leading_zeros() as usize).div_ceil(7);
     let signed = |value: i64| number(((value << 1) ^ (value >> 63)) as u64);

@@ -1,4 +1,4 @@
-//! Connections that come, come back, change and go.
+//! Connections: how they come, come back, change and go.
 
 use super::model::{Connection, Consumer, Group, Leased, Return, SideModel, Span, Sure};
 use super::{Oracle, Turn, Verdict, demand};
@@ -26,7 +26,7 @@ impl Oracle {
         }
         demand!(*reply == Reply::Attached, "a watch was answered with {reply:?}");
         let ConsumerId { group: name, user } = &watch.consumer;
-        // One inside the process that comes first of all after an opening was never away: if nothing is left for it, it is
+        // A local consumer that comes first of all after an opening was never away: if nothing is left for it, it is
         // closed, which is demanded of every connection.
         let seat = self.side(turn.side).groups.get(name).and_then(|group| group.consumers.get(user));
         let was_here = watch.local && seat.is_some_and(|seat| seat.connection.is_none());
@@ -58,7 +58,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Of a connection that watches already only the window changes.
+    /// If the connection watches already, only its window changes.
     fn resize(&mut self, turn: &Turn<'_>, id: WatcherId, window: u32) -> bool {
         let consumers = self.side_mut(turn.side).groups.values_mut().flat_map(|group| group.consumers.values_mut());
         let mut connections = consumers.filter_map(|consumer| consumer.connection.as_mut());
@@ -82,7 +82,7 @@ impl Oracle {
         }
     }
 
-    /// After the end nobody may connect for whom nothing is left.
+    /// After the end no consumer may connect that would find nothing.
     fn has_work_for(&self, side: Side, watch: &Watch) -> bool {
         let model = self.side(side);
         match (model.groups.get(&watch.consumer.group), watch.start) {
@@ -112,14 +112,14 @@ impl Oracle {
         refusals
     }
 
-    /// A connection is what it remembers. That may be older than what is stored: leases of entries that are settled, gone
-    /// or out elsewhere are no longer leases.
+    /// A connection comes back as its resume state says. That may be older than what is stored: entries that are
+    /// settled, gone or out elsewhere are no longer leased to it.
     pub fn on_resume(&mut self, turn: &Turn<'_>, id: WatcherId, state: &ResumeState) -> Verdict {
         let ResumeState { watch, leases, heartbeat_ms, draining } = state;
         let Start::At(Index(skip_below)) = watch.start else { return Err("resumed without a place".into()) };
         let SideModel { groups, entries, .. } = self.side_mut(turn.side);
         let ConsumerId { group, user } = &watch.consumer;
-        // After a long batch whose effects were lost its group may be forgotten.
+        // After a long batch whose effects were lost, its group may have been forgotten.
         let group = groups.entry(group.clone()).or_insert_with(|| {
             let (filter, start) = (watch.filter.clone(), skip_below);
             Group { filter, start, ..Group::default() }
@@ -140,7 +140,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// A connection is gone: what it holds is given back. That counts as an attempt unless it was inside the process.
+    /// A connection is gone: the entries it holds are requeued. That counts as an attempt unless it was local.
     pub fn disconnect(&mut self, side: Side, id: WatcherId, now: u64, reserved_until_ms: u64) {
         let model = self.side_mut(side);
         let Some((group, user)) = model.watcher(id).map(|(group, user)| (group.to_string(), user.to_string())) else {

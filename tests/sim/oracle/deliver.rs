@@ -1,4 +1,4 @@
-//! Which pushes are legal, and which are owed.
+//! Which pushes are legal, and which must come.
 
 use super::model::{Group, Leased, Return, SideModel, Span, Sure};
 use super::{Oracle, Verdict, demand};
@@ -26,7 +26,7 @@ impl Group {
         if fits { Sure::Yes } else { Sure::No }
     }
 
-    /// Whether a consumer could get this entry, leaving aside who refused it.
+    /// Whether a consumer could get this entry, whether or not it rejected it.
     fn suits(&self, user: &str, index: u64, now: u64) -> Sure {
         let Some(connection) = self.connection(user) else { return Sure::No };
         let kept = |back: &Return| back.user != user && back.reserved_until_ms > now;
@@ -49,7 +49,7 @@ impl Group {
         }
     }
 
-    /// Free places, for comparing watchers; `None` when the consumer cannot be compared.
+    /// Free slots, to compare watchers; `None` when the consumer cannot be compared.
     fn free(&self, user: &str) -> Option<usize> {
         let connection = self.connection(user)?;
         let comparable = !connection.watch.auto_commit && !connection.draining;
@@ -83,7 +83,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// A connection is ended by the queue.
+    /// The queue ends a connection.
     pub fn close(&mut self, now: u64, watcher: WatcherId, reason: CloseReason) -> Verdict {
         if self.turn.closes.remove(&watcher) == Some(reason) {
             return Ok(());
@@ -106,7 +106,7 @@ impl Oracle {
         Err(format!("{watcher:?} was closed and is not connected"))
     }
 
-    /// Nothing is left to do, so nothing that could be done may be undone.
+    /// The machine says that nothing is left to do: so everything that could be done must be done.
     pub fn check_complete(&self, sides: &[Side], now: u64) -> Verdict {
         for (side, model) in sides.iter().map(|side| (side, self.side(*side))) {
             for (name, group) in &model.groups {

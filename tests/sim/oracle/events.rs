@@ -1,4 +1,4 @@
-//! What each event means, before anything is pushed for it.
+//! The meaning of each event, before anything is pushed for it.
 
 use super::check::check_request;
 use super::model::{Return, Span};
@@ -14,7 +14,7 @@ use edgequeue::queue::store::Side;
 use std::collections::BTreeSet;
 use std::mem::discriminant;
 
-/// What is known of an entry before it is put once.
+/// Whether an entry with a dedup was put before.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Before {
     No,
@@ -145,7 +145,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Which entries of a put-once were put before.
+    /// For each entry of a put, whether it was put before.
     fn put_before(&self, side: Side, entries: &[NewEntry]) -> Vec<Before> {
         let model = self.side(side);
         let mut known: Vec<Before> = Vec::new();
@@ -164,7 +164,10 @@ impl Oracle {
                     }
                 }
                 Some(Dedup::Source { index, .. }) => {
-                    let is_same = |other: &NewEntry| matches!(other.dedup, Some(Dedup::Source { index: other, .. }) if other == index);
+                    let is_same = |other: &NewEntry| match other.dedup {
+                        Some(Dedup::Source { index: other, .. }) => other == index,
+                        _ => false,
+                    };
                     let same = earlier.find(|(_, (other, _))| is_same(other));
                     match same {
                         _ if index.0 < model.outcomes_below || model.outcomes.contains(&index.0) => Before::Stored(0),
@@ -188,7 +191,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Why a put cannot be carried out, most important first.
+    /// The reasons to refuse a put, the first of which counts.
     fn put_refusals(&self, side: Side, entries: &[NewEntry]) -> Vec<Refusal> {
         let model = self.side(side);
         let Settings { max_length, max_payload_bytes, .. } = self.settings;
@@ -287,8 +290,8 @@ impl Oracle {
         self.answer_waiters(turn)
     }
 
-    /// Follows which of the entries that may be swept are gone. Those that a get of this turn returns were still there
-    /// when it was answered.
+    /// Follows which of the entries that may be swept are gone. An entry that a get of this turn returns was still
+    /// there when the get was answered.
     pub fn resolve_swept(&mut self, turn: &Turn<'_>, answered: bool) {
         for side in [Side::Main, Side::Rear] {
             for index in self.side(side).sweepable.clone() {

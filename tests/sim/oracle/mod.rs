@@ -1,7 +1,7 @@
-//! The oracle: a second, naive queue. Where the machine may choose (which watcher gets an entry, how much fits one turn)
-//! the oracle accepts every legal choice and follows the one it sees; everything else it predicts.
+//! The oracle: a second, naive queue. Where the machine may choose (which watcher gets an entry, how much fits one
+//! turn) the oracle accepts every legal choice and follows the one it sees; everything else it predicts.
 //!
-//! What a crash makes unknowable is kept as `Sure::Maybe`, or as a span of time.
+//! Where a crash makes something unknowable, the oracle keeps `Sure::Maybe` or a span of time.
 
 mod check;
 mod connections;
@@ -33,7 +33,7 @@ macro_rules! demand {
 }
 pub(crate) use demand;
 
-/// One turn as it looked from outside.
+/// One turn as seen from outside.
 pub struct Turn<'a> {
     pub now: u64,
     pub side: Side,
@@ -41,13 +41,13 @@ pub struct Turn<'a> {
     pub effects: &'a [Effect],
     /// Sums of main and rear after the turn.
     pub totals: [Totals; 2],
-    /// Looks at a live entry after the turn; used only where the machine had a choice.
+    /// The live entry with an index after the turn; used only where the machine had a choice.
     pub peek: &'a dyn Fn(Side, u64) -> Option<Entry>,
-    /// Who is known after the turn, where that was asked.
+    /// The consumers that are known after the turn, if they were asked for.
     pub known: Option<&'a Known>,
 }
 
-/// Consumers the machine knows, and how much their groups committed: a group that was forgotten begins again at 0.
+/// The consumers the machine knows, and the commits of their groups: a group that was forgotten begins again at 0.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     pub consumers: BTreeSet<(Side, ConsumerId)>,
@@ -67,11 +67,11 @@ enum When {
 pub struct Choice {
     /// Consumers that were forgotten.
     forgotten: Vec<(Side, ConsumerId)>,
-    /// One more that was, unless it had left something, and that the event brought back.
+    /// One more that was forgotten, unless it had left something, and that the event brought back.
     back: Option<(Side, ConsumerId)>,
-    /// When they were forgotten: a side that gets dead letters delivers before it has its own turn.
+    /// The moment at which they were forgotten: a side that gets dead letters delivers before it has its own turn.
     when: When,
-    /// Old entries in disorder that are gone went because of their age.
+    /// Whether old entries in disorder that are gone went because of their age.
     expire: bool,
 }
 
@@ -114,20 +114,20 @@ impl Turn<'_> {
     }
 }
 
-/// Both sides, and what one turn still owes.
+/// Both sides, and what one turn must still show.
 #[derive(Clone)]
 pub struct Oracle {
     pub settings: Settings,
     pub main: SideModel,
     pub rear: SideModel,
-    /// There is more to do, so nothing has to be complete yet.
+    /// The machine has more to do, so nothing has to be complete yet.
     pub again: bool,
-    /// When the last turn was.
+    /// The time of the last turn.
     now: u64,
     turn: Owed,
 }
 
-/// What the effects of the turn at hand must contain.
+/// What the effects of the current turn must contain.
 #[derive(Clone, Default)]
 struct Owed {
     replies: BTreeSet<Ticket>,
@@ -173,8 +173,8 @@ impl Oracle {
 
     /// Follows one turn, or says what is wrong with it.
     pub fn accept(&mut self, turn: &Turn<'_>) -> Verdict {
-        // What is known of forgotten consumers says that they were, not whether before or after the event; and of old
-        // entries in disorder (the clock went backward) only that they are gone, not why.
+        // Of forgotten consumers it is known that they were forgotten, but not whether before or after the event; of
+        // old entries in disorder (the clock went backward) that they are gone, but not why.
         let fading = self.fading(turn.sides(), turn.now);
         let attached = match turn.event {
             Event::Attach(ticket, _, watch) if watch.window > 0 => {
@@ -236,7 +236,7 @@ impl Oracle {
         for side in turn.sides() {
             self.lapse(*side, turn)?;
         }
-        let buried = !self.turn.dying.is_empty();
+        let dead = !self.turn.dying.is_empty();
         self.dead_letter(turn)?;
         self.resolve_swept(turn, false);
         self.answer_waiters(turn)?;
@@ -248,10 +248,10 @@ impl Oracle {
         self.resolve_swept(turn, true);
         self.check_totals(turn)?;
         self.check_known(turn)?;
-        // Again is a promise: until the next tick nothing has to be complete.
+        // `Again` is a promise: nothing has to be complete until the next tick.
         self.again |= turn.again();
         if !self.again && !matches!(turn.event, Event::Resume(..)) {
-            let sides = if buried { &[Side::Main, Side::Rear] } else { turn.sides() };
+            let sides = if dead { &[Side::Main, Side::Rear] } else { turn.sides() };
             self.check_complete(sides, turn.now)?;
         }
         self.now = turn.now;
@@ -283,7 +283,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Appends the dead letters of this turn to the rear. Their order is the machine's choice.
+    /// Appends the dead letters of this turn to the rear. The machine chooses their order.
     fn dead_letter(&mut self, turn: &Turn<'_>) -> Verdict {
         let mut dying = std::mem::take(&mut self.turn.dying);
         if !dying.is_empty() && turn.side == Side::Main {

@@ -1,4 +1,4 @@
-//! What the oracle remembers, in plain maps.
+//! The memory of the oracle, in plain maps.
 
 use edgequeue::queue::entry::{Entry, Filter, Tags};
 use edgequeue::queue::event::{Get, Ticket, Watch, WatcherId};
@@ -7,7 +7,7 @@ use edgequeue::queue::store::Side;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Whether something is so, as far as it can be known from outside.
+/// Whether something is true, as far as it can be known from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sure {
     No,
@@ -15,7 +15,7 @@ pub enum Sure {
     Yes,
 }
 
-/// A moment that is known up to what a crash took away.
+/// A time that is known but for what a crash took away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     pub earliest: u64,
@@ -36,7 +36,7 @@ impl Span {
 pub struct Held {
     pub entry: Entry,
     pub tags: Tags,
-    /// When it was put, or an older one if the clock went backward since: the older one is looked at first.
+    /// The time of its put, or an older one if the clock went backward since: the older one is looked at first.
     pub ripe_ms: u64,
 }
 
@@ -53,11 +53,11 @@ pub struct SideModel {
     pub waiters: Vec<Waiter>,
     /// Latest time of a put so far.
     pub ripe_ms: u64,
-    /// Entries that the end of a group left without a reader; they go in this turn or a later one.
+    /// Entries that no group needs since a group ended; they go in this turn or a later one.
     pub sweepable: BTreeSet<u64>,
     /// Consumers whose connection was lost with the memory: the machine learns of it in its next turn of this side.
     pub lost: BTreeSet<(String, String)>,
-    /// Entries of another queue whose outcome was put, ever; all below the second number count as put.
+    /// All entries of another queue whose outcome was put; all below the second number count as put.
     pub outcomes: BTreeSet<u64>,
     pub outcomes_below: u64,
     /// Commits, and entries given up.
@@ -65,7 +65,7 @@ pub struct SideModel {
     pub failed: u64,
     /// How many of them may have been too old, or the other way round: it does not show.
     pub failed_or_expired: u64,
-    /// What this turn took from somebody who held it.
+    /// Entries that this turn took from their holders.
     pub revoked: Vec<(WatcherId, u64)>,
 }
 
@@ -87,7 +87,7 @@ pub struct Group {
     pub leases: BTreeMap<u64, Leased>,
     pub attempts: BTreeMap<u64, u32>,
     pub gained: BTreeMap<u64, Tags>,
-    /// How an entry came back last. Kept while it is out again: after a crash it counts again.
+    /// How an entry last came back. Kept while it is out again: after a crash it counts again.
     pub returns: BTreeMap<u64, Return>,
     pub consumers: BTreeMap<String, Consumer>,
     /// Entries committed.
@@ -96,9 +96,9 @@ pub struct Group {
 
 #[derive(Clone, Debug)]
 pub struct Return {
-    /// Who held it.
+    /// The consumer that held it.
     pub user: String,
-    /// That consumer refused it or was too slow: another should get it next. Otherwise it goes back if there is room.
+    /// That consumer rejected it or was too slow: another should get it next. Otherwise it goes back if there is room.
     pub avoid: bool,
     /// Until then only that consumer may have it; 0 for anybody at once.
     pub reserved_until_ms: u64,
@@ -118,20 +118,20 @@ pub struct Consumer {
     pub connection: Option<Connection>,
     /// Its last heartbeat. A crash takes away what was not stored of it.
     pub life_ms: Span,
-    /// The heartbeats one of which a crash does not take away.
+    /// The heartbeats of which a crash leaves one.
     pub stored_ms: Span,
-    /// When it last had left entries that nobody holds.
+    /// The last time at which it had left entries that nobody held.
     pub left_ms: u64,
-    /// When its connection went, if it went: never before it was last seen connected.
+    /// The time its connection went, if it went: never before it was last seen connected.
     pub gone_ms: Span,
     /// Latest heartbeat by which the machine may have set its alarm; the clock may have gone backward since.
     pub heartbeats_ms: u64,
-    /// Its connection went with a memory, not with a `Detach`: that may be noted anew whenever the memory is lost.
+    /// Its connection went with the memory, not with a `Detach`: that may be noted anew whenever the memory is lost.
     pub lost: bool,
 }
 
 impl Consumer {
-    /// One that was heard of now.
+    /// A consumer whose heartbeat was now.
     pub fn new(now: u64) -> Self {
         let moment = Span::at(now);
         Self {
@@ -170,7 +170,7 @@ impl Group {
         self.leases.iter().filter(move |(_, lease)| lease.user == user).map(|(index, lease)| (*index, lease))
     }
 
-    /// What is out and may be out for too long: one inside the process holds entries as long as it likes.
+    /// Entries that may be out for too long: a local consumer holds entries as long as it likes.
     pub fn can_be_idle(&self) -> impl Iterator<Item = (&u64, &Leased)> {
         let local = |user: &str| self.connection(user).is_some_and(|connection| connection.watch.local);
         self.leases.iter().filter(move |(_, lease)| !local(&lease.user))
@@ -190,7 +190,7 @@ impl Group {
         Some(self.connection(&self.leases.get(&index)?.user)?.id)
     }
 
-    /// Whether nobody may have an entry yet.
+    /// Whether an entry is delayed.
     pub fn is_delayed(&self, index: u64, now: u64) -> bool {
         self.returns.get(&index).is_some_and(|back| back.not_before_ms > now)
     }
@@ -210,13 +210,12 @@ impl Group {
         self.returns.iter().any(|(index, back)| back.user == user && !self.leases.contains_key(index))
     }
 
-    /// Whether the group is given `one` before `other`, of the same lane: what came back goes first.
+    /// Whether the group is given `one` before `other`, of the same lane: requeued entries go first.
     pub fn comes_before(&self, one: u64, other: u64) -> bool {
         let came_back = |index| self.touched.get(&index).copied().unwrap_or(Sure::No);
         match (came_back(one), came_back(other)) {
             (Sure::Yes, Sure::No) => true,
-            (Sure::No, Sure::Yes) | (Sure::No, Sure::Maybe) | (Sure::Maybe, Sure::Yes) => false,
-            (Sure::Maybe, Sure::Maybe) => false,
+            (Sure::No | Sure::Maybe, Sure::Yes | Sure::Maybe) => false,
             _ => one < other,
         }
     }
@@ -291,7 +290,7 @@ impl SideModel {
         }
     }
 
-    /// The machine has a first look at who is still there.
+    /// The first turn after an opening: the machine notes which consumers did not come back.
     pub fn note_lost(&mut self, now: u64) {
         for (name, user) in std::mem::take(&mut self.lost) {
             let consumer = self.groups.get_mut(&name).and_then(|group| group.consumers.get_mut(&user));
@@ -306,7 +305,7 @@ impl SideModel {
 
 impl Group {
     /// The memory is lost that was valid `before`; only what was stored and the surviving connections are left `now`.
-    /// Says whose connection is gone.
+    /// Returns the consumers whose connection is gone.
     fn lose_memory(&mut self, survivors: &BTreeSet<WatcherId>, before: u64, now: u64) -> Vec<String> {
         let mut lost_users = Vec::new();
         for (user, consumer) in &mut self.consumers {
@@ -326,7 +325,7 @@ impl Group {
                 consumer.gone_ms = Span::at(before).or(now);
             }
         }
-        // What is out is known again when its holder comes back.
+        // That an entry is out is known again when its holder comes back.
         for (index, _) in std::mem::take(&mut self.leases) {
             if !self.returns.contains_key(&index) {
                 self.touched.insert(index, Sure::Maybe);

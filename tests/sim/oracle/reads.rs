@@ -1,4 +1,4 @@
-//! Gets: what they find, and when those that wait are answered.
+//! Gets: the entries they find, and the times at which those that wait are answered.
 
 use super::model::Waiter;
 use super::{Oracle, Turn, Verdict, demand};
@@ -20,7 +20,7 @@ impl Oracle {
         self.hand_out(turn.side, get, &found, turn.must_reply(ticket)?)
     }
 
-    /// What a get finds now.
+    /// The entries a get finds now.
     fn found(&self, side: Side, get: &Get) -> Found {
         let model = self.side(side);
         let matching = model.entries.iter().filter(|(_, held)| get.filter.matches_tags(&held.tags));
@@ -43,8 +43,8 @@ impl Oracle {
         Found { indexes: found, cut }
     }
 
-    /// Answers gets that found enough, or waited long enough. The order is the machine's as far as it may choose: those
-    /// that a put satisfied are served in the order in which they came.
+    /// Answers gets that found enough or waited long enough. The machine may choose their order, except that those a
+    /// put satisfied are served in order of arrival.
     pub fn answer_waiters(&mut self, turn: &Turn<'_>) -> Verdict {
         let mut latest = BTreeMap::new();
         for effect in turn.effects {
@@ -70,7 +70,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Nobody waits who need not.
+    /// No get waits that could be answered.
     pub fn check_waiters(&self, turn: &Turn<'_>) -> Verdict {
         for side in [Side::Main, Side::Rear] {
             for waiter in &self.side(side).waiters {
@@ -100,10 +100,10 @@ impl Oracle {
     }
 }
 
-/// What a get finds.
+/// The entries a get finds.
 struct Found {
     indexes: Vec<u64>,
-    /// More would not fit into one answer.
+    /// Whether more would not fit into one answer.
     cut: bool,
 }
 

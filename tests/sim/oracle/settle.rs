@@ -1,4 +1,4 @@
-//! What ends an entry: for one group, for everybody, or in the rear.
+//! The ends of an entry: for one group, for everybody, or in the rear.
 
 use super::model::{Group, Return, Sure};
 use super::{Oracle, SideModel};
@@ -7,7 +7,7 @@ use edgequeue::queue::entry::Tags;
 use edgequeue::queue::store::Side;
 
 impl Oracle {
-    /// A group is done with an entry, because this consumer says so. The entry leaves when nobody else needs it.
+    /// A group is done with an entry, because this consumer says so. The entry goes when no other group needs it.
     pub fn settle(&mut self, side: Side, group: &str, index: u64, by: &str) {
         let model = self.side_mut(side);
         let Some(settling) = model.groups.get_mut(group) else { return };
@@ -56,8 +56,8 @@ impl Oracle {
     }
 }
 
-/// Whether all groups that match an entry are done with it, and at least one because it had it: a group that begins
-/// later is no reason to remove what nobody read.
+/// Whether all groups that match an entry are done with it, at least one of them because it had it: entries that nobody
+/// read are not removed because a group begins after them.
 pub fn everybody_is_done(model: &SideModel, index: u64) -> bool {
     let held = &model.entries[&index];
     let matching: Vec<_> = model.groups.values().filter(|group| group.matches(held)).collect();

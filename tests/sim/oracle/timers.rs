@@ -1,4 +1,4 @@
-//! What time does, on any turn of a side: retention, forgetting, idle entries, silent connections.
+//! The work of time, in any turn of a side: retention, forgetting, idle entries, silent connections.
 
 use super::model::Return;
 use super::{Choice, Oracle, Turn, Verdict, demand};
@@ -14,7 +14,7 @@ impl Oracle {
     /// Entries of a side that are too old: those that must go, and those that may wait because one in front of them is
     /// younger (the clock went backward) or because there are too many for one turn.
     fn too_old(&self, side: Side, now: u64) -> (Vec<u64>, Vec<u64>) {
-        // The rear keeps what it has.
+        // The rear keeps its entries.
         let retention = if side == Side::Rear { 0 } else { self.settings.retention_ms };
         let over = |since: u64| retention != 0 && since.saturating_add(retention) <= now;
         let (mut must, mut may) = (Vec::new(), Vec::new());
@@ -54,7 +54,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Consumers that may be forgotten in this turn, and may be remembered.
+    /// Consumers that may be forgotten in this turn, and may be kept.
     pub fn fading(&self, sides: &[Side], now: u64) -> Vec<(Side, ConsumerId)> {
         let mut fading = Vec::new();
         for side in sides {
@@ -71,14 +71,14 @@ impl Oracle {
         fading
     }
 
-    /// Whether it is known when a consumer was last heard of.
+    /// Whether the last heartbeat of a consumer is known exactly.
     pub fn is_exact(&self, (side, id): &(Side, ConsumerId)) -> bool {
         let consumer = self.side(*side).groups.get(&id.group).and_then(|group| group.consumers.get(&id.user));
         let noted = !self.side(*side).lost.contains(&(id.group.clone(), id.user.clone()));
         noted && consumer.is_some_and(|consumer| consumer.life_ms.earliest == consumer.life_ms.latest)
     }
 
-    /// Forgets those that were forgotten; none may be kept for ever.
+    /// Forgets the consumers that the machine forgot; none may be kept for ever.
     pub fn forget_consumers(&mut self, turn: &Turn<'_>, choice: &Choice) -> Verdict {
         let forgotten = &choice.forgotten;
         let fading = self.fading(turn.sides(), turn.now);
@@ -104,7 +104,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Keeps in mind until when somebody had left entries.
+    /// Notes until when each consumer had left entries.
     pub fn note_leftovers(&mut self, now: u64) {
         for side in SIDES {
             for group in self.side_mut(side).groups.values_mut() {
@@ -132,7 +132,7 @@ impl Oracle {
                 continue;
             }
             let (life, told_ms) = (model.consumers[&user].life_ms, model.consumers[&user].heartbeats_ms);
-            // Nobody is silent who was only just given something to do.
+            // A consumer that has only just been given an entry is not silent.
             let oldest = model.out(&user).map(|(_, lease)| lease.since_ms).min();
             let silent = |moment: u64| {
                 oldest.is_some_and(|oldest| most != 0 && moment.max(oldest).saturating_add(most) <= turn.now)
@@ -166,7 +166,7 @@ impl Oracle {
         }
     }
 
-    /// Group, user and id of everybody connected.
+    /// Group, user and id of each connection.
     pub fn connections(&self, side: Side) -> Vec<(String, String, WatcherId)> {
         let mut connections = Vec::new();
         for (name, group) in &self.side(side).groups {

@@ -1,4 +1,5 @@
-// What an object reads and writes, counted as the platform counts it for the bill; and failures of its storage on request.
+// What an object reads and writes, counted as the platform counts it for the bill; and failures of its storage on
+// request.
 
 const HEADER = "X-Edgequeue-Fault";
 const WRITES = /^(INSERT|DELETE|REPLACE|UPDATE)/;
@@ -71,8 +72,8 @@ function torn(meter) {
 }
 
 /**
- * The class of an object with a meter. The header of an authenticated request asks it for what it counted (`rows`), or for
- * a failure in the middle of its next flush (`storage`).
+ * The class of an object with a meter. The header of an authenticated request asks it for what it counted (`rows`), or
+ * for a failure in the middle of its next flush (`storage`).
  */
 export function withMeter(QueueObject, memoryBytes) {
   return class extends QueueObject {

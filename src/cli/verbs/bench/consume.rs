@@ -37,7 +37,7 @@ pub struct BenchConsumer {
     state: Arc<BenchState>,
     delivery: Histogram<u64>,
     commit: Histogram<u64>,
-    /// When each entry whose commit is not confirmed was decided, in order; entries of other runs count for nothing.
+    /// When each entry whose commit is not confirmed was decided, in order, and whether the entry belongs to this run.
     decided: VecDeque<(Instant, bool)>,
     confirmed: u64,
     began: Instant,

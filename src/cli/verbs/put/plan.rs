@@ -16,7 +16,7 @@ const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Where the entries come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
+pub enum PutInput {
     Text(String),
     File(PathBuf),
     Stdin,
@@ -25,7 +25,7 @@ pub enum Input {
 /// What will be sent.
 #[derive(Clone, Debug)]
 pub struct PutPlan {
-    pub input: Input,
+    pub input: PutInput,
     /// Whether all of it is one entry.
     pub is_whole: bool,
     /// Which lines are put.
@@ -47,15 +47,15 @@ impl PutPlan {
     /// What is asked for, for a service of which nothing is known yet.
     pub fn new(args: &PutArgs, stdin_is_terminal: bool) -> Result<Self, Stop> {
         let input = match (&args.data, &args.file) {
-            (Some(text), _) => Input::Text(text.clone()),
-            (None, Some(file)) if file.as_os_str() != "-" => Input::File(file.clone()),
+            (Some(text), _) => PutInput::Text(text.clone()),
+            (None, Some(file)) if file.as_os_str() != "-" => PutInput::File(file.clone()),
             (None, None) if stdin_is_terminal => {
                 return Err(Stop::usage(
                     "there is nothing to put",
                     "Give a text with -d, a file with -f, or lines on standard input.",
                 ));
             }
-            _ => Input::Stdin,
+            _ => PutInput::Stdin,
         };
         let tags: Tags = args.tags.iter().cloned().collect();
         let request_id = tags.get(TAG_REQUEST_ID).filter(|id| !id.is_empty()).cloned();
@@ -65,7 +65,7 @@ impl PutPlan {
                 "Give one of your own with --tags requestId=ID; the lines of a file get ID-1, ID-2 and so on.",
             ));
         }
-        let is_whole = args.whole || matches!(input, Input::Text(_));
+        let is_whole = args.whole || matches!(input, PutInput::Text(_));
         Ok(Self {
             input,
             is_whole,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::args::PutArgs;
 use super::lines::Lines;
-use super::plan::{Input, PutPlan};
+use super::plan::{PutInput, PutPlan};
 use super::sender::{Crew, Report, Sender};
 use super::source::LineSource;
 use crate::http::{Http, PATIENCE};
@@ -27,7 +27,7 @@ const BAR_BYTES_MIN: u64 = 1024 * 1024;
 pub fn run(call: &mut Invocation, args: &PutArgs) -> Result<Exit, Stop> {
     let mut plan = PutPlan::new(args, stdin().is_terminal())?;
     let http = call.http()?;
-    if let Input::File(file) = &plan.input {
+    if let PutInput::File(file) = &plan.input {
         call.out.info(&format!("Opening data file: {}", file.display()));
     }
     let input = LineSource::open(&plan.input)?;
@@ -192,7 +192,7 @@ impl PutRun {
 
     /// The vendor's last lines; after a put that was cut short also what was acknowledged and how to go on.
     fn summary(&self, call: &mut Invocation, stopped: Option<Stop>, lines: &Lines) -> Result<Exit, Stop> {
-        // Nobody reads any more.
+        // The reader of standard output has gone, and needs no summary.
         if let Some(stop) = &stopped
             && stop.message().is_empty()
         {

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read, stdin};
 use std::path::Path;
 
 use super::lines::Lines;
-use super::plan::{Input, PutPlan};
+use super::plan::{PutInput, PutPlan};
 use crate::stop::{Exit, Stop};
 
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -34,7 +34,7 @@ pub struct LineSource {
     lines: Lines,
     /// Longest line.
     pub line_bytes_max: u64,
-    /// Lines of a batch at the most.
+    /// Most lines of a batch.
     batch_lines: usize,
     line: u64,
     position: u64,
@@ -59,11 +59,11 @@ impl LineSource {
     }
 
     /// Opens where the entries come from.
-    pub fn open(input: &Input) -> Result<Self, Stop> {
+    pub fn open(input: &PutInput) -> Result<Self, Stop> {
         match input {
-            Input::Text(text) => Ok(Self::text(text)),
-            Input::File(path) => Self::file(path),
-            Input::Stdin => {
+            PutInput::Text(text) => Ok(Self::text(text)),
+            PutInput::File(path) => Self::file(path),
+            PutInput::Stdin => {
                 Ok(Self::new(Box::new(BufReader::with_capacity(BUFFER_BYTES, stdin())), "standard input".into(), None))
             }
         }

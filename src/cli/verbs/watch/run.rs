@@ -24,7 +24,7 @@ pub enum Then {
     /// It is left as it is.
     Hold,
     Commit,
-    /// Somebody is asked; the rejection is for a no.
+    /// The person at the terminal is asked; the rejection is for a no.
     Ask(Rejection),
 }
 
@@ -35,8 +35,8 @@ pub struct Until {
     pub silence_ms: Option<u64>,
 }
 
-/// What somebody is being asked.
-enum Question {
+/// What the person at the terminal is being asked.
+enum CommitQuestion {
     Commit(u64),
     Reject(u64),
 }
@@ -51,7 +51,7 @@ pub struct WatchRun {
     /// Printed but not yet given to the reader of our output.
     fresh: Vec<u64>,
     waiting: VecDeque<Frame>,
-    question: Option<Question>,
+    question: Option<CommitQuestion>,
     was_open: bool,
     over: bool,
 }
@@ -87,7 +87,7 @@ impl WatchRun {
             if broken.is_none()
                 && let Err(stop) = self.turn(call)
             {
-                // Nobody reads any more: what was not written out is not committed.
+                // The reader has gone: what was not written out is not committed.
                 self.fresh.clear();
                 self.leave();
                 broken = Some(stop);
@@ -146,7 +146,7 @@ impl WatchRun {
             match self.then {
                 Then::Ask(_) => {
                     call.out.flush()?;
-                    self.ask(Question::Commit(frame.index));
+                    self.ask(CommitQuestion::Commit(frame.index));
                 }
                 Then::Commit => self.fresh.push(frame.index),
                 Then::Nothing | Then::Hold => {}
@@ -176,10 +176,10 @@ impl WatchRun {
         }
     }
 
-    fn ask(&mut self, question: Question) {
+    fn ask(&mut self, question: CommitQuestion) {
         match &question {
-            Question::Commit(index) => ask::print(&format!("commit: {index} ? [Y/n]")),
-            Question::Reject(index) => ask::print(&format!("negative: {index} ? [Y/n]")),
+            CommitQuestion::Commit(index) => ask::print(&format!("commit: {index} ? [Y/n]")),
+            CommitQuestion::Reject(index) => ask::print(&format!("negative: {index} ? [Y/n]")),
         }
         if let Some(answers) = &self.answers {
             answers.want();
@@ -195,9 +195,9 @@ impl WatchRun {
         };
         let yes = ask::is_yes(&answer, true);
         match self.question.take() {
-            Some(Question::Commit(index)) if yes => self.driver.decide(index, Decision::Commit),
-            Some(Question::Commit(index)) => self.ask(Question::Reject(index)),
-            Some(Question::Reject(index)) if yes => {
+            Some(CommitQuestion::Commit(index)) if yes => self.driver.decide(index, Decision::Commit),
+            Some(CommitQuestion::Commit(index)) => self.ask(CommitQuestion::Reject(index)),
+            Some(CommitQuestion::Reject(index)) if yes => {
                 let rejection = match &self.then {
                     Then::Ask(rejection) => rejection.clone(),
                     _ => Rejection::default(),
@@ -205,11 +205,11 @@ impl WatchRun {
                 self.driver.decide(index, Decision::Reject(rejection));
             }
             // Neither: it stays with this consumer until the end.
-            Some(Question::Reject(_)) | None => {}
+            Some(CommitQuestion::Reject(_)) | None => {}
         }
     }
 
-    /// What arrived while the watch ended: under auto commit it is committed, and nobody else will ever print it.
+    /// Prints what arrived while the watch ended: under auto commit it is committed, and delivered nowhere else.
     fn print_rest(&mut self, call: &mut Invocation) -> Result<(), Stop> {
         if !matches!(self.then, Then::Nothing) {
             return Ok(());
@@ -227,7 +227,7 @@ impl WatchRun {
         call.out.flush()
     }
 
-    fn summary(&mut self, call: &mut Invocation, end: End) -> Result<Exit, Stop> {
+    fn summary(&self, call: &mut Invocation, end: End) -> Result<Exit, Stop> {
         call.out.without_bar();
         let totals = self.driver.watch().totals();
         if self.question.is_some() {

@@ -1,4 +1,4 @@
-//! Form-encoded parameters, sorted into the reserved ones (`_name_`) and tags.
+//! Parameters of a request: the reserved ones (`_name_`), and tags.
 
 use crate::queue::entry::Tags;
 use crate::wire::answer::Answer;
@@ -38,13 +38,13 @@ pub const RESERVED: [&str; 26] = [
 
 /// The parameters of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Query {
+pub struct Parameters {
     reserved: Vec<(String, String)>,
-    /// Everything that is not reserved, within the limits for tags.
+    /// All other parameters, within the limits for tags.
     pub tags: Tags,
 }
 
-impl Query {
+impl Parameters {
     /// Reads a query without its `?`.
     pub fn parse(text: &str) -> Result<Self, Answer> {
         let mut query = Self::default();
@@ -55,7 +55,8 @@ impl Query {
                 return Err(Answer::bad(format!("{key} goes into the body of a negative commit, a form")));
             } else if key.starts_with('_') {
                 return Err(Answer::bad(format!(
-                    "{} is no parameter of this service; names that begin with _ are reserved, so give a tag another name",
+                    "{} is not a parameter of this service; names that begin with _ are reserved, \
+                     so give a tag another name",
                     scalar::shown(&key)
                 )));
             } else if query.tags.get(&key).is_some_and(|earlier| *earlier != value) {
