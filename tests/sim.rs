@@ -1,9 +1,9 @@
 //! The simulator: many seeded scripts against the machine, with a naive second queue saying what may come of each turn.
 //!
 //! `cargo test --test sim -- --nocapture` plays seeds for SIM_SECONDS (45; 5 with debug assertions). SIM_SEEDS=N
-//! plays exactly N, SIM_FIRST is the first seed, SIM_SEED=x plays one and prints it when it fails, SIM_STORE=plain replaces
-//! the segment store by plain maps, SIM_SURVEY=1 goes on after failures and lists their kinds. `npm run sim -- --seeds N` is
-//! the same with options.
+//! plays exactly N, SIM_FIRST is the first seed, SIM_SEED=x plays one and prints it when it fails, SIM_STORE=plain
+//! replaces the segment store by plain maps, SIM_SURVEY=1 goes on after failures and lists their kinds. `npm run sim --
+//! --seeds N` is the same with options.
 
 #![allow(missing_docs, reason = "a test has no users")]
 

@@ -1,10 +1,10 @@
 // `npm run sim:mutants`: breaks the rooms on purpose, one way at a time, and lets the simulators look for it.
-// Each file of this folder is one mutant: why it is wrong, the file it changes, if need be `by` and the tests that look for
-// it, and the text to replace between `<<<<`, `====` and `>>>>`. Names given as arguments run only those. Exits with 1 if
-// any mutant survives.
+// Each file of this folder is one mutant: why it is wrong, the file it changes, if need be `by` and the tests that look
+// for it, and the text to replace between `<<<<`, `====` and `>>>>`. Names given as arguments run only those. Exits with 1
+// if any mutant survives.
 //
-// MUTANT_SECONDS (20) is how long a simulator may look. A mutant costs at most a build and that time for each of its tests;
-// most die within seconds.
+// MUTANT_SECONDS (20) is how long a simulator may look. A mutant costs at most a build and that time for each of its
+// tests; most die within seconds.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -46,8 +46,8 @@ function parse(name) {
 }
 
 /**
- * Makes the copy that mutants are made in equal to the project. Only files that differ are written, and with the time of
- * now: cargo goes by times, and would take the binary of the last mutant for that of an older file that comes back.
+ * Makes the copy that mutants are made in equal to the project. Only files that differ are written, and with the time
+ * of now: cargo goes by times, and would take the binary of the last mutant for that of an older file that comes back.
  */
 function restore() {
   const wanted = new Map();

@@ -1,5 +1,5 @@
-//! A seeded world around the real broker. Read `script` (what can happen), `world` and `clients` (how it happens), `judge`
-//! and `oracle` (what may come of a turn), then `outside` (what may be seen of it).
+//! A seeded world around the real broker. Read `script` (what can happen), `world` and `clients` (how it happens),
+//! `judge` and `oracle` (what may come of a turn), then `outside` (what may be seen of it).
 
 pub mod clients;
 pub mod disk;

@@ -1,5 +1,5 @@
-//! What may be seen outside, and when: every reply once, to whoever asked, and every frame; of turns that were written, in
-//! their order, and of no others.
+//! What may be seen outside, and when: every reply once, to whoever asked, and every frame; of turns that were written,
+//! in their order, and of no others.
 
 use super::oracle::{Oracle, Verdict, demand};
 use bytes::Bytes;

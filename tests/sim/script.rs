@@ -1,5 +1,5 @@
-//! A script is data: what the world does, step by step. Steps name things relatively ("this consumer", "three behind the
-//! newest"), so that a script stays meaningful when steps are left out of it.
+//! A script is data: what the world does, step by step. Steps name things relatively ("this consumer", "three behind
+//! the newest"), so that a script stays meaningful when steps are left out of it.
 
 use edgequeue::queue::config::{DeadPolicy, Settings};
 use edgequeue::queue::store::Side;
@@ -115,8 +115,8 @@ pub enum Op {
     Hold {
         requests: u32,
     },
-    /// The queue is dropped from memory, if nothing keeps it awake; sockets survive and are found in an order that the number
-    /// stands for.
+    /// The queue is dropped from memory, if nothing keeps it awake; sockets survive and are found in an order that the
+    /// number stands for.
     Sleep {
         order: u64,
     },
@@ -125,8 +125,8 @@ pub enum Op {
         outputs: u32,
         order: u64,
     },
-    /// The machine dies after so many more outputs: every connection is gone. Of rows that are not durable it is open whether
-    /// they survive.
+    /// The machine dies after so many more outputs: every connection is gone. Of rows that are not durable it is open
+    /// whether they survive.
     Crash {
         outputs: u32,
         survives: bool,

@@ -1,5 +1,5 @@
-//! From a seed to a script. Every seed draws its own weights and bounds (swarm testing): most leave whole kinds of steps
-//! out, so that the others meet in ways an even mixture never reaches.
+//! From a seed to a script. Every seed draws its own weights and bounds (swarm testing): most leave whole kinds of
+//! steps out, so that the others meet in ways an even mixture never reaches.
 
 use super::random::Random;
 use super::script::{Choice, Item, ItemOnce, Modes, Op, Place, Saying, Script, Want, Who};

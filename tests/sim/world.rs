@@ -1,7 +1,8 @@
 //! The world: clients, a clock and a disk around the real broker, with the judge looking on.
 //!
-//! A step of the script is told to the broker, by way of the test host, and everything that follows is done; unless several
-//! steps come together, or the process dies on the way. All that is seen outside is checked against what was written.
+//! A step of the script is told to the broker, by way of the test host, and everything that follows is done; unless
+//! several steps come together, or the process dies on the way. All that is seen outside is checked against what was
+//! written.
 
 use super::clients::Clients;
 use super::disk::{FaultyDisk, listing};

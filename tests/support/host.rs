@@ -1,8 +1,8 @@
 //! A shell in memory around one real broker.
 //!
-//! A world tells it what happens ([`request`](Host::request), [`message`](Host::message), [`fetched`](Host::fetched), ...),
-//! lets it do one output at a time ([`step`](Host::step)), all there are ([`drain`](Host::drain)), or everything that
-//! follows without anybody from outside ([`settle`](Host::settle)), and [takes](Host::seen) what was seen outside.
+//! A world tells it what happens ([`request`](Host::request), [`message`](Host::message), [`fetched`](Host::fetched),
+//! ...), lets it do one output at a time ([`step`](Host::step)), all there are ([`drain`](Host::drain)), or everything
+//! that follows without anybody from outside ([`settle`](Host::settle)), and [takes](Host::seen) what was seen outside.
 //! Between any two of these it may let the memory be lost: [`sleep`](Host::sleep), [`crash`](Host::crash).
 //!
 //! What follows a flush is held back until that is durable, as a shell must. The rest of the contract is asserted.
@@ -429,8 +429,8 @@ impl<D: Disk, O: Observer<D::Store> + Clone> Host<D, O> {
         panic!("{} never comes to rest", self.name);
     }
 
-    /// What was seen outside since the last time, in order: `Answer`, `Accept`, `Send`, `Close`, `Fetch`, `Read`, `Abort`
-    /// and `Log`.
+    /// What was seen outside since the last time, in order: `Answer`, `Accept`, `Send`, `Close`, `Fetch`, `Read`,
+    /// `Abort` and `Log`.
     pub fn seen(&mut self) -> Vec<Output> {
         std::mem::take(&mut self.seen)
     }
