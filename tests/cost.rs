@@ -4,12 +4,11 @@
 
 #![allow(missing_docs, reason = "a test")]
 
+mod support;
 #[path = "bench/world.rs"]
 mod world;
 
 use bytes::Bytes;
-use edgequeue::queue::Event;
-use edgequeue::queue::store::{Side, Store, Stores};
 use edgequeue::store::memory::MemoryRows;
 use world::World;
 
@@ -235,14 +234,15 @@ fn every_way_of_using_a_queue_stays_below_its_bound() {
         (way.begin)(&mut world);
         let rounds = ENTRIES / way.entries;
         (0..rounds).for_each(|_| (way.round)(&mut world, &data));
-        let (rows, alarms) = (world.rows, world.alarms);
+        let before = world.spent();
         (0..rounds).for_each(|_| (way.round)(&mut world, &data));
-        assert_eq!(world.store.side(Side::Main).totals().length, 0, "{}: everything is gone", way.name);
+        assert_eq!(world.totals().length, 0, "{}: everything is gone", way.name);
 
         let per_thousand = 1_000.0 / (rounds * way.entries) as f64;
-        let written = world.rows.rows_written - rows.rows_written + world.alarms - alarms;
-        let [written, deleted] =
-            [written, world.rows.rows_deleted - rows.rows_deleted].map(|rows| rows as f64 * per_thousand);
+        let (rows, spent) = (before.rows, world.spent());
+        let written = spent.rows.rows_written - rows.rows_written + spent.alarms - before.alarms;
+        let deleted = spent.rows.rows_deleted - rows.rows_deleted;
+        let [written, deleted] = [written, deleted].map(|rows| rows as f64 * per_thousand);
         let total = written + deleted;
         let requests = (rounds * way.requests) as f64 * per_thousand;
         let [http, socket] = [REQUESTS, MESSAGES].map(|price| (total * ROWS + requests * price) / 1_000.0);
@@ -261,10 +261,7 @@ fn every_way_of_using_a_queue_stays_below_its_bound() {
 fn an_idle_queue_writes_nothing() {
     let mut world = World::open(MemoryRows::new());
     watched(&mut world);
-    let (rows, alarms) = (world.rows, world.alarms);
-    for _ in 0..1_000 {
-        world.turn(Event::Tick);
-        world.flush();
-    }
-    assert_eq!((world.rows, world.alarms, world.queue.wake().alarm_ms), (rows, alarms, None));
+    let spent = world.spent();
+    (0..1_000).for_each(|_| world.tick());
+    assert_eq!((world.spent(), world.wake().alarm_ms), (spent, None));
 }

@@ -1,16 +1,17 @@
 //! The simulator: many seeded scripts against the machine, with a naive second queue saying what may come of each turn.
 //!
 //! `cargo test --test sim -- --nocapture` plays seeds for SIM_SECONDS (45; 5 with debug assertions). SIM_SEEDS=N
-//! plays exactly N, SIM_FIRST is the first seed, SIM_SEED=x plays one and prints it when it fails, SIM_STORE=plain replaces
-//! the segment store by plain maps, SIM_SURVEY=1 goes on after failures and lists their kinds. `npm run sim -- --seeds N` is
-//! the same with options.
+//! plays exactly N, SIM_FIRST is the first seed, SIM_SEED=x plays one and prints it when it fails, SIM_STORE=plain
+//! replaces the segment store by plain maps, SIM_SURVEY=1 goes on after failures and lists their kinds. `npm run sim --
+//! --seeds N` is the same with options.
 
 #![allow(missing_docs, reason = "a test has no users")]
 
 #[path = "sim/mod.rs"]
 mod sim;
+mod support;
 
-use sim::disk::{Disk, PlainDisk};
+use sim::disk::{FaultyDisk, PlainDisk};
 use sim::script::Script;
 use sim::segments::SegmentDisk;
 use sim::shrink::shrink;
@@ -33,11 +34,11 @@ struct Outcome {
     failure: Option<String>,
 }
 
-fn play<D: Disk>(script: &Script, readable: bool) -> Outcome {
+fn play<D: FaultyDisk>(script: &Script, readable: bool) -> Outcome {
     let mut world = None;
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let world = world.insert(World::<D>::new(script)?);
-        world.transcript.lines = readable.then(Vec::new);
+        let world = world.insert(World::<D>::new(script));
+        world.onlooker().judge().transcript.lines = readable.then(Vec::new);
         world.play(script)
     }));
     let failure = match result {
@@ -48,9 +49,10 @@ fn play<D: Disk>(script: &Script, readable: bool) -> Outcome {
             Some(format!("panic: {}", text.unwrap_or_default()))
         }
     };
-    let transcript = world.as_ref().map(|world| world.transcript.clone()).unwrap_or_default();
-    let turns = world.map_or(0, |world| world.turns);
-    Outcome { turns, digest: transcript.digest.0, lines: transcript.lines.unwrap_or_default(), failure }
+    let onlooker = world.expect("a world can be made").onlooker();
+    let judge = onlooker.judge();
+    let lines = judge.transcript.lines.clone().unwrap_or_default();
+    Outcome { turns: judge.turns, digest: judge.transcript.digest.0, lines, failure }
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -74,7 +76,7 @@ fn kind(failure: &str) -> String {
 }
 
 /// The failing script, shrunk, with its transcript.
-fn report<D: Disk>(script: &Script) -> String {
+fn report<D: FaultyDisk>(script: &Script) -> String {
     std::panic::set_hook(Box::new(|_| {}));
     let kind = play::<D>(script, false).failure.map(|failure| kind(&failure));
     let fails = |shorter: &Script| play::<D>(shorter, false).failure.map(|failure| self::kind(&failure)) == kind;
@@ -85,7 +87,7 @@ fn report<D: Disk>(script: &Script) -> String {
     format!("{small}\n  played:\n{}\n\n  {failure}\n\n  replay: SIM_SEED={}", outcome.lines.join("\n"), script.seed)
 }
 
-fn swarm<D: Disk>() {
+fn swarm<D: FaultyDisk>() {
     if let Some(seed) = number("SIM_SEED") {
         let script = swarm::script(seed);
         match play::<D>(&script, false).failure {

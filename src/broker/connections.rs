@@ -98,6 +98,11 @@ impl Connections {
         watching.collect()
     }
 
+    /// Whether it is open.
+    pub fn is_open(&self, id: ConnectionId) -> bool {
+        self.open.contains_key(&id)
+    }
+
     /// What a session was opened with; nothing for other connections.
     pub fn session(&self, id: ConnectionId) -> Option<Rc<Terms>> {
         match self.open.get(&id)? {
@@ -136,7 +141,7 @@ impl Connections {
 
     /// Answers a request of a session. Of requests without an id only refusals are answered.
     pub fn answer(&mut self, id: ConnectionId, answered: &ServerAnswer) {
-        if self.open.contains_key(&id) && (answered.id != 0 || answered.status != 0) {
+        if self.is_open(id) && (answered.id != 0 || answered.status != 0) {
             self.messages.entry(id).or_default().answer(answered);
         }
     }

@@ -137,6 +137,14 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
                 }
                 self.turn(now_ms, side, Event::Cancel(ticket, request_id))
             }
+            Task::Event(side, Event::Attach(ticket, id, watch)) => {
+                if !self.consumer.is(id) && !self.is_open(id) {
+                    // It was closed after it asked: entries that it was given now would never come back.
+                    self.replies.take(ticket);
+                    return Ok(());
+                }
+                self.turn(now_ms, side, Event::Attach(ticket, id, watch))
+            }
             Task::Event(side, event) => {
                 if let Event::Detach(id) = &event {
                     // After a sleep it may have been found among the open ones again.
@@ -145,6 +153,12 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
                 self.turn(now_ms, side, event)
             }
         }
+    }
+
+    /// Whether a connection is open, also after the turns that are not carried out yet.
+    fn is_open(&self, id: ConnectionId) -> bool {
+        let closes = |effect: &Effect| matches!(effect, Effect::Close(closed, _) if *closed == id);
+        self.connections.is_open(id) && !self.effects.iter().any(closes)
     }
 
     fn turn(&mut self, now_ms: u64, side: Side, event: Event) -> Result<(), StoreError> {

@@ -22,12 +22,7 @@ impl Stream {
         for (lane, _) in turn.store.lanes() {
             last = turn.store.previous(lane, Index(u64::MAX))?.map_or(last, |entry| last.max(entry.index));
         }
-        let consumers = self.groups.iter().flat_map(|(name, group)| {
-            group.consumers.iter().map(|(user, consumer)| {
-                let id = ConsumerId { group: name.clone(), user: user.clone() };
-                self.consumer_stats(turn.now_ms, id, group, consumer)
-            })
-        });
+        let (consumers, groups) = self.members(turn.now_ms);
         let in_flight = self.in_flight();
         let stats = Stats {
             ended: self.ended,
@@ -42,11 +37,22 @@ impl Stream {
             failed: self.failed,
             waiting_gets: self.waiters.len() as u64,
             settings: turn.settings.clone(),
-            consumers: consumers.collect(),
-            groups: self.groups.iter().map(|(name, group)| group_stats(name, group)).collect(),
+            consumers,
+            groups,
         };
         turn.reply(ticket, Reply::Stats(Box::new(stats)));
         Ok(())
+    }
+
+    /// The consumers that are known, and their groups.
+    pub(super) fn members(&self, now_ms: u64) -> (Vec<ConsumerStats>, Vec<GroupStats>) {
+        let consumers = self.groups.iter().flat_map(|(name, group)| {
+            group.consumers.iter().map(|(user, consumer)| {
+                let id = ConsumerId { group: name.clone(), user: user.clone() };
+                self.consumer_stats(now_ms, id, group, consumer)
+            })
+        });
+        (consumers.collect(), self.groups.iter().map(|(name, group)| group_stats(name, group)).collect())
     }
 
     /// Entries that are out, each counted once.

@@ -166,6 +166,13 @@ impl Queue {
         Ok(lookup::find_request(&mut stores.side(side), request_id)?.map(|entry| entry.index))
     }
 
+    /// The consumers that are known on a side, and their groups, as [`Reply::Stats`] tells them. For those who look on
+    /// between turns: [`Event::Stats`] is a turn itself and may change them.
+    pub fn members(&self, side: Side) -> (Vec<stats::ConsumerStats>, Vec<stats::GroupStats>) {
+        let stream = if side == Side::Main { &self.main } else { &self.rear };
+        stream.members(self.now_ms)
+    }
+
     /// The settings in force.
     pub fn settings(&self) -> &Settings {
         &self.settings

@@ -6,6 +6,8 @@
 
 #![allow(missing_docs, reason = "a program")]
 
+#[path = "../support/mod.rs"]
+mod support;
 mod world;
 
 use bytes::Bytes;
@@ -32,7 +34,7 @@ fn machine(criterion: &mut Criterion) {
         for bytes in [100, 1024] {
             let data = Bytes::from(vec![b'x'; bytes]);
             let mut world = waiting(count, &data);
-            let rows = world.store.rows().clone();
+            let rows = world.rows().clone();
             world.watch(BATCH as u32, false);
             world.flush();
 

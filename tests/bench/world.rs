@@ -1,155 +1,186 @@
-//! A queue over rows in memory, as the shell would drive it: turns, flushes, effects. Shared by the benchmark of the
-//! machine and the test of what things cost.
+//! A queue over rows in memory, used by one consumer: the real broker in the test host. Shared by the benchmark of the
+//! broker and the test of what things cost.
 
 #![allow(dead_code, reason = "each of the two needs a part")]
 
+use crate::support::disk::Disk;
+use crate::support::host::{Clock, Host, Spent, Variables};
+use crate::support::request::Request;
 use bytes::Bytes;
-use edgequeue::queue::config::Settings;
-use edgequeue::queue::entry::{Filter, Index, Lane, Tags};
-use edgequeue::queue::event::{ConsumerId, Dedup, Get, NewEntry, Rejection, Start, Ticket, Watch, WatcherId};
-use edgequeue::queue::store::Side;
-use edgequeue::queue::{Effect, Event, Queue, Reply};
+use edgequeue::broker::Output;
+use edgequeue::queue::Wake;
+use edgequeue::queue::entry::{Index, Tags};
+use edgequeue::queue::event::Dedup;
+use edgequeue::queue::refusal::StoreError;
+use edgequeue::queue::store::{Side, Store, Stores, Totals};
+use edgequeue::store::SegmentStore;
 use edgequeue::store::memory::MemoryRows;
-use edgequeue::store::{Flushed, SegmentStore};
-use std::hint::black_box;
+use edgequeue::wire::PutEntry;
+use edgequeue::wire::names::PROTOBUF;
+use edgequeue::wire::proto::frame;
+use prost::Message;
 
 const NOW_MS: u64 = 1_790_000_000_000;
 
-pub struct World {
-    pub queue: Queue,
-    pub store: SegmentStore<MemoryRows>,
-    pub now_ms: u64,
-    /// What was pushed and not committed.
-    pub out: Vec<Index>,
-    /// Entries that gets returned.
-    pub got: u64,
-    /// Rows written and deleted by the store.
-    pub rows: Flushed,
-    /// How often the alarm was set, each a row.
-    pub alarms: u64,
-    alarm_ms: Option<u64>,
-    outcomes: u64,
-    effects: Vec<Effect>,
+/// Rows that live as long as their store: no process dies here.
+pub struct Rows(MemoryRows);
+
+impl Disk for Rows {
+    type Store = SegmentStore<MemoryRows>;
+
+    fn open(&mut self) -> Result<Self::Store, StoreError> {
+        SegmentStore::open(std::mem::take(&mut self.0))
+    }
+
+    fn written(&mut self, _: &mut Self::Store) {}
+
+    fn sync(&mut self) {}
+
+    fn die(&mut self, _: bool) {
+        unreachable!("no process dies here");
+    }
 }
 
-fn consumer() -> ConsumerId {
-    ConsumerId { group: "group".into(), user: "user".into() }
+pub struct World {
+    host: Host<Rows>,
+    clock: Clock,
+    /// What was pushed and not committed.
+    pub out: Vec<Index>,
+    outcomes: u64,
+    /// The last body of a put: bodies are the client's to write, and not what is measured.
+    body: (usize, Bytes, Bytes),
+}
+
+/// A frame, of which only the index matters.
+#[derive(Clone, PartialEq, Message)]
+struct Pushed {
+    #[prost(uint64, tag = "1")]
+    index: u64,
 }
 
 impl World {
+    /// Opens a queue over these rows.
     pub fn open(rows: MemoryRows) -> Self {
-        let mut store = SegmentStore::open(rows).expect("rows can be read");
-        let queue = Queue::open(Settings::standard(), &mut store).expect("records can be read");
-        Self {
-            queue,
-            store,
-            now_ms: NOW_MS,
-            out: Vec::new(),
-            got: 0,
-            rows: Flushed::default(),
-            alarms: 0,
-            alarm_ms: None,
-            outcomes: 1,
-            effects: Vec::new(),
-        }
+        let clock = Clock::new(NOW_MS);
+        let host = Host::new("demo", Variables::new(), Rows(rows), clock.clone());
+        let mut world = Self { host, clock, out: Vec::new(), outcomes: 1, body: Default::default() };
+        world.tick();
+        world
     }
 
-    pub fn turn(&mut self, event: Event) {
-        self.now_ms += 1;
-        self.queue.turn(self.now_ms, Side::Main, event, &mut self.store, &mut self.effects).expect("a turn succeeds");
+    /// The alarm goes off.
+    pub fn tick(&mut self) {
+        self.host.ring();
+        self.flush();
+    }
+
+    /// A client asks for something; what is asked for until the next flush shares it.
+    fn ask(&mut self, request: &Request) {
+        self.clock.set(self.clock.now_ms() + 1);
+        self.host.request(request);
+        self.host.drain();
     }
 
     pub fn put(&mut self, count: usize, data: &Bytes) {
-        let entry = || NewEntry {
-            lane: Lane(0),
-            tags: Tags::new(),
-            data: data.clone(),
-            random: self.now_ms.into(),
-            dedup: None,
-        };
-        let entries = (0..count).map(|_| entry()).collect();
-        self.turn(Event::Put(Ticket(1), entries));
+        if count == 1 {
+            return self.ask(&Request::with_body("POST", "", data.clone()));
+        }
+        if self.body.0 != count || self.body.1 != *data {
+            let entries = (0..count).map(|_| entry(data, None)).collect::<Vec<Bytes>>();
+            self.body = (count, data.clone(), frame::list(&entries).into());
+        }
+        self.ask(&batch(self.body.2.clone()));
     }
 
     /// Puts what came of the next `count` entries of another queue.
     pub fn put_outcomes(&mut self, count: usize, data: &Bytes) {
         let first = self.outcomes;
         self.outcomes += count as u64;
-        let once = |index| Some(Dedup::Source { index: Index(index), settled_below: Index(first) });
-        let entry = |index| NewEntry {
-            data: data.clone(),
-            random: self.now_ms.into(),
-            dedup: once(index),
-            ..Default::default()
-        };
-        let entries = (first..self.outcomes).map(entry).collect();
-        self.turn(Event::Put(Ticket(1), entries));
+        let dedup = |index| Some(Dedup::Source { index: Index(index), settled_below: Index(first) });
+        let entries = (first..self.outcomes).map(|index| entry(data, dedup(index))).collect::<Vec<Bytes>>();
+        self.ask(&batch(frame::list(&entries).into()));
     }
 
     /// Time passes; the alarm goes off when it is due.
     pub fn wait(&mut self, ms: u64) {
-        self.now_ms += ms;
-        if self.alarm_ms.take_if(|at_ms| *at_ms <= self.now_ms).is_some() {
-            self.turn(Event::Tick);
-            self.flush();
+        self.clock.set(self.clock.now_ms() + ms);
+        if self.host.alarm_ms().is_some_and(|at_ms| at_ms <= self.clock.now_ms()) {
+            self.tick();
         }
     }
 
     pub fn watch(&mut self, window: u32, auto_commit: bool) {
-        let watch = Watch {
-            consumer: consumer(),
-            start: Start::At(Index(0)),
-            window,
-            auto_commit,
-            index_only: false,
-            filter: Filter::default(),
-            local: false,
-        };
-        self.turn(Event::Attach(Ticket(1), WatcherId(1), watch));
+        let query = format!("_watch_=true&_window_={window}&_auto_commit_={auto_commit}");
+        self.ask(&consumer(Request::new("GET", query)).upgrade(""));
     }
 
     /// Commits the first `count` of what is out.
     pub fn commit(&mut self, count: usize) {
-        let indexes = self.out.drain(..count).collect();
-        self.turn(Event::Commit(Ticket(1), consumer(), indexes));
+        let indexes: Vec<String> = self.out.drain(..count).map(|index| index.0.to_string()).collect();
+        self.ask(&consumer(Request::new("PUT", format!("_indexes_={}", indexes.join(",")))));
     }
 
     /// Refuses the first one of what is out; it is pushed again.
     pub fn reject(&mut self, delay_ms: u64) {
-        let indexes = self.out.drain(..1).collect();
-        let rejection = Rejection { delay_ms, ..Rejection::default() };
-        self.turn(Event::Reject(Ticket(1), consumer(), indexes, rejection));
+        let index = self.out.remove(0).0;
+        let query = format!("_negative_=true&_indexes_={index}&_delay_={delay_ms}ms");
+        self.ask(&consumer(Request::new("PUT", query)));
     }
 
     /// Gets the oldest entries, which removes them.
     pub fn get(&mut self, count: u64, wait_ms: u64) {
-        let filter = Filter::default();
-        self.turn(Event::Get(Ticket(2), Get { start: Start::At(Index(0)), filter, count, remove: true, wait_ms }));
+        let query = format!("_length_={count}&_timeout_={wait_ms}ms");
+        self.ask(&Request::new("GET", query).header("Accept", PROTOBUF));
     }
 
-    /// What the shell does: one flush for the turns since the last one; once it is durable every frame is taken as it
-    /// would be sent, and the alarm is moved if it must come earlier.
+    /// One flush for what was asked since the last one, and everything that follows.
     pub fn flush(&mut self) {
-        self.queue.before_flush(&mut self.store).expect("memory does not fail");
-        let flushed = self.store.flush().expect("a flush succeeds");
-        self.rows.rows_written += flushed.rows_written;
-        self.rows.rows_deleted += flushed.rows_deleted;
-        for effect in self.effects.drain(..) {
-            match effect {
-                Effect::Push(_, delivery) => {
-                    black_box(delivery.frame());
-                    self.out.push(delivery.entry.index);
+        self.host.settle();
+        for output in self.host.seen() {
+            match output {
+                Output::Send(_, frame) => {
+                    self.out.push(Index(Pushed::decode(frame).expect("a frame").index));
                 }
-                Effect::Reply(_, Reply::Refused(refusal)) => panic!("refused: {refusal:?}"),
-                Effect::Reply(_, Reply::Entries(entries)) => self.got += entries.len() as u64,
-                effect => drop(black_box(effect)),
+                Output::Answer(_, answer) => assert!(answer.status < 300, "refused: {answer:?}"),
+                _ => {}
             }
         }
-        if let Some(at_ms) = self.queue.wake().alarm_ms
-            && self.alarm_ms.is_none_or(|set_ms| at_ms < set_ms)
-        {
-            self.alarm_ms = Some(at_ms);
-            self.alarms += 1;
-        }
     }
+
+    /// Rows and alarms so far.
+    pub fn spent(&self) -> Spent {
+        self.host.spent
+    }
+
+    /// What the queue waits for.
+    pub fn wake(&mut self) -> Wake {
+        let (queue, _) = self.host.broker().and_then(|broker| broker.memory()).expect("it is in memory");
+        queue.wake()
+    }
+
+    pub fn totals(&mut self) -> Totals {
+        self.store().side(Side::Main).totals()
+    }
+
+    /// What is stored.
+    pub fn rows(&mut self) -> &MemoryRows {
+        self.store().rows()
+    }
+
+    fn store(&mut self) -> &mut SegmentStore<MemoryRows> {
+        self.host.broker().and_then(|broker| broker.memory()).expect("it is in memory").1
+    }
+}
+
+fn entry(data: &Bytes, once: Option<Dedup>) -> Bytes {
+    PutEntry { tags: Tags::new(), data: data.clone(), priority: None, once }.encode().into()
+}
+
+fn batch(body: Bytes) -> Request {
+    let request = Request::with_body("POST", "_batch_=true", body);
+    request.header("Content-Type", PROTOBUF).header("Accept", PROTOBUF)
+}
+
+fn consumer(request: Request) -> Request {
+    request.by("group", "user")
 }

@@ -1,29 +1,25 @@
-//! What survives a crash. A [`Disk`] opens stores over what was last made durable and can be told to fail.
+//! What survives a crash, and can be told to fail.
 
+use crate::support::disk::{Disk, Versions};
+use edgequeue::broker::Durable;
 use edgequeue::queue::effect::{Record, Write};
 use edgequeue::queue::entry::{Entry, Index, Lane, Mark, TAG_REQUEST_ID, marks};
 use edgequeue::queue::refusal::StoreError;
 use edgequeue::queue::store::{Side, Store, Stores, Totals};
+use edgequeue::store::Flushed;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Durable storage of one queue.
-pub trait Disk {
-    type Stores: Stores;
-
+/// A [`Disk`] that can be told to fail.
+pub trait FaultyDisk: Disk {
     /// An empty disk; the seed may choose how its stores are set up.
     fn fresh(seed: u64) -> Self;
 
-    /// Opens what is durable.
-    fn open(&mut self) -> Result<Self::Stores, StoreError>;
+    /// A second look at what was written last that neither fails nor disturbs the stores in use.
+    fn inspect(&self) -> Self::Store;
 
-    /// Makes everything applied so far durable, all or nothing.
-    fn flush(&mut self, stores: &mut Self::Stores) -> Result<(), StoreError>;
-
-    /// A second look at what is durable that neither fails nor disturbs the stores in use.
-    fn inspect(&self) -> Self::Stores;
-
+    /// What makes it fail.
     fn faults(&self) -> &Faults;
 }
 
@@ -97,30 +93,40 @@ pub fn listing(stores: &mut impl Stores, side: Side) -> Result<BTreeMap<u64, Ent
 /// The simplest store that keeps the contract: whole maps, copied when made durable. A failure that also shows on it is
 /// the machine's, one that does not is the segment store's.
 pub struct PlainDisk {
-    durable: [PlainSide; 2],
+    sides: Versions<Sides>,
     faults: Faults,
 }
 
-impl Disk for PlainDisk {
-    type Stores = PlainStores;
+type Sides = [PlainSide; 2];
 
-    fn fresh(_: u64) -> Self {
-        Self { durable: Default::default(), faults: Faults::default() }
-    }
+impl Disk for PlainDisk {
+    type Store = PlainStores;
 
     fn open(&mut self) -> Result<PlainStores, StoreError> {
         self.faults.pass()?;
-        Ok(PlainStores { sides: self.durable.clone(), faults: self.faults.clone() })
+        Ok(PlainStores { sides: self.sides.last().clone(), is_changed: false, faults: self.faults.clone() })
     }
 
-    fn flush(&mut self, stores: &mut PlainStores) -> Result<(), StoreError> {
-        self.faults.pass()?;
-        self.durable = stores.sides.clone();
-        Ok(())
+    fn written(&mut self, store: &mut PlainStores) {
+        self.sides.write(store.sides.clone());
+    }
+
+    fn sync(&mut self) {
+        self.sides.sync();
+    }
+
+    fn die(&mut self, survives: bool) {
+        self.sides.die(survives);
+    }
+}
+
+impl FaultyDisk for PlainDisk {
+    fn fresh(_: u64) -> Self {
+        Self { sides: Versions::new(Sides::default()), faults: Faults::default() }
     }
 
     fn inspect(&self) -> PlainStores {
-        PlainStores { sides: self.durable.clone(), faults: Faults::default() }
+        PlainStores { sides: self.sides.last().clone(), is_changed: false, faults: Faults::default() }
     }
 
     fn faults(&self) -> &Faults {
@@ -130,8 +136,20 @@ impl Disk for PlainDisk {
 
 /// Both sides in memory.
 pub struct PlainStores {
-    sides: [PlainSide; 2],
+    sides: Sides,
+    is_changed: bool,
     faults: Faults,
+}
+
+impl Durable for PlainStores {
+    fn rows_to_write(&self) -> usize {
+        1
+    }
+
+    fn flush(&mut self) -> Result<Flushed, StoreError> {
+        self.faults.pass()?;
+        Ok(Flushed { rows_written: u64::from(std::mem::take(&mut self.is_changed)), rows_deleted: 0 })
+    }
 }
 
 #[derive(Clone, Default)]
@@ -144,6 +162,7 @@ struct PlainSide {
 /// One side, in use.
 pub struct PlainStore<'a> {
     side: &'a mut PlainSide,
+    is_changed: &'a mut bool,
     faults: &'a Faults,
 }
 
@@ -151,7 +170,7 @@ impl Stores for PlainStores {
     type Side<'a> = PlainStore<'a>;
 
     fn side(&mut self, side: Side) -> PlainStore<'_> {
-        PlainStore { side: &mut self.sides[side as usize], faults: &self.faults }
+        PlainStore { side: &mut self.sides[side as usize], is_changed: &mut self.is_changed, faults: &self.faults }
     }
 }
 
@@ -204,6 +223,7 @@ impl Store for PlainStore<'_> {
 
     fn apply(&mut self, write: Write) -> Result<(), StoreError> {
         self.faults.pass()?;
+        *self.is_changed = true;
         match write {
             Write::Append(entry, given) => {
                 assert_eq!(entry.index, self.side.last.next(), "an entry is appended at the store's next index");

@@ -1,8 +1,9 @@
-//! A script is data: what the world does, step by step. Steps name things relatively ("this consumer", "three behind the
-//! newest"), so that a script stays meaningful when steps are left out of it.
+//! A script is data: what the world does, step by step. Steps name things relatively ("this consumer", "three behind
+//! the newest"), so that a script stays meaningful when steps are left out of it.
 
 use edgequeue::queue::config::{DeadPolicy, Settings};
 use edgequeue::queue::store::Side;
+use edgequeue::wire::Transport;
 
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,15 +31,14 @@ pub enum Op {
         modes: Modes,
         color: Option<u8>,
     },
-    /// A connection that is there asks again, which changes its window.
-    Resize {
+    /// A session is sent one message.
+    Say {
         who: Who,
-        window: u32,
+        requests: Vec<Saying>,
     },
-    /// A connection was heard of so long ago.
-    Heartbeat {
+    /// A `ping` on a connection is answered.
+    Ping {
         who: Who,
-        ago_ms: u64,
     },
     /// The connection dies; with `noticed` the queue hears of it at once.
     Die {
@@ -72,7 +72,11 @@ pub enum Op {
         side: Side,
         force: bool,
     },
-    Configure(Settings),
+    /// Some of the settings change: those with these numbers.
+    Configure {
+        settings: Settings,
+        keys: Vec<usize>,
+    },
     Stats {
         side: Side,
     },
@@ -99,23 +103,34 @@ pub enum Op {
     Pass {
         ms: i64,
     },
-    Tick,
-    /// Sleep until the machine wants to be woken, oversleep, tick.
+    /// The alarm goes off, too early or once more.
+    Ring,
+    /// The timer goes off, too early or once more.
+    Timer,
+    /// Nothing happens until an alarm or timer goes off, so late.
     Wake {
         late_ms: u64,
     },
-    /// The next turns share one flush.
+    /// The next requests come together: the first two at once, then one with each turn of the event loop.
     Hold {
-        turns: u32,
+        requests: u32,
     },
-    /// The queue is dropped from memory; connections survive.
-    Evict {
-        backward: bool,
+    /// The queue is dropped from memory, if nothing keeps it awake; sockets survive and are found in an order that the
+    /// number stands for.
+    Sleep {
+        order: u64,
     },
-    /// The program fails between the next flush and its effects: nobody sees them, connections survive as they were.
-    Tear,
-    /// The process dies: what was not flushed and every connection is gone.
-    Crash,
+    /// The process dies after so many more outputs: streams are gone, sockets survive. Written rows become durable.
+    Panic {
+        outputs: u32,
+        order: u64,
+    },
+    /// The machine dies after so many more outputs: every connection is gone. Of rows that are not durable it is open
+    /// whether they survive.
+    Crash {
+        outputs: u32,
+        survives: bool,
+    },
     /// A storage operation fails after so many more.
     Fault {
         after: u32,
@@ -131,14 +146,20 @@ pub struct Who {
 }
 
 /// How a connection watches.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Modes {
     pub auto_commit: bool,
     pub index_only: bool,
-    /// An endless HTTP answer: it does not survive an eviction.
-    pub endless: bool,
-    /// Inside the process: it attaches again whenever the queue was opened.
-    pub local: bool,
+    pub transport: Transport,
+}
+
+/// One request in a message of a session.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Saying {
+    Put(Vec<Item>),
+    Commit(Choice),
+    Reject { what: Choice, code: &'static str, delay_ms: u64 },
+    Window(u32),
 }
 
 /// An entry to be put.
@@ -205,7 +226,9 @@ impl std::fmt::Display for Script {
         writeln!(out, "seed {} with {}", self.seed, brief(&self.settings))?;
         for (position, op) in self.ops.iter().enumerate() {
             match op {
-                Op::Configure(settings) => writeln!(out, "  {position:3} Configure {}", brief(settings))?,
+                Op::Configure { settings, keys } => {
+                    writeln!(out, "  {position:3} Configure {keys:?} of {}", brief(settings))?;
+                }
                 op => writeln!(out, "  {position:3} {op:?}")?,
             }
         }

@@ -1,6 +1,7 @@
 //! The real store on a disk that can fail at any row operation.
 
-use super::disk::{Disk, Faults};
+use super::disk::{Faults, FaultyDisk};
+use crate::support::disk::{Disk, Versions};
 use edgequeue::queue::entry::{Index, Lane, Mark};
 use edgequeue::queue::refusal::StoreError;
 use edgequeue::queue::store::Side;
@@ -9,37 +10,44 @@ use edgequeue::store::limits;
 use edgequeue::store::memory::MemoryRows;
 use edgequeue::store::rows::{Extent, LaneKey, RowSums, Rows, SegmentRow, StateId};
 
-/// Rows as of the last flush; a store in use works on a copy.
+/// Rows that were written; a store in use works on a copy.
 pub struct SegmentDisk {
-    durable: MemoryRows,
+    rows: Versions<MemoryRows>,
     faults: Faults,
     cache_bytes: usize,
 }
 
 impl Disk for SegmentDisk {
-    type Stores = SegmentStore<FailingRows>;
+    type Store = SegmentStore<FailingRows>;
 
-    fn fresh(seed: u64) -> Self {
-        // Most queues here are small; with next to no cache even they are read from their rows.
-        let cache_bytes = [0, 3_000, limits::CACHE_BYTES_MAX][seed as usize % 3];
-        Self { durable: MemoryRows::new(), faults: Faults::default(), cache_bytes }
-    }
-
-    fn open(&mut self) -> Result<Self::Stores, StoreError> {
-        let rows = FailingRows { rows: self.durable.clone(), faults: self.faults.clone() };
+    fn open(&mut self) -> Result<Self::Store, StoreError> {
+        let rows = FailingRows { rows: self.rows.last().clone(), faults: self.faults.clone() };
         SegmentStore::open_with_cache(rows, self.cache_bytes)
     }
 
-    fn flush(&mut self, stores: &mut Self::Stores) -> Result<(), StoreError> {
-        if !stores.flush()?.is_empty() {
-            self.durable = stores.rows().rows.clone();
-        }
-        Ok(())
+    fn written(&mut self, store: &mut Self::Store) {
+        self.rows.write(store.rows().rows.clone());
     }
 
-    fn inspect(&self) -> Self::Stores {
-        let rows = FailingRows { rows: self.durable.clone(), faults: Faults::default() };
-        SegmentStore::open(rows).expect("what is durable can be opened")
+    fn sync(&mut self) {
+        self.rows.sync();
+    }
+
+    fn die(&mut self, survives: bool) {
+        self.rows.die(survives);
+    }
+}
+
+impl FaultyDisk for SegmentDisk {
+    fn fresh(seed: u64) -> Self {
+        // Most queues here are small; with next to no cache even they are read from their rows.
+        let cache_bytes = [0, 3_000, limits::CACHE_BYTES_MAX][seed as usize % 3];
+        Self { rows: Versions::default(), faults: Faults::default(), cache_bytes }
+    }
+
+    fn inspect(&self) -> Self::Store {
+        let rows = FailingRows { rows: self.rows.last().clone(), faults: Faults::default() };
+        SegmentStore::open(rows).expect("what was written can be opened")
     }
 
     fn faults(&self) -> &Faults {

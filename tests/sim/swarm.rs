@@ -1,15 +1,19 @@
-//! From a seed to a script. Every seed draws its own weights and bounds (swarm testing): most leave whole kinds of steps
-//! out, so that the others meet in ways an even mixture never reaches.
+//! From a seed to a script. Every seed draws its own weights and bounds (swarm testing): most leave whole kinds of
+//! steps out, so that the others meet in ways an even mixture never reaches.
 
 use super::random::Random;
-use super::script::{Choice, Item, ItemOnce, Modes, Op, Place, Script, Want, Who};
+use super::script::{Choice, Item, ItemOnce, Modes, Op, Place, Saying, Script, Want, Who};
 use edgequeue::queue::config::{DeadPolicy, Settings};
 use edgequeue::queue::event::CODE_SHUTDOWN;
 use edgequeue::queue::limits;
 use edgequeue::queue::store::Side;
+use edgequeue::wire::Transport;
+
+/// The first so many settings are those of a queue; the others are about whom it calls.
+const SETTINGS: usize = 8;
 
 /// Kinds of steps, with how often they happen when a seed does not say otherwise.
-const KINDS: [(Kind, u64); 27] = [
+const KINDS: [(Kind, u64); 28] = [
     (Kind::Put, 30),
     (Kind::Get, 8),
     (Kind::Abandon, 2),
@@ -28,15 +32,16 @@ const KINDS: [(Kind, u64); 27] = [
     (Kind::Find, 4),
     (Kind::Cancel, 3),
     (Kind::Pass, 10),
-    (Kind::Tick, 4),
+    (Kind::Ring, 4),
+    (Kind::Timer, 1),
     (Kind::Wake, 6),
     (Kind::Hold, 4),
-    (Kind::Evict, 4),
+    (Kind::Sleep, 6),
     (Kind::Crash, 2),
     (Kind::Fault, 3),
-    (Kind::Tear, 2),
-    (Kind::Resize, 3),
-    (Kind::Heartbeat, 2),
+    (Kind::Panic, 3),
+    (Kind::Say, 12),
+    (Kind::Ping, 2),
 ];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -59,15 +64,16 @@ enum Kind {
     Find,
     Cancel,
     Pass,
-    Tick,
+    Ring,
+    Timer,
     Wake,
     Hold,
-    Evict,
+    Sleep,
     Crash,
     Fault,
-    Tear,
-    Resize,
-    Heartbeat,
+    Panic,
+    Say,
+    Ping,
 }
 
 /// What one seed is about.
@@ -84,9 +90,9 @@ struct Swarm {
     rear: u64,
     auto_commit: u64,
     newest: u64,
-    /// Of a hundred entries so many are put once, and of a hundred connections so many are inside the process.
+    /// Of a hundred entries so many are put once.
     once: u64,
-    local: u64,
+    transports: [Transport; 4],
     delays: [u64; 4],
 }
 
@@ -107,14 +113,18 @@ pub fn script(seed: u64) -> Script {
         users: random.between(1, 4),
         colors: random.pick(&[1, 1, 2, 3]),
         lanes: random.pick(&[1, 1, 2, 3]),
-        windows: random.pick(&[1, 2, 4, 16, 1200]),
+        windows: random.pick(&[1, 2, 4, 16, 1000]),
         batch: random.pick(&[1, 3, 10]),
-        body: random.pick(&[0, 20, 200, 200, 40_000]),
+        body: random.pick(&[0, 20, 200, 1_500, 40_000]),
         rear: random.pick(&[0, 5, 30]),
         auto_commit: random.pick(&[0, 0, 10, 50]),
         newest: random.pick(&[0, 10, 40]),
         once: random.pick(&[0, 0, 30, 90]),
-        local: random.pick(&[0, 0, 20, 60]),
+        transports: random.pick(&[
+            [Transport::Socket, Transport::Socket, Transport::Session, Transport::Stream],
+            [Transport::Session; 4],
+            [Transport::Socket, Transport::Plain, Transport::Session, Transport::Session],
+        ]),
         delays: random.pick(&[[0; 4], [0, 0, 700, 5_000], [0, 700, 5_000, 60_000]]),
         random,
     };
@@ -138,7 +148,7 @@ enum Theme {
 
 impl Swarm {
     fn take_up(&mut self, theme: Theme, length: u64, settings: Settings) -> (u64, Settings) {
-        let (max_length, max_payload_bytes) = (1_000_000, limits::PAYLOAD_BYTES_CEILING);
+        let (max_length, max_payload_bytes) = (1_000_000, limits::PAYLOAD_BYTES_CEILING / 1_024 * 1_024);
         let roomy = Settings { max_length, max_payload_bytes, ..settings.clone() };
         let mut weigh = |kind: Kind, weight: u64| {
             let place = KINDS.iter().position(|(other, _)| *other == kind).expect("all kinds are listed");
@@ -158,7 +168,7 @@ impl Swarm {
             }
             Theme::Crowded => {
                 weigh(Kind::Attach, 200);
-                (self.groups, self.users) = (70, 2);
+                (self.groups, self.users) = (200, 2);
                 (300, roomy)
             }
         }
@@ -170,7 +180,7 @@ fn settings(random: &mut Random) -> Settings {
         max_delivery: random.pick(&[0, 1, 2, 3, 5]),
         dead_message_policy: random.pick(&[DeadPolicy::Rear, DeadPolicy::Rear, DeadPolicy::Drop]) as i32,
         auto_evict: random.percent(30),
-        max_payload_bytes: random.pick(&[30, 150, 1_000_000]),
+        max_payload_bytes: random.pick(&[1_024, 2_048, 1_024_000]),
         max_length: random.pick(&[3, 10, 50, 1_000_000]),
         max_idle_ms: random.pick(&[0, 0, 2_000]),
         retention_ms: random.pick(&[0, 0, 0, 8_000]),
@@ -194,7 +204,14 @@ impl Swarm {
             Kind::Remove => Op::Remove { side: self.side(), what: Choice::Behind(self.random.below(12)) },
             Kind::Truncate => Op::Truncate { side: self.side(), at: self.place() },
             Kind::End => Op::End { side: self.side(), force: self.random.percent(30) },
-            Kind::Configure => Op::Configure(settings(&mut self.random)),
+            Kind::Configure => {
+                let settings = settings(&mut self.random);
+                let mut keys: Vec<usize> = (0..SETTINGS).filter(|_| self.random.percent(40)).collect();
+                if keys.is_empty() {
+                    keys.push(0);
+                }
+                Op::Configure { settings, keys }
+            }
             Kind::Stats => Op::Stats { side: self.side() },
             Kind::Count => {
                 let lane = if self.random.percent(50) { Some(self.lane()) } else { None };
@@ -204,14 +221,15 @@ impl Swarm {
             Kind::Find => Op::Find { side: self.side(), behind: self.random.below(10) },
             Kind::Cancel => Op::Cancel { side: self.side(), behind: self.random.below(10) },
             Kind::Pass => Op::Pass { ms: self.ms() },
-            Kind::Tick => Op::Tick,
-            Kind::Wake => Op::Wake { late_ms: self.random.pick(&[0, 0, 0, 1, 700]) },
-            Kind::Hold => Op::Hold { turns: self.random.between(2, 6) as u32 },
-            Kind::Evict => Op::Evict { backward: self.random.percent(50) },
-            Kind::Crash => Op::Crash,
-            Kind::Tear => Op::Tear,
-            Kind::Resize => Op::Resize { who: self.who(), window: self.window() },
-            Kind::Heartbeat => Op::Heartbeat { who: self.who(), ago_ms: self.random.pick(&[0, 1_000, 30_000]) },
+            Kind::Ring => Op::Ring,
+            Kind::Timer => Op::Timer,
+            Kind::Wake => Op::Wake { late_ms: self.random.pick(&[0, 0, 0, 1, 700, 30_000]) },
+            Kind::Hold => Op::Hold { requests: self.random.between(2, 12) as u32 },
+            Kind::Sleep => Op::Sleep { order: self.random.next() },
+            Kind::Panic => Op::Panic { outputs: self.outputs(), order: self.random.next() },
+            Kind::Crash => Op::Crash { outputs: self.outputs(), survives: self.random.percent(50) },
+            Kind::Say => self.say(),
+            Kind::Ping => Op::Ping { who: self.who() },
             Kind::Fault => Op::Fault { after: self.random.below(40) as u32 },
         }
     }
@@ -229,7 +247,12 @@ impl Swarm {
             });
             return Op::Put { side: self.side(), items: items.collect() };
         }
-        let count = if self.random.percent(50) { 1 } else { self.random.between(0, self.batch) };
+        let count = if self.random.percent(50) { 1 } else { self.random.between(1, self.batch) };
+        let items = self.items(count);
+        Op::Put { side: self.side(), items }
+    }
+
+    fn items(&mut self, count: u64) -> Vec<Item> {
         let items = (0..count).map(|_| Item {
             lane: self.lane(),
             color: self.random.below(self.colors) as u8,
@@ -237,8 +260,32 @@ impl Swarm {
             named: self.random.percent(20),
             once: self.once(),
         });
-        let items = items.collect();
-        Op::Put { side: self.side(), items }
+        items.collect()
+    }
+
+    /// Most often at once, else some way through what follows.
+    fn outputs(&mut self) -> u32 {
+        if self.random.percent(40) { 0 } else { self.random.between(1, 12) as u32 }
+    }
+
+    fn say(&mut self) -> Op {
+        // A message may have more requests than a flush takes.
+        let most = if self.random.below(60) == 0 { 1_500 } else { 4 };
+        let count = self.random.between(1, most);
+        let many = count > 4;
+        let requests = (0..count).map(|_| match self.random.below(10) {
+            _ if many => Saying::Commit(Choice::Behind(self.random.below(10))),
+            0..=2 => Saying::Put(self.items(1)),
+            3..=6 => Saying::Commit(self.choice()),
+            7 => Saying::Reject {
+                what: self.choice(),
+                code: self.random.pick(&["", "500", CODE_SHUTDOWN]),
+                delay_ms: self.random.pick(&self.delays.clone()),
+            },
+            _ => Saying::Window(self.window()),
+        });
+        let requests = requests.collect();
+        Op::Say { who: self.who(), requests }
     }
 
     fn once(&mut self) -> Option<ItemOnce> {
@@ -268,12 +315,11 @@ impl Swarm {
     fn attach(&mut self) -> Op {
         let who = self.who();
         // A filter belongs to its group; a consumer that asks for another one is refused.
-        let local = self.random.percent(self.local);
         let group_color =
             if who.group.is_multiple_of(2) { None } else { Some((u64::from(who.group) % self.colors) as u8) };
         Op::Attach {
             who,
-            start: if self.random.percent(self.newest) && !local {
+            start: if self.random.percent(self.newest) {
                 Place::Newest
             } else {
                 self.random.pick(&[Place::Zero, Place::Zero, Place::Behind(3)])
@@ -282,8 +328,7 @@ impl Swarm {
             modes: Modes {
                 auto_commit: self.random.percent(self.auto_commit),
                 index_only: self.random.percent(20),
-                endless: !local && self.random.percent(10),
-                local,
+                transport: self.random.pick(&self.transports.clone()),
             },
             color: if self.random.percent(3) { Some(0) } else { group_color },
         }

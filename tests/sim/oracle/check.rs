@@ -53,8 +53,9 @@ impl Oracle {
             Event::Stats(ticket) => {
                 let Reply::Stats(stats) = turn.must_reply(*ticket)? else { return Err("stats without stats".into()) };
                 self.check_stats(model, stats, turn.now)?;
-                self.learn(turn.side, stats, turn.now);
-                Ok(())
+                let model = self.side_mut(turn.side);
+                (model.failed, model.failed_or_expired) = (stats.failed, 0);
+                self.learn(turn.side, &stats.consumers, turn.now)
             }
             Event::Count(ticket, lane, filter) => {
                 let reply = turn.must_reply(*ticket)?;
@@ -71,14 +72,32 @@ impl Oracle {
     }
 
     /// Takes over the last heartbeats of consumers where they were not known exactly.
-    fn learn(&mut self, side: Side, stats: &Stats, now: u64) {
-        for seen in &stats.consumers {
+    pub fn learn(&mut self, side: Side, consumers: &[ConsumerStats], now: u64) -> Verdict {
+        if !self.side(side).lost.is_empty() {
+            // Neither does the machine know, before its next turn.
+            return Ok(());
+        }
+        for seen in consumers {
             let group = self.side_mut(side).groups.get_mut(&seen.id.group);
             let consumer = group.and_then(|group| group.consumers.get_mut(&seen.id.user));
             if let Some(consumer) = consumer.filter(|consumer| consumer.life_ms.latest <= now) {
-                consumer.life_ms = Span::at(now - seen.idle_ms);
+                let (heard, life) = (now - seen.idle_ms, consumer.life_ms);
+                demand!(
+                    (life.earliest..=life.latest).contains(&heard),
+                    "{:?} was heard of at {heard}, not in {life:?}",
+                    seen.id
+                );
+                consumer.life_ms = Span::at(heard);
             }
         }
+        Ok(())
+    }
+
+    /// Whether it is not known exactly when everybody was last heard of.
+    pub fn is_vague(&self) -> bool {
+        let groups = self.main.groups.values().chain(self.rear.groups.values());
+        let mut lives = groups.flat_map(|group| group.consumers.values()).map(|consumer| consumer.life_ms);
+        lives.any(|life| life.earliest != life.latest)
     }
 
     fn check_stats(&self, model: &SideModel, stats: &Stats, now: u64) -> Verdict {
@@ -94,9 +113,11 @@ impl Oracle {
         let out: BTreeSet<u64> = model.groups.values().flat_map(|group| group.leases.keys().copied()).collect();
         let (in_flight, length) = (out.len() as u64, model.entries.len() as u64);
         let oldest_ms = model.entries.values().next().map_or(0, |held| now.saturating_sub(held.entry.put_ms));
-        let expected = (length - in_flight, in_flight, oldest_ms, model.done, model.failed);
-        let seen = (stats.waiting, stats.in_flight, stats.oldest_ms, stats.done, stats.failed);
-        demand!(seen == expected, "numbers (waiting, out, oldest, done, failed) {seen:?} instead of {expected:?}");
+        let expected = (length - in_flight, in_flight, oldest_ms, model.done);
+        let seen = (stats.waiting, stats.in_flight, stats.oldest_ms, stats.done);
+        demand!(seen == expected, "numbers (waiting, out, oldest, done) {seen:?} instead of {expected:?}");
+        let (failed, vague) = (model.failed, model.failed_or_expired);
+        demand!(stats.failed.abs_diff(failed) <= vague, "{} failed instead of {failed}", stats.failed);
         let rear = Settings { max_delivery: 0, auto_evict: false, retention_ms: 0, ..self.settings.clone() };
         let expected = if model.side == Side::Rear { &rear } else { &self.settings };
         demand!(stats.settings == *expected, "stats with settings {:?}", stats.settings);

@@ -42,9 +42,7 @@ impl Oracle {
                 Ok(())
             }
             Event::Detach(watcher) => {
-                for side in [Side::Main, Side::Rear] {
-                    self.disconnect(side, *watcher, turn.now, 0);
-                }
+                self.disconnect(side, *watcher, turn.now, 0);
                 Ok(())
             }
             Event::Commit(ticket, consumer, indexes) => {
@@ -297,7 +295,7 @@ impl Oracle {
     pub fn resolve_swept(&mut self, turn: &Turn<'_>, answered: bool) {
         for side in [Side::Main, Side::Rear] {
             for index in self.side(side).sweepable.clone() {
-                let later = !answered && turn.handed_out(index);
+                let later = !answered && self.shows(turn, side, index);
                 if !later && everybody_is_done(self.side(side), index) && (turn.peek)(side, index).is_none() {
                     self.side_mut(side).remove(index);
                 }

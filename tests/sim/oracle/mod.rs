@@ -12,7 +12,6 @@ mod reads;
 mod settle;
 mod timers;
 
-pub use check::Attachment;
 pub use model::SideModel;
 
 use edgequeue::queue::config::Settings;
@@ -96,15 +95,6 @@ impl Turn<'_> {
         self.reply(ticket) == Some(&Reply::Attached)
     }
 
-    /// Whether the turn shows an entry with this index, on either side.
-    pub fn handed_out(&self, index: u64) -> bool {
-        self.effects.iter().any(|effect| match effect {
-            Effect::Reply(_, Reply::Entries(found)) => found.iter().any(|delivery| delivery.entry.index.0 == index),
-            Effect::Push(_, delivery) => delivery.entry.index.0 == index,
-            _ => false,
-        })
-    }
-
     pub fn again(&self) -> bool {
         self.effects.contains(&Effect::Again)
     }
@@ -164,6 +154,21 @@ impl Oracle {
             Side::Main => &mut self.main,
             Side::Rear => &mut self.rear,
         }
+    }
+
+    /// Whether a turn shows an entry of a side.
+    pub fn shows(&self, turn: &Turn<'_>, side: Side, index: u64) -> bool {
+        turn.effects.iter().any(|effect| match effect {
+            Effect::Reply(_, Reply::Entries(found)) => found.iter().any(|delivery| delivery.entry.index.0 == index),
+            Effect::Push(id, delivery) => delivery.entry.index.0 == index && self.watches(turn, side, *id),
+            _ => false,
+        })
+    }
+
+    /// Whether a connection watches a side, or begins to in this turn.
+    fn watches(&self, turn: &Turn<'_>, side: Side, id: WatcherId) -> bool {
+        let begins = matches!(turn.event, Event::Attach(_, new, _) if *new == id) && turn.side == side;
+        begins || self.side(side).watcher(id).is_some()
     }
 
     /// Follows one turn, or says what is wrong with it.

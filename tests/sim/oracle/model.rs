@@ -63,6 +63,8 @@ pub struct SideModel {
     /// Commits, and entries given up.
     pub done: u64,
     pub failed: u64,
+    /// How many of them may have been too old, or the other way round: it does not show.
+    pub failed_or_expired: u64,
     /// Entries that this turn took from their holders.
     pub revoked: Vec<(WatcherId, u64)>,
 }
@@ -236,6 +238,7 @@ impl SideModel {
             outcomes_below: 0,
             done: 0,
             failed: 0,
+            failed_or_expired: 0,
             revoked: Vec::new(),
         }
     }
