@@ -1,7 +1,7 @@
 //! The broker as its shell sees it: requests, connections, failures, sleeps.
 
 #![allow(missing_docs, reason = "a test")]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod support;
 

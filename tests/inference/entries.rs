@@ -58,7 +58,7 @@ impl Entries {
     }
 
     /// What is durable and was not told of before.
-    pub fn new(&self) -> Vec<(Side, Tags)> {
+    pub fn take(&self) -> Vec<(Side, Tags)> {
         std::mem::take(&mut self.0.borrow_mut().durable.new)
     }
 

@@ -142,7 +142,7 @@ impl World {
     }
 
     fn begin(&mut self, caller: Caller, ms: u64, answer: outcome::Answer) {
-        let length = (answer.body.len() % 2 == 0).then_some(answer.body.len() as u64);
+        let length = answer.body.len().is_multiple_of(2).then_some(answer.body.len() as u64);
         self.after(ms, Happening::News(caller, Fetched::Begun(answer.status, length)));
         self.network.answers.insert(caller, answer);
     }

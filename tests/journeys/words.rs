@@ -16,7 +16,7 @@ impl<'a> Words<'a> {
     }
 
     pub fn word(&mut self) -> Result<&'a str, String> {
-        self.next().ok_or("a word is missing at the end".into())
+        self.next().ok_or_else(|| "a word is missing at the end".into())
     }
 
     pub fn rest(&mut self) -> Vec<&'a str> {
@@ -45,7 +45,7 @@ impl<'a> Words<'a> {
     /// Group and user.
     pub fn consumer(&mut self) -> Result<(&'a str, &'a str), String> {
         let word = self.word()?;
-        word.split_once('.').ok_or(format!("`{word}` is no consumer: write group.user"))
+        word.split_once('.').ok_or_else(|| format!("`{word}` is no consumer: write group.user"))
     }
 
     pub fn end(&self) -> Result<(), String> {

@@ -143,7 +143,8 @@ impl World {
             }
             "answer" => {
                 let (index, status) = (words.number()?, words.next().map_or(Ok(200), number)?);
-                let call = self.calls.remove(&index).ok_or(format!("the predictor does not work on {index}"))?;
+                let call =
+                    self.calls.remove(&index).ok_or_else(|| format!("the predictor does not work on {index}"))?;
                 self.begin(call, Answer::text(status as u16, "answer"));
                 self.follow(&mut told);
             }
@@ -154,7 +155,7 @@ impl World {
 
     fn named(&self, name: &str) -> Result<ConnectionId, String> {
         let mut named = self.connections.iter().filter(|(_, connection)| connection.name == name);
-        let id = *named.next().ok_or(format!("there is no connection {name}"))?.0;
+        let id = *named.next().ok_or_else(|| format!("there is no connection {name}"))?.0;
         match named.next() {
             Some(_) => Err(format!("there are several connections {name}; name them with `as`")),
             None => Ok(id),
@@ -164,7 +165,7 @@ impl World {
     fn waiting(&self, name: &str) -> Result<RequestId, String> {
         let is_named = |shown: &Shown| matches!(shown, Shown::Entries(Some(get)) if get == name);
         let found = self.asked.iter().find(|(_, (_, shown))| is_named(shown));
-        found.map(|(id, _)| *id).ok_or(format!("no get {name} waits"))
+        found.map(|(id, _)| *id).ok_or_else(|| format!("no get {name} waits"))
     }
 
     /// A client asks for something.
@@ -356,7 +357,7 @@ impl World {
         vec![line]
     }
 
-    fn replied(&mut self, about: About) -> Vec<String> {
+    fn replied(&self, about: About) -> Vec<String> {
         match self.reply.0.borrow_mut().take() {
             Some(Reply::Stats(stats)) => state(&stats, about),
             Some(Reply::Found(Some(found))) => entry_status(&found, self.clock.now_ms()),
@@ -408,6 +409,6 @@ impl World {
         let index = number(index)?;
         let index_of = |side| (side, Index(index));
         let known = self.bodies.get(&index_of(side)).or_else(|| self.bodies.get(&index_of(Side::Main)));
-        known.map(|(_, request_id)| request_id.clone()).ok_or(format!("there was no entry {index}"))
+        known.map(|(_, request_id)| request_id.clone()).ok_or_else(|| format!("there was no entry {index}"))
     }
 }
