@@ -112,7 +112,7 @@ impl World {
         }
     }
 
-    /// Plays until nothing happens any more, and judges.
+    /// Plays until nothing is left to happen, and judges.
     pub fn play(&mut self) -> Endings {
         self.after(0, Happening::Client);
         self.after(CALM_MS, Happening::Calm);
