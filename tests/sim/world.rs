@@ -79,7 +79,7 @@ impl<D: FaultyDisk> World<D> {
         let sink = script.seed.is_multiple_of(2);
         let address = Address { service: "q".into(), sink, suffix: String::new() };
         let named = |(key, value): (&str, String)| (format!("EDGEQUEUE_{}", key.to_uppercase()), value);
-        let variables: Variables = settings::shown(&script.settings).into_iter().map(named).collect();
+        let variables: Variables = settings::shown(&script.settings).map(named).collect();
         let mut host = Host::observed(&address.queue_name(), variables, disk, clock.clone(), onlooker.clone());
         let order = Rc::new(Cell::new(0));
         host.order = Box::new(opening(onlooker.clone(), clock.clone(), order.clone()));
