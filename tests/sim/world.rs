@@ -150,7 +150,7 @@ impl<D: FaultyDisk> World<D> {
         self.go_away(op);
         if self.hold.left > 0 && self.drain()? {
             // These do not keep others waiting.
-            if matches!(op, Op::Abandon { .. } | Op::Die { .. } | Op::Notice { .. } | Op::Ping { .. }) {
+            if matches!(op, Op::Abandon { .. } | Op::Die { .. } | Op::Notice { .. } | Op::Ping) {
                 return Ok(());
             }
         }
@@ -175,7 +175,7 @@ impl<D: FaultyDisk> World<D> {
                     self.close(id);
                 }
             }
-            Op::Ping { who } => self.ping(*who),
+            Op::Ping => self.ping(),
             _ => {}
         }
     }
@@ -213,11 +213,11 @@ impl<D: FaultyDisk> World<D> {
         self.host.closed(id);
     }
 
-    fn ping(&mut self, who: Who) {
-        let now_ms = self.clock.now_ms();
-        if let Some((id, socket)) = self.clients.open(who) {
-            socket.heard_ms = now_ms;
-            self.host.ping(id);
+    /// Every client that lives says so.
+    fn ping(&mut self) {
+        for (id, socket) in self.clients.sockets.iter_mut().filter(|(_, socket)| !socket.dead) {
+            socket.heard_ms = self.clock.now_ms();
+            self.host.ping(*id);
         }
     }
 
