@@ -163,6 +163,7 @@ impl Swarm {
             }
             Theme::Heavy => {
                 weigh(Kind::Configure, 0);
+                weigh(Kind::Hold, 40);
                 (self.batch, self.body, self.windows) = (8, 1_700_000, 20);
                 (30, roomy)
             }
