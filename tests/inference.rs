@@ -1,7 +1,7 @@
-//! A whole service in virtual time: input queue, sink and queue of callbacks, each a real broker over a real store in the
-//! test host; predictors and networks that do everything they ever do; storage that fails, clocks that jump, alarms that
-//! are early, late or come twice; memories that sleep, or are lost after any output. Every request that was acknowledged
-//! must end exactly once.
+//! A whole service in virtual time: input queue, sink and queue of callbacks, each a real broker over a real store in
+//! the test host; predictors and networks that do everything they ever do; storage that fails, clocks that jump, alarms
+//! that are early, late or come twice; memories that sleep, or are lost after any output. Every request that was
+//! acknowledged must end exactly once.
 //!
 //! `INFERENCE_SEEDS=N` plays that many seeds, `INFERENCE_SEED=x` plays one and prints what happened.
 

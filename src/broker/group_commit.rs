@@ -1,11 +1,11 @@
 //! Group commit: how long a flush waits for the requests that will share it.
 //!
-//! Where several requests came together, or shared the last flush, more are on their way. Whether a single one has company is
-//! found out by waiting. Where that was in vain, as with a client that sends one request at a time, more and more
-//! flushes begin at once before the broker tries again.
+//! Where several requests came together, or shared the last flush, more are on their way. Whether a single one has
+//! company is found out by waiting. Where that was in vain, as with a client that sends one request at a time, more and
+//! more flushes begin at once before the broker tries again.
 //!
-//! The wait is a number of turns of the event loop, and lasts as long as they bring more. A timer would be idle at its end, and
-//! its millisecond is long: a request takes a quarter of that.
+//! The wait is a number of turns of the event loop, and lasts as long as they bring more. A timer would be idle at its
+//! end, and its millisecond is long: a request takes a quarter of that.
 
 use super::io::Wait;
 
@@ -85,5 +85,75 @@ impl GroupCommit {
         }
         (self.last_batch, self.arrived, self.waiting) = (arrived, 0, None);
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Requests come, the first before the wait and the others after these turns of it. How many turns the flush
+    /// waited.
+    fn flush(policy: &mut GroupCommit, later: &[u32]) -> u32 {
+        policy.arrived();
+        let mut turns = 0;
+        while let Some(wait) = policy.wait() {
+            assert_eq!(wait, Wait::Turn);
+            turns += 1;
+            later.iter().filter(|turn| **turn == turns).for_each(|_| policy.arrived());
+        }
+        turns
+    }
+
+    #[test]
+    fn a_flush_waits_while_others_join_it() {
+        let mut policy = GroupCommit::default();
+        assert_eq!(flush(&mut policy, &[1, 3, 3, 7]), 7 + QUIET_TURNS);
+        let crowd: Vec<u32> = (1..1_000).collect();
+        assert_eq!(flush(&mut policy, &crowd), TURNS_MAX, "the first one does not wait for ever");
+    }
+
+    #[test]
+    fn one_request_at_a_time_is_waited_for_less_and_less() {
+        let mut policy = GroupCommit::default();
+        let mut between = Vec::new();
+        let mut at_once = 0;
+        for _ in 0..200 {
+            match flush(&mut policy, &[]) {
+                0 => at_once += 1,
+                turns => {
+                    assert_eq!(turns, QUIET_TURNS);
+                    between.push(std::mem::take(&mut at_once));
+                }
+            }
+        }
+        assert_eq!(between, [0, 1, 3, 7, 15, 31, 31, 31, 31, 31]);
+    }
+
+    #[test]
+    fn company_is_noticed_and_remembered() {
+        let mut policy = GroupCommit::default();
+        for _ in 0..10 {
+            flush(&mut policy, &[]);
+        }
+        // Two that come together are waited for, whatever was in vain before; so is who comes after them.
+        policy.arrived();
+        assert_eq!(flush(&mut policy, &[]), QUIET_TURNS);
+        assert_eq!(flush(&mut policy, &[]), QUIET_TURNS);
+        policy.arrived();
+        assert_eq!(flush(&mut policy, &[]), QUIET_TURNS);
+        policy.idle();
+        assert_eq!(flush(&mut policy, &[]), QUIET_TURNS, "company clears the misses");
+        assert_eq!(flush(&mut policy, &[]), 0);
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_flushed_at_once_and_a_pause_comes_first() {
+        let mut policy = GroupCommit::default();
+        assert_eq!(policy.wait(), None);
+        policy.pause();
+        policy.arrived();
+        assert_eq!(policy.wait(), Some(Wait::Moment));
+        assert_eq!(policy.wait(), Some(Wait::Turn));
     }
 }

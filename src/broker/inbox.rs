@@ -72,17 +72,17 @@ impl Inbox {
         self.tasks.push_back(task);
     }
 
+    /// A task of the consumer beside the queue; it holds no bytes.
+    pub fn push_of_consumer(&mut self, task: Task) {
+        self.consumer.push_back(task);
+    }
+
     /// Takes back what nobody asks for any more. Says whether it still waited.
     pub fn take_back(&mut self, ticket: Ticket) -> bool {
         let place = self.tasks.iter().position(|task| task.ticket() == Some(ticket));
         let task = place.and_then(|place| self.tasks.remove(place));
         self.bytes -= task.as_ref().map_or(0, Task::bytes);
         task.is_some()
-    }
-
-    /// A task of the consumer beside the queue; it holds no bytes.
-    pub fn push_of_consumer(&mut self, task: Task) {
-        self.consumer.push_back(task);
     }
 
     /// The tasks of the next flush; none when nothing waits.

@@ -4,10 +4,11 @@ use super::io::Output;
 use crate::queue;
 use alloc::collections::VecDeque;
 
-/// While a request is worked on inside, an alarm this far ahead sees to it that somebody opens the queue should the memory
-/// be lost: 30 seconds.
+/// While a request is worked on inside, an alarm this far ahead sees to it that somebody opens the queue should the
+/// memory be lost: 30 seconds.
 pub const WATCHDOG_MS: u64 = 30_000;
-/// After a failed flush the queue is opened again this much later, unless an event comes before; doubled with each failure.
+/// After a failed flush the queue is opened again this much later, unless an event comes before; doubled with each
+/// failure.
 const RETRY_MS: u64 = 1_000;
 const RETRY_DOUBLINGS_MAX: u32 = 6;
 
@@ -114,5 +115,110 @@ impl Wakes {
     pub fn succeeded(&mut self) {
         self.failures = 0;
         self.retry_ms = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::{vec, vec::Vec};
+
+    const NOTHING: Wanted = Wanted {
+        queue: queue::Wake { timer_ms: None, alarm_ms: None, alarm: None },
+        consumer_ms: None,
+        watchdog: false,
+    };
+
+    fn alarm(at_ms: u64) -> Wanted {
+        Wanted { queue: queue::Wake { alarm_ms: Some(at_ms), ..NOTHING.queue }, ..NOTHING }
+    }
+
+    fn timer(at_ms: u64) -> Wanted {
+        Wanted { consumer_ms: Some(at_ms), ..NOTHING }
+    }
+
+    fn set(wakes: &mut Wakes, now_ms: u64, wanted: &Wanted) -> Vec<Output> {
+        let mut outputs = VecDeque::new();
+        wakes.set(now_ms, wanted, &mut outputs);
+        outputs.into()
+    }
+
+    fn known() -> Wakes {
+        let mut wakes = Wakes::default();
+        wakes.alarm_rang();
+        wakes
+    }
+
+    #[test]
+    fn an_alarm_of_an_earlier_life_is_asked_for_once() {
+        let mut wakes = Wakes::default();
+        assert_eq!(set(&mut wakes, 0, &NOTHING), vec![]);
+        assert_eq!(set(&mut wakes, 0, &alarm(50)), vec![Output::AskAlarm]);
+        assert_eq!(set(&mut wakes, 0, &alarm(50)), vec![]);
+        wakes.alarm_is(Some(40));
+        assert_eq!(set(&mut wakes, 0, &alarm(50)), vec![], "the earlier one will do");
+        assert_eq!(set(&mut wakes, 0, &alarm(30)), vec![Output::SetAlarm(30)]);
+    }
+
+    #[test]
+    fn an_answer_about_the_alarm_that_comes_late_is_not_believed() {
+        let mut wakes = Wakes::default();
+        set(&mut wakes, 0, &alarm(50));
+        let mut outputs = VecDeque::new();
+        wakes.guard(0, &mut outputs);
+        assert_eq!(outputs, [Output::SetAlarm(WATCHDOG_MS)]);
+        wakes.alarm_is(Some(10));
+        assert_eq!(set(&mut wakes, 0, &alarm(50)), vec![Output::SetAlarm(50)]);
+    }
+
+    #[test]
+    fn an_alarm_is_moved_to_an_earlier_time_only_and_none_is_left_after_it_rang() {
+        let mut wakes = known();
+        assert_eq!(set(&mut wakes, 0, &alarm(50)), vec![Output::SetAlarm(50)]);
+        assert_eq!(set(&mut wakes, 0, &alarm(60)), vec![]);
+        assert_eq!(set(&mut wakes, 0, &NOTHING), vec![]);
+        assert_eq!(set(&mut wakes, 0, &alarm(40)), vec![Output::SetAlarm(40)]);
+        wakes.alarm_rang();
+        assert_eq!(set(&mut wakes, 40, &alarm(60)), vec![Output::SetAlarm(60)]);
+    }
+
+    #[test]
+    fn work_is_guarded_by_an_alarm() {
+        let mut wakes = known();
+        let busy = Wanted { watchdog: true, ..NOTHING };
+        assert_eq!(set(&mut wakes, 7, &busy), vec![Output::SetAlarm(7 + WATCHDOG_MS)]);
+        assert_eq!(set(&mut wakes, 99, &busy), vec![], "the one that is set is early enough");
+    }
+
+    #[test]
+    fn a_timer_is_not_moved_to_a_later_time_and_is_taken_away() {
+        let mut wakes = known();
+        assert_eq!(set(&mut wakes, 0, &timer(50)), vec![Output::SetTimer(Some(50))]);
+        assert_eq!(set(&mut wakes, 0, &timer(60)), vec![]);
+        assert_eq!(set(&mut wakes, 0, &timer(40)), vec![Output::SetTimer(Some(40))]);
+        assert_eq!(set(&mut wakes, 0, &NOTHING), vec![Output::SetTimer(None)]);
+        set(&mut wakes, 0, &timer(50));
+        assert!(!wakes.timer_rang(50));
+        assert_eq!(set(&mut wakes, 50, &timer(50)), vec![Output::SetTimer(Some(50))], "one that rang is set again");
+    }
+
+    #[test]
+    fn after_a_failure_somebody_tries_again_later_and_later() {
+        let mut wakes = known();
+        let mut now_ms = 0;
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            wakes.failed(now_ms, false);
+            let [Output::SetTimer(Some(at_ms))] = set(&mut wakes, now_ms, &NOTHING)[..] else { panic!("no timer") };
+            pauses.push(at_ms - now_ms);
+            assert!(!wakes.timer_rang(at_ms - 1) && wakes.timer_rang(at_ms));
+            now_ms = at_ms;
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 64, 64].map(|seconds| seconds * 1_000));
+        wakes.failed(now_ms, false);
+        wakes.succeeded();
+        assert_eq!(set(&mut wakes, now_ms, &NOTHING), vec![]);
+        wakes.failed(now_ms, true);
+        assert_eq!(set(&mut wakes, now_ms, &NOTHING), vec![], "what stays as it is is not tried again");
     }
 }

@@ -1,5 +1,5 @@
-//! Clients, clocks, faults and deaths around the three queues of a service. Every request that was acknowledged must end
-//! exactly once.
+//! Clients, clocks, faults and deaths around the three queues of a service. Every request that was acknowledged must
+//! end exactly once.
 
 use crate::network::{Caller, Nature, Network, SILENT_MS};
 use crate::random::Random;
@@ -387,9 +387,9 @@ impl World {
                 known.cancelled = true;
                 known.excused |= known.unheard || known.shipped.iter().any(|earlier| *earlier < memory);
             }
-            // It is not there, or its result is being stored: it ends as if nobody had asked. Unless its result had been
-            // sent by a memory that was lost or without an answer: then the entry is gone before the sink says that it
-            // has it.
+            // It is not there, or its result is being stored: it ends as if nobody had asked. Unless its result had
+            // been sent by a memory that was lost or without an answer: then the entry is gone before the sink says
+            // that it has it.
             (Asked::Cancel(id, _), 404 | 409) => {
                 let memory = self.service.memory(Name::Input);
                 let known = self.known_mut(&id);

@@ -1,105 +1,100 @@
-//! A queue with its storage, its connections and a clock: the shell, in memory.
+//! A queue and its sink, each a real broker in the test host, and the predictor of a script. Lines become requests;
+//! what is seen outside becomes text.
 
+use super::line::{self, About, Shown};
+use super::told::{Told, entry_status, receipts, state};
+use super::words::{Words, number};
+use crate::support::disk::MemoryDisk;
+use crate::support::host::{Clock, Host, Variables};
+use crate::support::request::{Request, events};
 use bytes::Bytes;
-use edgequeue::queue::config::Settings;
-use edgequeue::queue::effect::{CloseReason, Delivery, Receipt};
-use edgequeue::queue::entry::{Filter, Frame, Index, Lane, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
-use edgequeue::queue::event::{ConsumerId, Dedup, Event, Get, NewEntry, ResumeState, Start, Ticket, Watch, WatcherId};
-use edgequeue::queue::stats::{ConsumerStats, EntryStatus, GroupStats, GroupStatus, Stats};
+use edgequeue::broker::observer::{Observer, Turn};
+use edgequeue::broker::{ConnectionId, Fetch, FetchId, Fetched, Output, RequestId, Target};
+use edgequeue::inference::outcome;
+use edgequeue::queue::entry::{Frame, Index, TAG_REQUEST_ID, TAG_TIME_PREFIX};
 use edgequeue::queue::store::Side;
-use edgequeue::queue::{Effect, Queue, Reply, request_id};
-use edgequeue::store::{Flushed, SegmentStore, memory::MemoryRows};
-use edgequeue::wire::{Answer, duration, http::settings, refused, rejection};
+use edgequeue::queue::{Effect, Reply, request_id};
+use edgequeue::wire::proto::frame;
+use edgequeue::wire::v1::server::ServerEvent;
+use edgequeue::wire::{Answer, Transport};
 use prost::Message;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// The time at which every script begins, Unix milliseconds.
 const BEGINNING_MS: u64 = 1_700_000_000_000;
-/// Turns one line may take by itself before it is called endless.
-const TURNS_MAX: usize = 1_000;
+/// Times the queue may wake up while one line waits, before that is called endless.
+const WAKES_MAX: usize = 1_000;
+/// Name of the service, and so of the group of the consumer beside its queue.
+const SERVICE: &str = "eas";
+/// Name of that consumer.
+const CONSUMER: &str = "edge";
 
-type Store = SegmentStore<MemoryRows>;
+/// The first reply to a question in the turns of a line: answers do not tell all of it.
+#[derive(Clone, Default)]
+struct FirstReply(Rc<RefCell<Option<Reply>>>);
 
-pub struct World {
-    now_ms: u64,
-    rows: MemoryRows,
-    /// The queue in memory, if it is awake, and what is not flushed.
-    awake: Option<(Queue, Store)>,
-    connections: BTreeMap<WatcherId, Connection>,
-    /// Gets that wait, by ticket.
-    gets: BTreeMap<Ticket, String>,
-    /// Bodies and request ids by side and index, as put by the script.
-    bodies: BTreeMap<(Side, Index), (Bytes, String)>,
-    alarm_ms: Option<u64>,
-    numbers: u64,
+impl<S> Observer<S> for FirstReply {
+    fn turn(&mut self, turn: Turn<'_, S>) {
+        let question = |effect: &&Effect| matches!(effect, Effect::Reply(_, Reply::Stats(_) | Reply::Found(_)));
+        if let Some(Effect::Reply(_, reply)) = turn.effects.iter().find(question) {
+            self.0.borrow_mut().get_or_insert_with(|| reply.clone());
+        }
+    }
 }
 
-/// A socket, an endless body, or a watcher inside the process.
-struct Connection {
+struct Named {
     name: String,
     side: Side,
-    is_socket: bool,
-    /// How a watcher inside the process watches.
-    local: Option<Watch>,
-    attachment: Option<(Side, ResumeState)>,
+    transport: Transport,
+    /// It is sent indexes and tags only.
+    heads: bool,
 }
 
-/// What a line asks for beside its event.
-struct Asked {
-    ticket: Ticket,
-    /// Name of a get, should it wait.
-    get: Option<String>,
-    /// A watch.
-    watch: Option<(WatcherId, String, bool, Option<Watch>)>,
-    bodies: Vec<Bytes>,
-    /// What to tell of the state.
-    about: About,
-}
-
-#[derive(Clone, Copy)]
-enum About {
-    Queue,
-    Consumers,
-    Groups,
-    Numbers,
-}
-
-/// What a line says.
-enum Line {
-    Event(Event, Box<Asked>),
-    /// The service refuses it before the queue hears of it.
-    Refused(Answer),
+pub struct World {
+    clock: Clock,
+    queue: Host<MemoryDisk, FirstReply>,
+    sink: Host<MemoryDisk>,
+    reply: FirstReply,
+    connections: BTreeMap<ConnectionId, Named>,
+    asked: BTreeMap<RequestId, (Side, Shown)>,
+    /// Bodies and request ids by side and index, as put by the script.
+    bodies: BTreeMap<(Side, Index), (Bytes, String)>,
+    /// Calls of the predictor by index.
+    calls: BTreeMap<u64, FetchId>,
+    /// What calls are answered, once they are read.
+    answers: BTreeMap<FetchId, Answer>,
 }
 
 impl World {
     pub fn new() -> Self {
+        let (clock, reply) = (Clock::new(BEGINNING_MS), FirstReply::default());
+        let variables = Variables::from([("EDGEQUEUE_ALLOWED_HOSTS".into(), "*".into())]);
+        let disk = MemoryDisk::default;
+        let mut queue = Host::observed(SERVICE, variables, disk(), clock.clone(), reply.clone());
+        // A socket whose end wakes the queue is still among its sockets.
+        queue.faults.lingering = true;
         Self {
-            now_ms: BEGINNING_MS,
-            rows: MemoryRows::new(),
-            awake: None,
+            queue,
+            sink: Host::new(&format!("{SERVICE}/sink"), Variables::new(), disk(), clock.clone()),
+            clock,
+            reply,
             connections: BTreeMap::new(),
-            gets: BTreeMap::new(),
+            asked: BTreeMap::new(),
             bodies: BTreeMap::new(),
-            alarm_ms: None,
-            numbers: 0,
+            calls: BTreeMap::new(),
+            answers: BTreeMap::new(),
         }
     }
 
-    /// A request that waits keeps the queue in memory, and so does an endless body, or work inside the process.
+    /// A request that waits keeps the queue in memory, and so does an endless body, or work of the consumer beside it.
     pub fn can_sleep(&self) -> bool {
-        let works = |id: &WatcherId| {
-            let kept = self.awake.as_ref().and_then(|(queue, _)| queue.resume_state(*id));
-            kept.is_some_and(|(_, state)| !state.leases.is_empty())
-        };
-        let idle = |(id, connection): (&WatcherId, &Connection)| match connection.local {
-            Some(_) => !works(id),
-            None => connection.is_socket,
-        };
-        self.gets.is_empty() && self.connections.iter().all(idle)
+        self.queue.can_sleep()
     }
 
     pub fn sleep(&mut self) {
-        self.awake = None;
+        self.queue.sleep();
     }
 
     /// One line. What follows, or why the line makes no sense.
@@ -109,262 +104,286 @@ impl World {
             None => (Side::Main, action),
         };
         let (verb, rest) = action.split_once(' ').unwrap_or((action, ""));
-        let mut words = Words(rest.split_whitespace().collect());
+        let mut words = Words::of(rest);
+        let mut told = Told::default();
         match verb {
             "wait" => {
-                let until_ms = self.now_ms + words.time()?;
+                let until_ms = self.clock.now_ms() + words.time()?;
                 words.end()?;
-                self.wait(until_ms)
+                self.wait(until_ms, &mut told)?;
             }
             "sleep" => {
                 words.end()?;
                 if !self.can_sleep() {
-                    return Err(
-                        "the queue cannot sleep while a get waits, a body is open or work is done inside".into()
-                    );
+                    let why = "the queue cannot sleep while a get waits, a body is open or the predictor works";
+                    return Err(why.into());
                 }
                 self.sleep();
-                Ok(Vec::new())
             }
             "crash" => {
                 words.end()?;
-                self.awake = None;
-                self.connections.retain(|_, connection| connection.local.is_some());
-                Ok(self.drop_gets())
+                self.crash(&mut told);
             }
             "unflushed" => {
+                self.queue.faults.flushes = 1;
                 let (verb, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-                self.wake()?;
-                if let Line::Event(event, _) = self.line(side, verb, Words(rest.split_whitespace().collect()))? {
-                    self.turn(side, event)?;
-                }
-                self.awake = None;
-                Ok(self.drop_gets())
+                self.request(side, verb, Words::of(rest), &mut told)?;
             }
-            _ => {
-                let mut effects = self.wake()?;
-                match self.line(side, verb, words)? {
-                    Line::Refused(answer) => Ok(vec![format!("refused {}", answer.status)]),
-                    Line::Event(event, asked) => {
-                        effects.extend(self.turn(side, event)?);
-                        self.carry_out(side, effects, Some(*asked))
-                    }
-                }
+            "lose" => {
+                let id = self.named(words.word()?)?;
+                self.connections.remove(&id);
+                self.queue.closed(id);
+                self.follow(&mut told);
+            }
+            "abandon" => {
+                let id = self.waiting(words.word()?)?;
+                self.asked.remove(&id);
+                self.queue.gone(id);
+                self.follow(&mut told);
+            }
+            "answer" => {
+                let (index, status) = (words.number()?, words.next().map_or(Ok(200), number)?);
+                let call = self.calls.remove(&index).ok_or(format!("the predictor does not work on {index}"))?;
+                self.begin(call, Answer::text(status as u16, "answer"));
+                self.follow(&mut told);
+            }
+            _ => self.request(side, verb, words, &mut told)?,
+        }
+        Ok(told.lines())
+    }
+
+    fn named(&self, name: &str) -> Result<ConnectionId, String> {
+        let mut named = self.connections.iter().filter(|(_, connection)| connection.name == name);
+        let id = *named.next().ok_or(format!("there is no connection {name}"))?.0;
+        match named.next() {
+            Some(_) => Err(format!("there are several connections {name}; name them with `as`")),
+            None => Ok(id),
+        }
+    }
+
+    fn waiting(&self, name: &str) -> Result<RequestId, String> {
+        let is_named = |shown: &Shown| matches!(shown, Shown::Entries(Some(get)) if get == name);
+        let found = self.asked.iter().find(|(_, (_, shown))| is_named(shown));
+        found.map(|(id, _)| *id).ok_or(format!("no get {name} waits"))
+    }
+
+    /// A client asks for something.
+    fn request(&mut self, side: Side, verb: &str, words: Words<'_>, told: &mut Told) -> Result<(), String> {
+        let line = line::read(verb, words, |word| self.request_id(side, word))?;
+        let request = if side == Side::Rear { line.request.rear() } else { line.request };
+        *self.reply.0.borrow_mut() = None;
+        let before = self.queue.spent.rows;
+        let id = self.queue.request(&request);
+        // A get is called by its name only while it waits.
+        let name = match line.shown {
+            Shown::Entries(name) => {
+                self.asked.insert(id, (side, Shown::Entries(None)));
+                name
+            }
+            shown => {
+                self.asked.insert(id, (side, shown));
+                None
+            }
+        };
+        self.follow(told);
+        if let Some((_, Shown::Entries(waits))) = self.asked.get_mut(&id) {
+            *waits = name;
+            told.say("waits".into());
+        }
+        let after = self.queue.spent.rows;
+        let written = after.rows_written - before.rows_written;
+        told.say(match after.rows_deleted - before.rows_deleted {
+            0 => format!("rows {written}"),
+            deleted => format!("rows {written} deleted {deleted}"),
+        });
+        Ok(())
+    }
+
+    fn crash(&mut self, told: &mut Told) {
+        self.queue.crash(true);
+        self.connections.clear();
+        self.calls.clear();
+        self.answers.clear();
+        for (_, shown) in std::mem::take(&mut self.asked).into_values() {
+            if let Shown::Entries(Some(name)) = shown {
+                told.say(format!("{name} failed"));
             }
         }
     }
 
-    fn drop_gets(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.gets).into_values().map(|name| format!("{name} failed")).collect()
-    }
-
     /// Time passes.
-    fn wait(&mut self, until_ms: u64) -> Result<Vec<String>, String> {
-        let mut told = Vec::new();
-        for _ in 0..TURNS_MAX {
-            let timer_ms = self.awake.as_ref().and_then(|(queue, _)| queue.wake().timer_ms);
-            let due_ms = timer_ms.into_iter().chain(self.alarm_ms).min().filter(|due_ms| *due_ms <= until_ms);
+    fn wait(&mut self, until_ms: u64, told: &mut Told) -> Result<(), String> {
+        for _ in 0..WAKES_MAX {
+            let (timer_ms, alarm_ms) = (self.queue.timer_ms(), self.queue.alarm_ms());
+            let due_ms = timer_ms.into_iter().chain(alarm_ms).min().filter(|due_ms| *due_ms <= until_ms);
             let Some(due_ms) = due_ms else {
-                self.now_ms = until_ms;
-                return Ok(told);
+                self.clock.set(until_ms);
+                return Ok(());
             };
-            self.now_ms = self.now_ms.max(due_ms);
-            self.alarm_ms.take_if(|alarm_ms| *alarm_ms <= due_ms);
-            let mut effects = self.wake()?;
-            effects.extend(self.turn(Side::Main, Event::Tick)?);
-            told.extend(self.carry_out(Side::Main, effects, None)?);
+            self.clock.set(self.clock.now_ms().max(due_ms));
+            match alarm_ms == Some(due_ms) {
+                true => self.queue.ring(),
+                false => self.queue.timer(),
+            }
+            self.follow(told);
+            told.pause();
         }
         Err("the queue wakes up without end".into())
     }
 
-    /// Opens the queue if it is not in memory; sockets come back from what they remember.
-    fn wake(&mut self) -> Result<Vec<Effect>, String> {
-        let mut effects = Vec::new();
-        if self.awake.is_none() {
-            let mut store = SegmentStore::open(self.rows.clone()).map_err(|error| error.to_string())?;
-            let mut queue = Queue::open(Settings::standard(), &mut store).map_err(|error| error.to_string())?;
-            // Endless bodies end with the memory.
-            self.connections.retain(|_, connection| connection.is_socket || connection.local.is_some());
-            for (id, connection) in &self.connections {
-                let Some((side, state)) = connection.attachment.clone() else { continue };
-                queue
-                    .turn(self.now_ms, side, Event::Resume(*id, state), &mut store, &mut effects)
-                    .map_err(|error| error.to_string())?;
-            }
-            // Whoever works inside the process attaches again before anything else happens.
-            for (id, connection) in &self.connections {
-                let Some(watch) = connection.local.clone() else { continue };
-                let mut came = Vec::new();
-                queue
-                    .turn(self.now_ms, connection.side, Event::Attach(Ticket(0), *id, watch), &mut store, &mut came)
-                    .map_err(|error| error.to_string())?;
-                came.retain(|effect| *effect != Effect::Reply(Ticket(0), Reply::Attached));
-                effects.extend(came);
-            }
-            self.awake = Some((queue, store));
-        }
-        Ok(effects)
-    }
-
-    fn turn(&mut self, side: Side, event: Event) -> Result<Vec<Effect>, String> {
-        let mut effects = Vec::new();
-        let (queue, store) = self.awake.as_mut().unwrap();
-        queue.turn(self.now_ms, side, event, store, &mut effects).map_err(|error| error.to_string())?;
-        Ok(effects)
-    }
-
-    /// Flushes, then does what turns resulted in, further turns included.
-    fn carry_out(&mut self, side: Side, effects: Vec<Effect>, asked: Option<Asked>) -> Result<Vec<String>, String> {
-        let mut told = Told::default();
-        let mut flushed = Flushed::default();
-        let mut effects = effects;
-        let mut turns = 0;
+    /// Everything that follows without time passing.
+    fn follow(&mut self, told: &mut Told) {
         loop {
-            let (queue, store) = self.awake.as_mut().unwrap();
-            queue.before_flush(store).map_err(|error| error.to_string())?;
-            let flush = store.flush().map_err(|error| error.to_string())?;
-            self.rows = store.rows().clone();
-            flushed.rows_written += flush.rows_written;
-            flushed.rows_deleted += flush.rows_deleted;
-            let alarm_ms = queue.wake().alarm_ms;
-            self.alarm_ms = self.alarm_ms.into_iter().chain(alarm_ms).min();
-            let mut again = false;
-            for effect in effects {
-                again |= effect == Effect::Again;
-                self.effect(side, effect, &asked, &mut told);
+            self.queue.settle();
+            let seen = self.queue.seen();
+            if seen.is_empty() {
+                return;
             }
-            if !again {
-                break;
+            for output in seen {
+                self.output(output, told);
             }
-            turns += 1;
-            if turns > TURNS_MAX {
-                return Err("the queue asks for turns without end".into());
-            }
-            effects = self.turn(Side::Main, Event::Tick)?;
         }
-        if let Some(Asked { ticket, get: Some(name), .. }) = &asked
-            && !told.answered
-        {
-            self.gets.insert(*ticket, name.clone());
-            told.say("waits".into());
-        }
-        told.say(match flushed.rows_deleted {
-            0 => format!("rows {}", flushed.rows_written),
-            deleted => format!("rows {} deleted {deleted}", flushed.rows_written),
-        });
-        Ok(told.lines)
     }
 
-    fn effect(&mut self, side: Side, effect: Effect, asked: &Option<Asked>, told: &mut Told) {
-        match effect {
-            Effect::Reply(ticket, reply) => {
-                let asked = asked.as_ref().filter(|asked| asked.ticket == ticket);
-                told.answered |= asked.is_some();
-                if let (Reply::Attached, Some((id, name, is_socket, local))) =
-                    (&reply, asked.and_then(|a| a.watch.clone()))
-                {
-                    self.connections.insert(id, Connection { name, side, is_socket, local, attachment: None });
-                }
-                if let (Reply::Put(receipts), Some(asked)) = (&reply, asked) {
-                    for (receipt, body) in receipts.iter().zip(&asked.bodies).filter(|(receipt, _)| !receipt.repeated) {
-                        self.bodies.insert((side, receipt.index), (body.clone(), receipt.request_id.clone()));
-                    }
-                }
-                let about = asked.map_or(About::Queue, |asked| asked.about);
-                let name = self.gets.remove(&ticket).map(|name| name + " ").unwrap_or_default();
-                for text in self.reply(side, reply, about) {
-                    told.say(format!("{name}{text}"));
+    fn output(&mut self, output: Output, told: &mut Told) {
+        match output {
+            Output::Answer(id, answer) => {
+                let (side, shown) = self.asked.remove(&id).unwrap();
+                self.answered(side, shown, &answer).into_iter().for_each(|line| told.say(line));
+            }
+            Output::Accept { request, connection, transport } => {
+                let Some((side, Shown::Watch(name, heads))) = self.asked.remove(&request) else {
+                    panic!("no watch is accepted");
+                };
+                self.connections.insert(connection, Named { name, side, transport, heads });
+                told.say("attached".into());
+            }
+            Output::Send(id, bytes) => {
+                let Named { name, side, transport, heads } = &self.connections[&id];
+                for event in events(*transport, bytes) {
+                    let ServerEvent::Pushed(frame) = event else { panic!("no session is open") };
+                    told.push(name.clone(), &self.entry(*side, &Frame::decode(frame).unwrap(), *heads));
                 }
             }
-            Effect::Push(id, delivery) => {
-                let (name, at) = match self.connections.get(&id) {
-                    Some(connection) => (connection.name.clone(), connection.side),
-                    None => (format!("unknown connection {}", id.0), side),
+            Output::Close(id, code, _) => {
+                let reason = match code {
+                    1000 => "ended",
+                    1012 => "opened again",
+                    4001 => "taken over",
+                    4002 => "silent",
+                    code => panic!("no script knows the close code {code}"),
                 };
-                told.push(name, self.entry(at, &delivery));
-            }
-            Effect::Close(id, reason) => {
-                let reason = match reason {
-                    CloseReason::TakenOver => "taken over",
-                    CloseReason::Ended => "ended",
-                    CloseReason::Silent => "silent",
-                };
-                let name = self.connections.remove(&id).map_or("unknown".into(), |connection| connection.name);
+                let name = self.connections.remove(&id).unwrap().name;
                 told.say(format!("close {name} {reason}"));
             }
-            Effect::Remember(id) => {
-                let kept = self.awake.as_ref().and_then(|(queue, _)| queue.resume_state(id));
-                if let (Some(connection), Some(kept)) = (self.connections.get_mut(&id), kept) {
-                    connection.attachment = Some(kept).filter(|_| connection.local.is_none());
-                }
+            Output::Fetch(id, fetch) => self.fetch(id, &fetch, told),
+            Output::Read(id, max) => self.read(id, max),
+            Output::Abort(id) => {
+                let found = self.calls.iter().find(|(_, call)| **call == id).map(|(index, _)| *index);
+                let index = found.expect("only what the script knows is given up");
+                self.calls.remove(&index);
+                told.say(format!("revoke {CONSUMER} {index}"));
             }
-            Effect::Revoke(id, index) => {
-                // Only who works inside the process can stop.
-                if let Some(connection) = self.connections.get(&id).filter(|connection| connection.local.is_some()) {
-                    told.say(format!("revoke {} {}", connection.name, index.0));
-                }
-            }
-            Effect::Again => {}
+            Output::Log(_) => {}
+            output => panic!("nobody sees {output:?}"),
         }
     }
 
-    fn reply(&self, side: Side, reply: Reply, about: About) -> Vec<String> {
-        let text = match reply {
-            Reply::Put(receipts) => {
-                let shown = |Receipt { index, repeated, .. }: &Receipt| match (repeated, index.0) {
-                    (false, index) => index.to_string(),
-                    (true, 0) => "again".into(),
-                    (true, index) => format!("again:{index}"),
-                };
-                format!("put {}", spaced(receipts.iter().map(shown)))
+    /// The predictor is called, or the sink.
+    fn fetch(&mut self, id: FetchId, fetch: &Fetch, told: &mut Told) {
+        if matches!(fetch.target, Target::Queue(_)) {
+            self.sink.request(&Request::of_fetch(fetch));
+            self.sink.settle();
+            let Some(Output::Answer(_, answer)) = self.sink.seen().pop() else { panic!("the sink does not answer") };
+            if fetch.method == "POST" {
+                let stored = receipts(&answer).into_iter().map(|(index, ..)| index.0.to_string());
+                told.say(format!("stored {}", stored.collect::<Vec<_>>().join(" ")));
             }
-            Reply::Entries(entries) if entries.is_empty() => "got none".into(),
-            Reply::Entries(entries) => format!("got {}", spaced(entries.iter().map(|entry| self.entry(side, entry)))),
-            Reply::Attached => "attached".into(),
-            Reply::Done => "ok".into(),
-            Reply::Count(count) => count.to_string(),
-            Reply::Position(position) => {
-                let ConsumerId { group, user } = position.consumer;
-                match position.pending {
-                    true => format!("at {group}.{user}"),
-                    false => format!("{group}.{user}, {} before it", position.ahead),
-                }
-            }
-            Reply::Found(found) => return found.map_or(vec!["unknown".into()], |found| self.entry_status(&found)),
-            Reply::Cancelled(index) => index.map_or("unknown".into(), |index| format!("cancelled {}", index.0)),
-            Reply::Refused(refusal) => format!("refused {}", refused(&refusal).status),
-            Reply::Stats(stats) => return state(&stats, about),
-        };
-        vec![text]
+            return self.begin(id, answer);
+        }
+        let header = |name: &str| fetch.headers.iter().find(|(key, _)| key == name).unwrap().1.clone();
+        let index = header("X-Edgequeue-Index");
+        told.push(CONSUMER.into(), &index);
+        self.calls.insert(index.parse().unwrap(), id);
     }
 
-    /// Where an entry stands: for a group that begins now, then for each one that needs it.
-    fn entry_status(&self, found: &EntryStatus) -> Vec<String> {
-        let group = |(name, group_status): &(String, GroupStatus)| match group_status {
-            GroupStatus::Running { consumer, attempt, since_ms } => {
-                let since = duration::print(self.now_ms - since_ms);
-                format!("{name}: attempt {attempt} at {}.{} for {since}", consumer.group, consumer.user)
+    fn begin(&mut self, id: FetchId, answer: Answer) {
+        let (life, length) = (self.queue.life(), answer.body.len() as u64);
+        self.queue.fetched(life, id, Fetched::Begun(answer.status, Some(length)));
+        self.queue.drain();
+        self.answers.insert(id, answer);
+    }
+
+    fn read(&mut self, id: FetchId, max: usize) {
+        let Answer { status, mut body, .. } = self.answers.remove(&id).expect("it has begun");
+        let cut = body.len() > max;
+        body.truncate(max);
+        let answer = outcome::Answer { status, body, cut, ..outcome::Answer::default() };
+        self.queue.fetched(self.queue.life(), id, Fetched::Answered(answer));
+        self.queue.drain();
+    }
+
+    fn answered(&mut self, side: Side, shown: Shown, answer: &Answer) -> Vec<String> {
+        let text = || std::str::from_utf8(&answer.body).unwrap();
+        let line = match (shown, answer.status) {
+            (Shown::Reply(about), 200 | 404) => return self.replied(about),
+            (Shown::Done, 200) => "ok".into(),
+            (Shown::Put(bodies), 200) => self.put(side, &bodies, answer),
+            (Shown::Entries(name), 200 | 204) => {
+                let frames = frame::decode_list(&answer.body).unwrap();
+                let entries: Vec<String> = frames.iter().map(|frame| self.entry(side, frame, false)).collect();
+                let name = name.map(|name| name + " ").unwrap_or_default();
+                let entries = if entries.is_empty() { "none".into() } else { entries.join(" ") };
+                format!("{name}got {entries}")
             }
-            GroupStatus::Queued { ahead, attempts, not_before_ms, code, reason } => {
-                let mut text = format!("{name}: {ahead} before it, {attempts} failed");
-                for (what, told) in [("code", code), ("reason", reason)].iter().filter(|(_, told)| !told.is_empty()) {
-                    text += &format!(", {what} {told}");
+            (Shown::Entries(Some(name)), _) => format!("{name} failed"),
+            (Shown::Count, 200) => text().into(),
+            (Shown::Position, 200) => {
+                let position: serde_json::Value = serde_json::from_str(text()).unwrap();
+                let consumer = position["ConsumerId"].as_str().unwrap();
+                match position["IsPending"].as_bool().unwrap() {
+                    true => format!("at {consumer}"),
+                    false => format!("{consumer}, {} before it", position["WaitCount"]),
                 }
-                if *not_before_ms > 0 {
-                    text += &format!(", not before {}", duration::print(not_before_ms - self.now_ms));
-                }
-                text
             }
+            (Shown::Cancelled, 200) => {
+                let cancelled: serde_json::Value = serde_json::from_str(text()).unwrap();
+                format!("cancelled {}", cancelled["index"])
+            }
+            (Shown::Cancelled, 404) => "unknown".into(),
+            (_, status) => format!("refused {status}"),
         };
-        let first = format!("found {}, {} before it", found.index.0, found.ahead);
-        std::iter::once(first).chain(found.groups.iter().map(group)).collect()
+        vec![line]
+    }
+
+    fn replied(&mut self, about: About) -> Vec<String> {
+        match self.reply.0.borrow_mut().take() {
+            Some(Reply::Stats(stats)) => state(&stats, about),
+            Some(Reply::Found(Some(found))) => entry_status(&found, self.clock.now_ms()),
+            Some(Reply::Found(None)) => vec!["unknown".into()],
+            reply => panic!("no question was answered: {reply:?}"),
+        }
+    }
+
+    fn put(&mut self, side: Side, bodies: &[Bytes], answer: &Answer) -> String {
+        let mut text = String::from("put");
+        for ((index, id, repeated), body) in receipts(answer).into_iter().zip(bodies) {
+            text += &match (repeated, index.0) {
+                (false, index) => format!(" {index}"),
+                (true, 0) => " again".into(),
+                (true, index) => format!(" again:{index}"),
+            };
+            if !repeated {
+                self.bodies.insert((side, index), (body.clone(), id));
+            }
+        }
+        text
     }
 
     /// An entry as it arrives.
-    fn entry(&self, side: Side, delivery: &Delivery) -> String {
-        let frame = Frame::decode(delivery.frame()).unwrap();
+    fn entry(&self, side: Side, frame: &Frame, heads: bool) -> String {
         let mut text = frame.index.to_string();
-        if delivery.index_only {
+        if heads {
             text += if frame.data.is_empty() { " head" } else { " not only a head" };
         } else if self.bodies.get(&(side, Index(frame.index))).map(|(body, _)| body) != Some(&frame.data) {
             text += &format!("={}", String::from_utf8_lossy(&frame.data));
@@ -382,8 +401,8 @@ impl World {
         text
     }
 
-    /// A request id as a line names it: as it was given, or as that of an entry: `#3`. At the rear, `#3` may be the entry
-    /// of the queue itself that died.
+    /// A request id as a line names it: as it was given, or as that of an entry: `#3`. At the rear, `#3` may be the
+    /// entry of the queue itself that died.
     fn request_id(&self, side: Side, word: &str) -> Result<String, String> {
         let Some(index) = word.strip_prefix('#') else { return Ok(word.into()) };
         let index = number(index)?;
@@ -391,270 +410,4 @@ impl World {
         let known = self.bodies.get(&index_of(side)).or_else(|| self.bodies.get(&index_of(Side::Main)));
         known.map(|(_, request_id)| request_id.clone()).ok_or(format!("there was no entry {index}"))
     }
-
-    /// A line as an event.
-    fn line(&mut self, side: Side, verb: &str, mut words: Words<'_>) -> Result<Line, String> {
-        self.numbers += 1;
-        let ticket = Ticket(self.numbers);
-        let mut asked = Asked { ticket, get: None, watch: None, bodies: Vec::new(), about: About::Queue };
-        let event = match verb {
-            "put" => {
-                let (mut lane, mut tags) = (Lane(0), Tags::new());
-                let (mut once, mut sources, mut settled_below) = (None, Vec::new(), Index(0));
-                while let Some(word) = words.next() {
-                    match (word, word.split_once('=')) {
-                        ("priority", _) => lane = Lane(words.number()? as i64),
-                        ("once", _) => once = Some(Dedup::RequestId),
-                        ("of", _) => sources = words.word()?.split(',').map(number).collect::<Result<_, _>>()?,
-                        ("settled", _) => settled_below = words.index()?,
-                        (_, Some((key, value))) => drop(tags.insert(key.into(), value.into())),
-                        _ => asked.bodies.push(body(word)?),
-                    }
-                }
-                let random = u128::from(self.numbers) << 80;
-                let entry = |(at, data): (usize, Bytes)| {
-                    let source = sources.get(at).map(|index| Dedup::Source { index: Index(*index), settled_below });
-                    NewEntry { lane, tags: tags.clone(), data, random, dedup: source.or(once) }
-                };
-                Event::Put(ticket, asked.bodies.iter().cloned().enumerate().map(entry).collect())
-            }
-            "get" => {
-                let mut get =
-                    Get { start: Start::At(Index(0)), filter: Filter::default(), count: 1, remove: true, wait_ms: 0 };
-                asked.get = Some("it".into());
-                while let Some(word) = words.next() {
-                    match word {
-                        "from" => get.start = Start::At(words.index()?),
-                        "newest" => get.start = Start::Newest,
-                        "count" => get.count = words.number()?,
-                        "keep" => get.remove = false,
-                        "wait" => get.wait_ms = words.time()?,
-                        "as" => asked.get = Some(words.word()?.into()),
-                        word => tag(word, &mut get.filter)?,
-                    }
-                }
-                Event::Get(ticket, get)
-            }
-            "abandon" => {
-                let name = words.word()?;
-                let waiting = self.gets.iter().find(|(_, get)| *get == name).map(|(ticket, _)| *ticket);
-                let ticket = waiting.ok_or(format!("no get {name} waits"))?;
-                self.gets.remove(&ticket);
-                Event::Abandon(ticket)
-            }
-            "watch" => {
-                let consumer = words.consumer()?;
-                let (mut name, mut is_socket) = (consumer.user.clone(), true);
-                let mut watch = Watch {
-                    consumer,
-                    start: Start::At(Index(0)),
-                    window: 10,
-                    auto_commit: false,
-                    index_only: false,
-                    filter: Filter::default(),
-                    local: false,
-                };
-                while let Some(word) = words.next() {
-                    match word {
-                        "window" => watch.window = words.number()? as u32,
-                        "from" => watch.start = Start::At(words.index()?),
-                        "newest" => watch.start = Start::Newest,
-                        "auto" => watch.auto_commit = true,
-                        "heads" => watch.index_only = true,
-                        "local" => (watch.local, is_socket) = (true, false),
-                        "over" if words.next() == Some("http") => is_socket = false,
-                        "as" => name = words.word()?.into(),
-                        word => tag(word, &mut watch.filter)?,
-                    }
-                }
-                let id = WatcherId(self.numbers);
-                asked.watch = Some((id, name, is_socket, Some(watch.clone()).filter(|watch| watch.local)));
-                Event::Attach(ticket, id, watch)
-            }
-            "lose" => {
-                let name = words.word()?;
-                let mut named = self.connections.iter().filter(|(_, connection)| connection.name == name);
-                let id = *named.next().ok_or(format!("there is no connection {name}"))?.0;
-                if named.next().is_some() {
-                    return Err(format!("there are several connections {name}; name them with `as`"));
-                }
-                self.connections.remove(&id);
-                Event::Detach(id)
-            }
-            "commit" => Event::Commit(ticket, words.consumer()?, words.indexes()?),
-            "reject" => {
-                let consumer = words.consumer()?;
-                let mut indexes = Vec::new();
-                let mut form = String::new();
-                while let Some(word) = words.next() {
-                    match word {
-                        "delay" => form += &format!("_delay_={}&", words.word()?),
-                        "code" => form += &format!("_code_={}&", words.word()?),
-                        "reason" => form += &format!("_reason_={}&", std::mem::take(&mut words.0).join("+")),
-                        word => indexes.push(Index(number(word)?)),
-                    }
-                }
-                match rejection::parse(form.trim_end_matches('&').as_bytes(), None) {
-                    Ok(rejection) => Event::Reject(ticket, consumer, indexes, rejection),
-                    Err(answer) => return Ok(Line::Refused(answer)),
-                }
-            }
-            "remove" => Event::Remove(ticket, words.indexes()?),
-            "truncate" => Event::Truncate(ticket, words.index()?),
-            "end" => Event::End(ticket, words.next().map(|word| word == "force").unwrap_or(false)),
-            "set" => match settings::Patch::parse(std::mem::take(&mut words.0).join("&").as_bytes()) {
-                Ok(patch) => {
-                    let (queue, _) = self.awake.as_ref().unwrap();
-                    Event::Configure(ticket, patch.apply(queue.settings()))
-                }
-                Err(answer) => return Ok(Line::Refused(answer)),
-            },
-            "queue" | "consumers" | "groups" | "numbers" => {
-                asked.about = match verb {
-                    "consumers" => About::Consumers,
-                    "groups" => About::Groups,
-                    "numbers" => About::Numbers,
-                    _ => About::Queue,
-                };
-                Event::Stats(ticket)
-            }
-            "count" => {
-                let (mut lane, mut filter) = (None, Filter::default());
-                while let Some(word) = words.next() {
-                    match word {
-                        "priority" => lane = Some(Lane(words.number()? as i64)),
-                        word => tag(word, &mut filter)?,
-                    }
-                }
-                Event::Count(ticket, lane, filter)
-            }
-            "find" => Event::Find(ticket, self.request_id(side, words.word()?)?),
-            "cancel" => Event::Cancel(ticket, self.request_id(side, words.word()?)?),
-            "search" => Event::Search(ticket, words.consumer()?, words.index()?),
-            _ => return Err(format!("`{verb}` is nothing that happens")),
-        };
-        words.end()?;
-        Ok(Line::Event(event, Box::new(asked)))
-    }
-}
-
-/// The state of a queue, of its consumers or of its groups.
-fn state(stats: &Stats, about: About) -> Vec<String> {
-    let consumer = |consumer: &ConsumerStats| {
-        let ConsumerId { group, user } = &consumer.id;
-        let window = match (consumer.window, consumer.auto_commit) {
-            (_, true) => " auto".into(),
-            (0, false) => String::new(),
-            (window, false) => format!(" {} of {window}", consumer.pending),
-        };
-        format!("{group}.{user} {:?}{window} idle {}", consumer.status, duration::print(consumer.idle_ms))
-    };
-    let group = |group: &GroupStats| {
-        let GroupStats { id, pending, delivered, consumers, .. } = group;
-        format!("{id}: {pending} out, {delivered} done, {consumers} known")
-    };
-    let numbers = || {
-        let Stats { waiting, in_flight, done, failed, .. } = stats;
-        let oldest = duration::print(stats.oldest_ms);
-        vec![format!("{waiting} waiting, {in_flight} out, {done} done, {failed} failed, oldest {oldest}")]
-    };
-    let lines: Vec<String> = match about {
-        About::Numbers => numbers(),
-        About::Consumers => stats.consumers.iter().map(consumer).collect(),
-        About::Groups => stats.groups.iter().map(group).collect(),
-        About::Queue => {
-            let held = match stats.length {
-                0 => "holds 0".into(),
-                length => format!("holds {length} from {} to {}", stats.first.0, stats.last.0),
-            };
-            vec![held + if stats.ended { ", ended" } else { "" }]
-        }
-    };
-    if lines.is_empty() { vec!["none".into()] } else { lines }
-}
-
-/// What followed so far.
-#[derive(Default)]
-struct Told {
-    lines: Vec<String>,
-    /// Entries pushed since the last line, by connection: their order between connections is not promised.
-    pushes: BTreeMap<String, String>,
-    answered: bool,
-}
-
-impl Told {
-    fn say(&mut self, line: String) {
-        self.lines.extend(std::mem::take(&mut self.pushes).into_values());
-        self.lines.push(line);
-    }
-
-    fn push(&mut self, name: String, entry: String) {
-        let line = self.pushes.entry(name.clone()).or_insert_with(|| format!("{name}:"));
-        *line += " ";
-        *line += &entry;
-    }
-}
-
-/// The words of a line that are not read yet.
-struct Words<'a>(Vec<&'a str>);
-
-impl<'a> Words<'a> {
-    fn next(&mut self) -> Option<&'a str> {
-        (!self.0.is_empty()).then(|| self.0.remove(0))
-    }
-
-    fn word(&mut self) -> Result<&'a str, String> {
-        self.next().ok_or("a word is missing at the end".into())
-    }
-
-    fn number(&mut self) -> Result<u64, String> {
-        number(self.word()?)
-    }
-
-    fn index(&mut self) -> Result<Index, String> {
-        self.number().map(Index)
-    }
-
-    fn indexes(&mut self) -> Result<Vec<Index>, String> {
-        std::mem::take(&mut self.0).into_iter().map(|word| number(word).map(Index)).collect()
-    }
-
-    fn time(&mut self) -> Result<u64, String> {
-        let word = self.word()?;
-        match duration::parse(word) {
-            Ok(ms) if word.ends_with(char::is_alphabetic) => Ok(ms),
-            _ => Err(format!("`{word}` is no time: write 5s, 1m or 500ms")),
-        }
-    }
-
-    fn consumer(&mut self) -> Result<ConsumerId, String> {
-        let word = self.word()?;
-        let (group, user) = word.split_once('.').ok_or(format!("`{word}` is no consumer: write group.user"))?;
-        Ok(ConsumerId { group: group.into(), user: user.into() })
-    }
-
-    fn end(&self) -> Result<(), String> {
-        self.0.first().map_or(Ok(()), |word| Err(format!("`{word}` makes no sense here")))
-    }
-}
-
-fn number(word: &str) -> Result<u64, String> {
-    word.parse().map_err(|_| format!("`{word}` is no number"))
-}
-
-fn tag(word: &str, filter: &mut Filter) -> Result<(), String> {
-    let (key, value) = word.split_once('=').ok_or(format!("`{word}` makes no sense here"))?;
-    filter.0.insert(key.into(), value.into());
-    Ok(())
-}
-
-fn body(word: &str) -> Result<Bytes, String> {
-    match word.split_once('*') {
-        Some((text, times)) => Ok(text.repeat(number(times)? as usize).into()),
-        None => Ok(word.to_string().into()),
-    }
-}
-
-fn spaced(words: impl Iterator<Item = String>) -> String {
-    words.collect::<Vec<_>>().join(" ")
 }
