@@ -126,7 +126,7 @@ impl<S: Stores> Observer<S> for Onlooker {
 impl Judge {
     /// Keeps the first thing that is wrong.
     pub fn note(&mut self, verdict: Verdict) {
-        self.failure = self.failure.take().or(verdict.err());
+        self.failure = self.failure.take().or_else(|| verdict.err());
     }
 
     /// Everything that was written is durable.

@@ -195,7 +195,8 @@ impl Outside {
     fn reply(&mut self, ticket: Ticket, reply: Reply) {
         let connection = self.asking.remove(&ticket);
         match self.owed.remove(&ticket) {
-            None => {}
+            // The question may go on; that it is answered once, and at last, is all that is asked here.
+            None | Some(Asker::Request(_, Kind::Inquiry(_))) => {}
             Some(Asker::Session(id, number, request_ids)) => {
                 let answered = match reply {
                     Reply::Put(receipts) => ServerAnswer::put(number, receipts, request_ids),
@@ -204,8 +205,6 @@ impl Outside {
                 };
                 self.piece(id, Piece::Answer(answered));
             }
-            // The question may go on; that it is answered once, and at last, is all that is asked here.
-            Some(Asker::Request(_, Kind::Inquiry(_))) => {}
             Some(Asker::Request(id, _)) if self.gone.remove(&id) => {}
             Some(Asker::Request(id, kind)) => {
                 let expected = match (kind, reply) {
@@ -269,7 +268,7 @@ impl Outside {
         match self.answers.remove(&id) {
             Some(Expected::Answer(expected)) => demand!(*seen == expected, "answered {seen:?} instead of {expected:?}"),
             Some(Expected::Failed) => {
-                demand!(seen.status == 503, "the memory was lost and a request answered {seen:?}")
+                demand!(seen.status == 503, "the memory was lost and a request answered {seen:?}");
             }
             Some(other) => return Err(format!("{seen:?} instead of {other:?}")),
             None => {

@@ -36,10 +36,8 @@ pub enum Op {
         who: Who,
         requests: Vec<Saying>,
     },
-    /// A `ping` on a connection is answered.
-    Ping {
-        who: Who,
-    },
+    /// A `ping` is answered on every connection whose client lives.
+    Ping,
     /// The connection dies; with `noticed` the queue hears of it at once.
     Die {
         who: Who,

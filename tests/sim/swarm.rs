@@ -41,7 +41,7 @@ const KINDS: [(Kind, u64); 28] = [
     (Kind::Fault, 3),
     (Kind::Panic, 3),
     (Kind::Say, 12),
-    (Kind::Ping, 2),
+    (Kind::Ping, 4),
 ];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -102,9 +102,9 @@ pub fn script(seed: u64) -> Script {
     let settings = settings(&mut random);
     let weights = KINDS.map(|(_, weight)| weight * random.pick(&[0, 1, 1, 1, 3]));
     let theme = match random.below(200) {
-        0 | 1 => Theme::Many,
-        2 => Theme::Heavy,
-        3 | 4 => Theme::Crowded,
+        0..=4 => Theme::Many,
+        5 | 6 => Theme::Heavy,
+        7 | 8 => Theme::Crowded,
         _ => Theme::Usual,
     };
     let mut swarm = Swarm {
@@ -163,6 +163,7 @@ impl Swarm {
             }
             Theme::Heavy => {
                 weigh(Kind::Configure, 0);
+                weigh(Kind::Hold, 40);
                 (self.batch, self.body, self.windows) = (8, 1_700_000, 20);
                 (30, roomy)
             }
@@ -229,7 +230,7 @@ impl Swarm {
             Kind::Panic => Op::Panic { outputs: self.outputs(), order: self.random.next() },
             Kind::Crash => Op::Crash { outputs: self.outputs(), survives: self.random.percent(50) },
             Kind::Say => self.say(),
-            Kind::Ping => Op::Ping { who: self.who() },
+            Kind::Ping => Op::Ping,
             Kind::Fault => Op::Fault { after: self.random.below(40) as u32 },
         }
     }

@@ -79,7 +79,7 @@ impl<D: FaultyDisk> World<D> {
         let sink = script.seed.is_multiple_of(2);
         let address = Address { service: "q".into(), sink, suffix: String::new() };
         let named = |(key, value): (&str, String)| (format!("EDGEQUEUE_{}", key.to_uppercase()), value);
-        let variables: Variables = settings::shown(&script.settings).into_iter().map(named).collect();
+        let variables: Variables = settings::shown(&script.settings).map(named).collect();
         let mut host = Host::observed(&address.queue_name(), variables, disk, clock.clone(), onlooker.clone());
         let order = Rc::new(Cell::new(0));
         host.order = Box::new(opening(onlooker.clone(), clock.clone(), order.clone()));
@@ -150,7 +150,7 @@ impl<D: FaultyDisk> World<D> {
         self.go_away(op);
         if self.hold.left > 0 && self.drain()? {
             // These do not keep others waiting.
-            if matches!(op, Op::Abandon { .. } | Op::Die { .. } | Op::Notice { .. } | Op::Ping { .. }) {
+            if matches!(op, Op::Abandon { .. } | Op::Die { .. } | Op::Notice { .. } | Op::Ping) {
                 return Ok(());
             }
         }
@@ -175,7 +175,7 @@ impl<D: FaultyDisk> World<D> {
                     self.close(id);
                 }
             }
-            Op::Ping { who } => self.ping(*who),
+            Op::Ping => self.ping(),
             _ => {}
         }
     }
@@ -213,11 +213,11 @@ impl<D: FaultyDisk> World<D> {
         self.host.closed(id);
     }
 
-    fn ping(&mut self, who: Who) {
-        let now_ms = self.clock.now_ms();
-        if let Some((id, socket)) = self.clients.open(who) {
-            socket.heard_ms = now_ms;
-            self.host.ping(id);
+    /// Every client that lives says so.
+    fn ping(&mut self) {
+        for (id, socket) in self.clients.sockets.iter_mut().filter(|(_, socket)| !socket.dead) {
+            socket.heard_ms = self.clock.now_ms();
+            self.host.ping(*id);
         }
     }
 
