@@ -152,7 +152,7 @@ fn begin(host: &mut Host<MemoryDisk>, call: FetchId, status: u16) {
 }
 
 fn answer(host: &mut Host<MemoryDisk>, call: FetchId, status: u16, body: impl Into<Bytes>) {
-    let answer = outcome::Answer { status, body: body.into(), ..outcome::Answer::default() };
+    let answer = outcome::PredictorAnswer { status, body: body.into(), ..outcome::PredictorAnswer::default() };
     host.fetched(host.life(), call, Fetched::Answered(answer));
     host.drain();
 }

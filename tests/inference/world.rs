@@ -429,7 +429,7 @@ impl World {
             (Name::Input, Side::Rear) => known.dead += 1,
             (Name::Callbacks, Side::Main) => {
                 known.notices += 1;
-                let notice = tags[edgequeue::inference::notice::TAG_NOTICE].clone();
+                let notice = tags[edgequeue::inference::webhook::TAG_WEBHOOK].clone();
                 self.network.notices.insert(notice.clone(), id);
                 known.names.insert(notice);
             }

@@ -8,7 +8,7 @@ use crate::support::disk::MemoryDisk;
 use crate::support::host::{Clock, Host, Variables};
 use crate::support::request::{Request, events};
 use bytes::Bytes;
-use edgequeue::broker::observer::{Observer, Turn};
+use edgequeue::broker::observer::{ObservedTurn, Observer};
 use edgequeue::broker::{ConnectionId, Fetch, FetchId, Fetched, Output, RequestId, Target};
 use edgequeue::inference::outcome;
 use edgequeue::queue::entry::{Frame, Index, TAG_REQUEST_ID, TAG_TIME_PREFIX};
@@ -36,7 +36,7 @@ const CONSUMER: &str = "edge";
 struct FirstReply(Rc<RefCell<Option<Reply>>>);
 
 impl<S> Observer<S> for FirstReply {
-    fn turn(&mut self, turn: Turn<'_, S>) {
+    fn turn(&mut self, turn: ObservedTurn<'_, S>) {
         let question = |effect: &&Effect| matches!(effect, Effect::Reply(_, Reply::Stats(_) | Reply::Found(_)));
         if let Some(Effect::Reply(_, reply)) = turn.effects.iter().find(question) {
             self.0.borrow_mut().get_or_insert_with(|| reply.clone());
@@ -319,7 +319,7 @@ impl World {
         let Answer { status, mut body, .. } = self.answers.remove(&id).expect("it has begun");
         let cut = body.len() > max;
         body.truncate(max);
-        let answer = outcome::Answer { status, body, cut, ..outcome::Answer::default() };
+        let answer = outcome::PredictorAnswer { status, body, cut, ..outcome::PredictorAnswer::default() };
         self.queue.fetched(self.queue.life(), id, Fetched::Answered(answer));
         self.queue.drain();
     }
