@@ -56,7 +56,9 @@ const STAGES = {
   },
   lint: () => {
     cargo("clippy --quiet --locked --all-targets --test cli --features bindgen -- -D warnings");
-    cargo(`clippy --quiet --locked ${WORKER} -- -D warnings`, { env: CARGO_ENV, why: "clippy of the worker" });
+    for (const worker of [WORKER, cargoArgs("faults", "target-worker").join(" ")]) {
+      cargo(`clippy --quiet --locked ${worker} -- -D warnings`, { env: CARGO_ENV, why: "clippy of the worker" });
+    }
     cargo(`clippy --quiet --locked ${BROWSER} -- -D warnings`, { env: CARGO_ENV, why: "clippy of the browser client" });
     notBoth();
     documentation();

@@ -58,6 +58,7 @@ pub enum Message {
 
 /// What happened outside.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are requests; a box for each would cost an allocation")]
 pub enum Input<S> {
     /// A client asks for something. Answered by [`Output::Answer`] or [`Output::Accept`].
     Request {

@@ -234,20 +234,20 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
     /// Answers whoever is owed the reply. Nobody may be: some events are told without waiting for their reply, and
     /// clients go away.
     fn reply(&mut self, now_ms: u64, ticket: Ticket, reply: Reply) {
-        match (self.replies.take(ticket), reply) {
-            (None, _) => {}
-            (Some(Pending::Request(id, form)), reply) => self.answer(id, answer(&form, reply)),
-            (Some(Pending::Watch(asked)), Reply::Attached) => {
+        let Some(pending) = self.replies.take(ticket) else { return };
+        match (pending, reply) {
+            (Pending::Request(id, form), reply) => self.answer(id, answer(&form, reply)),
+            (Pending::Watch(asked), Reply::Attached) => {
                 let (request, transport) = (asked.request, asked.transport);
                 let connection = asked.connection.expect("its turn was taken");
                 self.connections.open(connection, transport, asked.terms);
                 self.outputs.push_back(Output::Accept { request, connection, transport });
             }
-            (Some(Pending::Watch(asked)), Reply::Refused(refusal)) => {
+            (Pending::Watch(asked), Reply::Refused(refusal)) => {
                 self.answer(asked.request, refused(&refusal));
             }
-            (Some(Pending::Watch(_)), reply) => unreachable!("a watch is accepted or refused, not {reply:?}"),
-            (Some(Pending::Session(request)), reply) => {
+            (Pending::Watch(_), reply) => unreachable!("a watch is accepted or refused, not {reply:?}"),
+            (Pending::Session(request), reply) => {
                 let answered = match reply {
                     Reply::Put(receipts) => ServerAnswer::put(request.id, receipts, request.request_ids),
                     Reply::Refused(refusal) => ServerAnswer::refused(request.id, &refused(&refusal)),
@@ -255,16 +255,16 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
                 };
                 self.connections.answer(request.connection, &answered);
             }
-            (Some(Pending::Inquiry(inquiry)), reply) => {
+            (Pending::Inquiry(inquiry), reply) => {
                 let ticket = self.replies.ticket();
                 let next = self.inquiries.replied(inquiry, reply, ticket);
                 self.next(now_ms, inquiry, next);
             }
-            (Some(Pending::Consumer), Reply::Refused(refusal)) => {
+            (Pending::Consumer, Reply::Refused(refusal)) => {
                 let service = &self.deployment.service;
                 self.outputs.push_back(Output::Log(format!("the requests of {service} wait: {refusal}")));
             }
-            (Some(Pending::Consumer), _) => {}
+            (Pending::Consumer, _) => {}
         }
     }
 

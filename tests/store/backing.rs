@@ -66,13 +66,13 @@ pub trait Backing: Rows + Sized {
 
 impl Backing for MemoryRows {
     fn begin(&mut self) {
-        MemoryRows::begin(self);
+        Self::begin(self);
     }
     fn commit(&mut self) {
-        MemoryRows::commit(self);
+        Self::commit(self);
     }
     fn rollback(&mut self) {
-        MemoryRows::rollback(self);
+        Self::rollback(self);
     }
 }
 

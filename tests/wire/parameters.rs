@@ -122,7 +122,7 @@ fn methods() {
 #[test]
 fn get_defaults_and_bounds() {
     let standard = Get { start: Start::At(Index(0)), filter: Filter::default(), count: 1, remove: true, wait_ms: 0 };
-    assert_eq!(get(""), (standard.clone(), EntryEncoding::Raw));
+    assert_eq!(get(""), (standard, EntryEncoding::Raw));
     assert_eq!(get("_length_=99999999999").0.count, limits::GET_ENTRIES_MAX);
     assert_eq!(get("_timeout_=99h").0.wait_ms, limits::WAIT_MS_MAX - 100);
     assert_eq!(get("_timeout_=999ms").0.wait_ms, 999);

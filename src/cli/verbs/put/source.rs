@@ -200,7 +200,7 @@ mod tests {
     }
 
     fn expected(list: &[(u64, u64, &[&str])]) -> Vec<(u64, u64, Vec<String>)> {
-        list.iter().map(|(p, l, bodies)| (*p, *l, bodies.iter().map(|body| body.to_string()).collect())).collect()
+        list.iter().map(|(p, l, bodies)| (*p, *l, bodies.iter().map(ToString::to_string).collect())).collect()
     }
 
     #[test]
