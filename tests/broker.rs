@@ -1,17 +1,19 @@
 //! The broker as its shell sees it: requests, connections, failures, sleeps.
 
 #![allow(missing_docs, reason = "a test")]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod support;
 
 use bytes::Bytes;
-use edgequeue::broker::{ConnectionId, Message, Output, Wait};
+use edgequeue::broker::{ConnectionId, FetchId, Fetched, Message, Output, Wait};
+use edgequeue::inference::outcome;
 use edgequeue::queue::entry::{Frame, Index};
+use edgequeue::wire::proto::frame;
 use edgequeue::wire::v1::client::{ClientCommand, ClientRequest};
 use edgequeue::wire::v1::server::{ServerAnswer, ServerEvent};
 use edgequeue::wire::v1::subprotocol::SUBPROTOCOL;
-use edgequeue::wire::{Answer, PutEntry, Transport};
+use edgequeue::wire::{Answer, Progress, PutEntry, Transport};
 use prost::Message as _;
 use support::disk::MemoryDisk;
 use support::host::{Clock, Host, Variables};
@@ -126,4 +128,82 @@ fn a_failed_flush_is_answered_and_forgotten() {
     host.request(&Request::with_body("POST", "", Bytes::from("b")));
     host.settle();
     assert_eq!(answers(&mut host)[0].body, "1");
+}
+
+/// A queue whose entries a predictor infers.
+fn inferring() -> Host<MemoryDisk> {
+    let variables = Variables::from([("EDGEQUEUE_SOURCE_PREDICTOR".into(), "https://predictor".into())]);
+    Host::new("demo", variables, MemoryDisk::default(), Clock::new(1_700_000_000_000))
+}
+
+/// The call that was made last.
+fn call(host: &mut Host<MemoryDisk>) -> FetchId {
+    let call = |output| match output {
+        Output::Fetch(id, _) => Some(id),
+        _ => None,
+    };
+    host.seen().into_iter().filter_map(call).next_back().unwrap()
+}
+
+/// A call is answered as far as its answer begins.
+fn begin(host: &mut Host<MemoryDisk>, call: FetchId, status: u16) {
+    host.fetched(host.life(), call, Fetched::Begun(status, None));
+    host.drain();
+}
+
+fn answer(host: &mut Host<MemoryDisk>, call: FetchId, status: u16, body: impl Into<Bytes>) {
+    let answer = outcome::PredictorAnswer { status, body: body.into(), ..outcome::PredictorAnswer::default() };
+    host.fetched(host.life(), call, Fetched::Answered(answer));
+    host.drain();
+}
+
+#[test]
+fn what_is_handed_out_inside_is_woken_up_for_whenever_the_memory_is_lost() {
+    let mut host = inferring();
+    host.request(&put("a"));
+    loop {
+        while host.spent.flushes == 0 && host.step() {}
+        if host.spent.flushes > 0 {
+            break;
+        }
+        host.waited();
+    }
+    host.crash(true);
+    assert!(host.alarm_ms().is_some(), "the entry is stored and nobody will come by");
+}
+
+#[test]
+fn a_request_whose_result_was_stored_before_the_turn_of_its_cancellation_is_not_cancelled() {
+    let mut host = inferring();
+    host.request(&Request::with_body("POST", "requestId=r", "a"));
+    host.settle();
+    let predictor = call(&mut host);
+    begin(&mut host, predictor, 200);
+    answer(&mut host, predictor, 200, "result");
+    let sink = call(&mut host);
+    begin(&mut host, sink, 200);
+    host.request(&Request::new("DELETE", "_cancel_=true&requestId=r"));
+    host.drain();
+    let receipt = Frame { index: 1, ..Frame::default() }.encode_to_vec();
+    answer(&mut host, sink, 200, frame::list(&[receipt.into()]));
+    host.settle();
+    // Somebody has taken the result from the sink meanwhile.
+    let status = call(&mut host);
+    begin(&mut host, status, 404);
+    answer(&mut host, status, 404, Progress::Unknown.answer("r").body);
+    host.settle();
+    assert_eq!(statuses(&mut host), [404]);
+}
+
+#[test]
+fn a_predictor_that_hangs_is_given_up_in_time() {
+    let mut host = inferring();
+    host.request(&put("a"));
+    host.settle();
+    let predictor = call(&mut host);
+    let due_ms = host.timer_ms().expect("a timer for the call");
+    host.clock.set(due_ms);
+    host.timer();
+    host.settle();
+    assert!(host.seen().contains(&Output::Abort(predictor)));
 }

@@ -9,50 +9,54 @@
 //! commit eas.w1 1               -> ok; w1: 3; rows 1
 //! ```
 //!
-//! **What happens.** Each line is a request of its own to a real broker of the queue `eas`, made durable before anything
-//! follows.
+//! **What happens.** Each line is a request of its own to a real broker of the queue `eas`, made durable before
+//! anything follows.
 //!
-//! | line | meaning |
-//! |---|---|
-//! | `put a b k=v priority 1` | one put of the bodies `a` and `b`, tagged; `a*3` is `aaa` |
-//! | `put a requestId=r once` | put-once by request id |
-//! | `put a b of 7,9 settled 5` | put-once by source: what came of the entries 7 and 9 of another queue, which has settled all below 5 |
-//! | `get from 3 count 2 k=v keep wait 5s as g` | a read; `newest` instead of `from`; `keep`: do not remove; `as`: its name while it waits |
-//! | `abandon g` | the client of a waiting get goes away |
-//! | `watch eas.w1 window 2 k=v` | consumer `w1` of group `eas` connects; also `from 3`, `newest`, `auto` (commit), `heads` (index only), `over http`; `as name` names the connection, else it is called like the consumer |
-//! | `lose w1` | a connection is seen to be gone, with or without a close frame |
-//! | `commit eas.w1 1 2` | entries are done |
-//! | `reject eas.w1 1 2 delay 5s code OOM reason no memory` | negative commit; delay, code and reason may be left out |
-//! | `remove 1 2`, `truncate 3` | entries are removed: these, those below |
-//! | `end`, `end force` | end of the stream |
-//! | `set max_delivery=3 retention=1h` | settings, read as the service reads them |
-//! | `set predictor=https://p.example` | the consumer beside the queue, `eas.edge`, calls a predictor from now on |
-//! | `answer 3 500` | the predictor answers the call of entry 3; with 200 if no status is named |
-//! | `find r`, `cancel r` | the request with the id `r`, or with that of entry 3: `#3` |
-//! | `queue`, `numbers`, `consumers`, `groups`, `count priority 1 k=v`, `search eas.w1 2` | questions; `1 of 2`: one entry out, window two |
-//! | `wait 5s` | time passes; the alarm and the timer go off when the queue asked for them |
-//! | `sleep` | the queue is evicted from memory; sockets stay, and come back from what they remember with the next line |
-//! | `crash` | the queue loses memory and connections; what was answered is on the disk |
-//! | `unflushed LINE` | the line's turn is taken and then the storage fails: nothing was stored, sockets stay |
+//! - `put a b k=v priority 1`: one put of the bodies `a` and `b`, tagged; `a*3` is `aaa`
+//! - `put a requestId=r once`: put-once by request id
+//! - `put a b of 7,9 settled 5`: put-once by source: what came of the entries 7 and 9 of another queue, which has
+//!   settled all below 5
+//! - `get from 3 count 2 k=v keep wait 5s as g`: a read; `newest` instead of `from`; `keep`: do not remove; `as`: its
+//!   name while it waits
+//! - `abandon g`: the client of a waiting get goes away
+//! - `watch eas.w1 window 2 k=v`: consumer `w1` of group `eas` connects; also `from 3`, `newest`, `auto` (commit),
+//!   `heads` (index only), `over http`; `as name` names the connection, else it is called like the consumer
+//! - `lose w1`: a connection is seen to be gone, with or without a close frame
+//! - `commit eas.w1 1 2`: entries are done
+//! - `reject eas.w1 1 2 delay 5s code OOM reason no memory`: negative commit; delay, code and reason may be left out
+//! - `remove 1 2`, `truncate 3`: entries are removed: these, those below
+//! - `end`, `end force`: end of the stream
+//! - `set max_delivery=3 retention=1h`: settings, read as the service reads them
+//! - `set predictor=https://p.example`: the consumer beside the queue, `eas.edge`, calls a predictor from now on
+//! - `answer 3 500`: the predictor answers the call of entry 3; with 200 if no status is named
+//! - `find r`, `cancel r`: the request with the id `r`, or with that of entry 3: `#3`
+//! - `queue`, `numbers`, `consumers`, `groups`, `count priority 1 k=v`, `search eas.w1 2`: questions; `1 of 2`: one
+//!   entry out, window two
+//! - `wait 5s`: time passes; the alarm and the timer go off when the queue asked for them
+//! - `sleep`: the queue is evicted from memory; sockets stay, and come back from what they remember with the next
+//!   line
+//! - `crash`: the queue loses memory and connections; what was answered is on the disk
+//! - `unflushed LINE`: the line's turn is taken and then the storage fails: nothing was stored, sockets stay
 //!
 //! `rear ` before a line: the same at the rear queue (dead letters).
 //!
 //! **What follows.**
 //!
-//! | text | meaning |
-//! |---|---|
-//! | `ok`, `attached`, `waits` | the request is carried out; the get waits |
-//! | `put 1 2` | the indexes of the put entries; `again:1`, `again`: nothing was stored for this one, which is entry 1, or nobody knows which |
-//! | `found 3, 2 before it`, `eas: 1 before it, 2 failed`, `eas: attempt 3 at eas.w1 for 5s` | where a request stands: for a new group, and for each one that needs it |
-//! | `cancelled 3`, `unknown` | |
-//! | `edge: 1 2` | the predictor is called for these entries |
-//! | `revoke edge 3` | its call for this entry is given up: somebody took the entry, or it lasts too long |
-//! | `stored 1` | a result is in the sink, as entry 1 there |
-//! | `got 1 2`, `got none` | entries of a get; of a named one that waited: `g got 1` |
-//! | `w1: 1 2` | entries pushed to a connection; several connections stand in the order of their names |
-//! | `close w1 ended` | the queue ends a connection: `ended` (close frame 1000), `taken over`, `silent`, `opened again` |
-//! | `refused 429` | refused, with its HTTP status |
-//! | `rows 2`, `rows 1 deleted 3` | rows written and deleted by the flush; looked at only where it is named |
+//! - `ok`, `attached`, `waits`: the request is carried out; the get waits
+//! - `put 1 2`: the indexes of the put entries; `again:1`, `again`: nothing was stored for this one, which is entry
+//!   1, or nobody knows which
+//! - `found 3, 2 before it`, `eas: 1 before it, 2 failed`, `eas: attempt 3 at eas.w1 for 5s`: where a request stands:
+//!   for a new group, and for each one that needs it
+//! - `cancelled 3`, `unknown`
+//! - `edge: 1 2`: the predictor is called for these entries
+//! - `revoke edge 3`: its call for this entry is given up: somebody took the entry, or it lasts too long
+//! - `stored 1`: a result is in the sink, as entry 1 there
+//! - `got 1 2`, `got none`: entries of a get; of a named one that waited: `g got 1`
+//! - `w1: 1 2`: entries pushed to a connection; several connections stand in the order of their names
+//! - `close w1 ended`: the queue ends a connection: `ended` (close frame 1000), `taken over`, `silent`, `opened
+//!   again`
+//! - `refused 429`: refused, with its HTTP status
+//! - `rows 2`, `rows 1 deleted 3`: rows written and deleted by the flush; looked at only where it is named
 //!
 //! An entry is shown as its index if it carries the body that was put under it, else as `index=body`; `1 head` came
 //! without a body; tags stand in brackets, except time stamps and request ids made by the queue.
@@ -84,7 +88,7 @@ fn files() -> Vec<(String, String)> {
         if name.ends_with(".rs") {
             continue;
         }
-        assert!(name.ends_with(".txt"), "tests/journeys/{name} is no script");
+        assert!(name.ends_with(".txt"), "tests/journeys/{name} is not a script");
         files.push((name, fs::read_to_string(path).unwrap()));
     }
     files.sort();
@@ -184,7 +188,8 @@ fn a_script_without_lines_title_or_expectations_fails() {
 #[test]
 fn a_disagreement_is_shown_with_its_place() {
     let text = "# Title\n\nput a b -> put 1 2\nwatch eas.w1 window 1 -> attached; w1: 1 2; close w1 ended\n";
-    let shown = "tests/journeys/t:4: watch eas.w1 window 1\n           attached\n  expected w1: 1 2\n  expected close w1 ended\n      came w1: 1";
+    let shown = "tests/journeys/t:4: watch eas.w1 window 1\n           attached\n  expected w1: 1 2\n\
+                 \x20 expected close w1 ended\n      came w1: 1";
     assert_eq!(run("t", text, false), Err(shown.into()));
     let text = "# Title\nput a -> put 1; rows 1\n";
     let shown = "tests/journeys/t:2: put a\n           put 1\n  expected rows 1\n      came rows 2";

@@ -26,7 +26,7 @@ pub const MESSAGE_BYTES: usize = 1024 * 1024;
 
 /// What a watch was asked for with. The window of a session counts from the first time it is not 0.
 #[derive(Clone, Debug)]
-pub(super) struct Terms {
+pub(super) struct WatchTerms {
     pub side: Side,
     pub sink: bool,
     pub watch: Watch,
@@ -38,7 +38,7 @@ enum Connection {
     /// One to a message.
     Socket(Side),
     /// With answers, several to a message, as `edgequeue.v1` has it.
-    Session(Rc<Terms>),
+    Session(Rc<WatchTerms>),
     /// Into an endless body.
     Stream(Side),
 }
@@ -62,7 +62,7 @@ impl Connections {
     }
 
     /// A watch was accepted.
-    pub fn open(&mut self, id: ConnectionId, transport: Transport, terms: Terms) {
+    pub fn open(&mut self, id: ConnectionId, transport: Transport, terms: WatchTerms) {
         let connection = match transport {
             Transport::Socket | Transport::Plain => Connection::Socket(terms.side),
             Transport::Session => Connection::Session(Rc::new(terms)),
@@ -87,7 +87,7 @@ impl Connections {
         let watching = states.filter(|state| {
             let connection = match state.session {
                 Some(sink) => {
-                    let terms = Terms { side: state.side, sink, watch: state.resume.watch.clone() };
+                    let terms = WatchTerms { side: state.side, sink, watch: state.resume.watch.clone() };
                     Connection::Session(Rc::new(terms))
                 }
                 None => Connection::Socket(state.side),
@@ -104,7 +104,7 @@ impl Connections {
     }
 
     /// What a session was opened with; nothing for other connections.
-    pub fn session(&self, id: ConnectionId) -> Option<Rc<Terms>> {
+    pub fn session(&self, id: ConnectionId) -> Option<Rc<WatchTerms>> {
         match self.open.get(&id)? {
             Connection::Session(terms) => Some(terms.clone()),
             Connection::Socket(_) | Connection::Stream(_) => None,

@@ -10,7 +10,7 @@ use crate::inference::{
     Action, Event, Runner, consumer,
     event::{CallId, Destination, Place, PutOutcome, Storing, Work},
     outbox::PutId,
-    outcome::{Letter, Trouble},
+    outcome::{CallFailure, ResultEntry},
 };
 use crate::queue::{
     config::Settings,
@@ -47,7 +47,7 @@ pub(super) struct Inquiry(pub u64);
 
 /// What the queue is to be told.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(super) enum ConsumerRequest {
     /// These are done.
     Commit(Vec<Index>),
     /// This one failed.
@@ -60,7 +60,7 @@ pub(super) enum Told {
 
 /// The consumer and its calls.
 #[derive(Debug, Default)]
-pub(super) struct Consumer {
+pub(super) struct LocalConsumer {
     runner: Option<Runner>,
     watcher: Option<WatcherId>,
     /// What the runner works by.
@@ -72,7 +72,7 @@ pub(super) struct Consumer {
 /// What follows for everybody else.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    pub told: Vec<Told>,
+    pub requests: Vec<ConsumerRequest>,
     /// What the sink knows of a request, or why that could not be found out.
     pub found: Option<(Inquiry, Result<Progress, String>)>,
 }
@@ -84,7 +84,7 @@ pub(super) struct Context<'a> {
     pub outputs: &'a mut VecDeque<Output>,
 }
 
-impl Consumer {
+impl LocalConsumer {
     /// Whether this is its connection.
     pub fn is(&self, id: WatcherId) -> bool {
         self.watcher == Some(id)
@@ -106,11 +106,11 @@ impl Consumer {
     }
 
     fn watch(&mut self, id: WatcherId, settings: &Settings, deployment: &Deployment) -> Watch {
-        let terms = deployment.terms(settings);
-        let runner = self.runner.get_or_insert_with(|| Runner::new(terms.clone()));
-        if *runner.terms() != terms {
+        let config = deployment.runner_config(settings);
+        let runner = self.runner.get_or_insert_with(|| Runner::new(config.clone()));
+        if *runner.config() != config {
             // The window is told by what is returned.
-            runner.change(terms, &mut Vec::new());
+            runner.reconfigure(config, &mut Vec::new());
         }
         self.settings = settings.clone();
         self.watcher = Some(id);
@@ -125,7 +125,7 @@ impl Consumer {
         settings: &Settings,
         number: impl FnOnce() -> WatcherId,
         context: &mut Context<'_>,
-    ) -> Option<Told> {
+    ) -> Option<ConsumerRequest> {
         if let Some(runner) = self.runner.as_mut().filter(|runner| runner.has_work()) {
             runner.settled(below());
         }
@@ -136,12 +136,12 @@ impl Consumer {
         match (context.deployment.consumes(settings), self.watcher) {
             (true, watcher) => {
                 let id = watcher.unwrap_or_else(number);
-                Some(Told::Attach(id, self.watch(id, settings, context.deployment)))
+                Some(ConsumerRequest::Attach(id, self.watch(id, settings, context.deployment)))
             }
             (false, Some(id)) => {
                 self.reset(context);
                 self.runner = None;
-                Some(Told::Detach(id))
+                Some(ConsumerRequest::Detach(id))
             }
             (false, None) => None,
         }
@@ -231,7 +231,7 @@ impl Consumer {
         match (purpose, news) {
             (Purpose::Call(call), Fetched::Answered(answer)) => self.handle(Event::Answered(call, answer), context),
             (Purpose::Call(call), Fetched::Failed(error)) => {
-                self.handle(Event::Failed(call, Trouble::unreachable(error)), context)
+                self.handle(Event::Failed(call, CallFailure::unreachable(error)), context)
             }
             (Purpose::Put(put, status), Fetched::Answered(answer)) => {
                 self.handle(Event::Put(put, put_outcome(status, &answer.body)), context)
@@ -245,7 +245,7 @@ impl Consumer {
                     Fetched::Failed(error) => Err(error),
                     Fetched::Begun(..) => unreachable!("an answer that begins has not ended"),
                 };
-                Outcome { told: Vec::new(), found: Some((inquiry, found)) }
+                Outcome { requests: Vec::new(), found: Some((inquiry, found)) }
             }
             (_, Fetched::Begun(..)) => unreachable!("an answer that begins has not ended"),
         }
@@ -277,30 +277,30 @@ impl Consumer {
                 match action {
                     Action::Call(call, work) => match context.deployment.call(context.now_ms, &self.settings, work) {
                         Ok(fetch) => self.begin(Purpose::Call(call), fetch, context.outputs),
-                        Err(trouble) => events.push_back(Event::Failed(call, trouble)),
+                        Err(failure) => events.push_back(Event::Failed(call, failure)),
                     },
                     Action::Read(call, max) => self.read_call(call, max, context.outputs),
                     Action::Abort(call) => self.abort_call(call, context.outputs),
-                    Action::Put { put, to, letters, settled_below } => {
-                        let body = entries(letters, settled_below);
+                    Action::Put { put, to, entries, settled_below } => {
+                        let body = batch(entries, settled_below);
                         let fetch = ask(context.deployment, to, "POST", "_batch_=true", body);
                         self.begin(Purpose::Put(put, 0), fetch, context.outputs);
                     }
                     Action::Commit(index) => done.push(index),
                     Action::Reject { index, code, reason, delay_ms } => {
-                        outcome.told.push(Told::Reject(index, Rejection { code, reason, delay_ms }));
+                        outcome.requests.push(ConsumerRequest::Reject(index, Rejection { code, reason, delay_ms }));
                     }
                     Action::Window(window) => {
                         if let Some(id) = self.watcher {
                             let watch = consumer::watch(&context.deployment.service, window);
-                            outcome.told.push(Told::Attach(id, watch));
+                            outcome.requests.push(ConsumerRequest::Attach(id, watch));
                         }
                     }
                 }
             }
         }
         if !done.is_empty() {
-            outcome.told.push(Told::Commit(done));
+            outcome.requests.push(ConsumerRequest::Commit(done));
         }
         outcome
     }
@@ -314,12 +314,12 @@ impl Consumer {
 }
 
 /// Results or callbacks as the body of a batch.
-fn entries(letters: Vec<(Index, Letter)>, settled_below: Index) -> Bytes {
-    let entry = |(index, letter): (Index, Letter)| {
+fn batch(entries: Vec<(Index, ResultEntry)>, settled_below: Index) -> Bytes {
+    let entry = |(index, entry): (Index, ResultEntry)| {
         let once = Some(Dedup::Source { index, settled_below });
-        PutEntry { tags: letter.tags, data: letter.data, priority: None, once }.encode().into()
+        PutEntry { tags: entry.tags, data: entry.data, priority: None, once }.encode().into()
     };
-    frame::list(&letters.into_iter().map(entry).collect::<Vec<Bytes>>()).into()
+    frame::list(&entries.into_iter().map(entry).collect::<Vec<Bytes>>()).into()
 }
 
 /// A request to another queue of the service.
@@ -347,7 +347,7 @@ fn place(receipt: &Frame) -> Place {
 }
 
 /// The event a queue is told with.
-impl Told {
+impl ConsumerRequest {
     pub fn event(self, service: &str, ticket: event::Ticket) -> event::Event {
         let consumer = || consumer::consumer(service);
         match self {

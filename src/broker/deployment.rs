@@ -3,11 +3,11 @@
 use super::io::{Fetch, Target};
 use crate::inference::{
     consumer,
-    event::{Destination, Terms, Work},
+    event::{Destination, RunnerConfig, Work},
     hosts::{self, Hosts},
-    notice::{self, Keys, TAG_NOTICE},
-    outcome::Trouble,
+    outcome::CallFailure,
     request,
+    webhook::{self, Keys, TAG_WEBHOOK},
 };
 use crate::queue::{
     config::{PathPolicy, Settings},
@@ -79,9 +79,9 @@ impl Deployment {
             Err(wrong) => (Settings::standard(), Err(format!("{wrong}; the standard settings are used"))),
         };
         let loopback = variable(LOOPBACK).is_some_and(|value| value == "allow");
-        let keys = match variable(notice::SECRET) {
+        let keys = match variable(webhook::SECRET) {
             Some(secret) => Keys::parse(&secret),
-            None => Err(format!("the deployment has no secret {} to sign callbacks with; set it", notice::SECRET)),
+            None => Err(format!("the deployment has no secret {} to sign callbacks with; set it", webhook::SECRET)),
         };
         let hosts = Hosts::parse(&variable(hosts::VARIABLE).unwrap_or_default(), loopback);
         (Self { kind, service: service.into(), defaults, hosts, keys, environment }, sound)
@@ -156,22 +156,22 @@ impl Deployment {
     }
 
     /// How that consumer works.
-    pub fn terms(&self, settings: &Settings) -> Terms {
-        consumer::terms(&*self.service, settings, self.kind == Kind::Input)
+    pub fn runner_config(&self, settings: &Settings) -> RunnerConfig {
+        consumer::runner_config(&*self.service, settings, self.kind == Kind::Input)
     }
 
     /// The call that a request or a callback is made with. The reason why none can be made is seen by who asks for
     /// the status of the request.
-    pub fn call(&self, now_ms: u64, settings: &Settings, work: Work) -> Result<Fetch, Trouble> {
-        let wrong = |wrong: String| Trouble::new(NOT_SET_UP, wrong);
+    pub fn call(&self, now_ms: u64, settings: &Settings, work: Work) -> Result<Fetch, CallFailure> {
+        let wrong = |wrong: String| CallFailure::new(NOT_SET_UP, wrong);
         match self.kind {
             Kind::Callbacks => self.callback(now_ms, work).map_err(wrong),
             Kind::Input | Kind::Sink => self.predict(settings, work),
         }
     }
 
-    fn predict(&self, settings: &Settings, work: Work) -> Result<Fetch, Trouble> {
-        let wrong = |wrong: String| Trouble::new(NOT_SET_UP, wrong);
+    fn predict(&self, settings: &Settings, work: Work) -> Result<Fetch, CallFailure> {
+        let wrong = |wrong: String| CallFailure::new(NOT_SET_UP, wrong);
         let Settings { predictor, predictor_headers, .. } = settings;
         if *predictor != self.defaults.predictor {
             self.check_predictor(predictor).map_err(|sentence| wrong(format!("predictor {sentence}")))?;
@@ -197,7 +197,7 @@ impl Deployment {
         let tag = |key: &str| work.tags.get(key).cloned().unwrap_or_default();
         let url = tag(TAG_CALLBACK);
         self.check_callback(&url).map_err(|wrong| format!("the callback {wrong}"))?;
-        let (id, sent_s) = (tag(TAG_NOTICE), now_ms / 1_000);
+        let (id, sent_s) = (tag(TAG_WEBHOOK), now_ms / 1_000);
         let signature = self.keys.as_ref().map_err(Clone::clone)?.sign(&id, sent_s, &work.data);
         let headers = [
             ("Content-Type", "application/json".into()),

@@ -1,6 +1,6 @@
 //! Requests become tasks: what a call or a message of a session asks for, as an event of the machine.
 
-use super::connections::Terms;
+use super::connections::WatchTerms;
 use super::deployment::{Deployment, Kind};
 use super::inbox::Task;
 use super::io::{BodyError, ConnectionId};
@@ -80,7 +80,7 @@ pub(super) fn call(ticket: Ticket, call: Call, body: Bytes, random: u128) -> Res
 pub(super) fn session(
     ticket: Ticket,
     connection: ConnectionId,
-    terms: &Terms,
+    terms: &WatchTerms,
     command: ClientCommand,
     now_ms: u64,
     random: u128,

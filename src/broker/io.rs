@@ -122,7 +122,7 @@ pub enum Fetched {
     /// An answer begins: its status, and the bytes of its body where that is known.
     Begun(u16, Option<u64>),
     /// The answer was read as far as [`Output::Read`] asked.
-    Answered(crate::inference::outcome::Answer),
+    Answered(crate::inference::outcome::PredictorAnswer),
     /// There will be no answer, or no more of it. The text is the platform's.
     Failed(String),
 }

@@ -56,7 +56,7 @@ use alloc::{
     vec::Vec,
 };
 use connections::Connections;
-use consumer::{Consumer, Context};
+use consumer::{Context, LocalConsumer};
 use group_commit::GroupCommit;
 use inbox::Inbox;
 use inquiry::Inquiries;
@@ -83,7 +83,7 @@ pub struct Broker<S, O = ()> {
     unread: BTreeMap<RequestId, Call>,
     inquiries: Inquiries,
     connections: Connections,
-    consumer: Consumer,
+    consumer: LocalConsumer,
     wakes: Wakes,
     /// What the turns that are being flushed result in.
     effects: Vec<Effect>,
@@ -133,7 +133,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
             unread: BTreeMap::new(),
             inquiries: Inquiries::default(),
             connections: Connections::default(),
-            consumer: Consumer::default(),
+            consumer: LocalConsumer::default(),
             wakes: Wakes::default(),
             effects: Vec::new(),
             alarm: false,
@@ -206,7 +206,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         self.outputs.push_back(Output::Wait(wait));
     }
 
-    fn context(&mut self, now_ms: u64) -> (&mut Consumer, Context<'_>) {
+    fn context(&mut self, now_ms: u64) -> (&mut LocalConsumer, Context<'_>) {
         let context = Context { now_ms, deployment: &self.deployment, outputs: &mut self.outputs };
         (&mut self.consumer, context)
     }

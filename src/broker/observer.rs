@@ -3,7 +3,7 @@
 use crate::queue::{Effect, Event, Queue, store::Side};
 
 /// One turn that was taken and is not durable yet.
-pub struct Turn<'a, S> {
+pub struct ObservedTurn<'a, S> {
     /// When, Unix milliseconds.
     pub now_ms: u64,
     /// On which side.
@@ -24,7 +24,7 @@ pub trait Observer<S> {
     const LOOKS: bool = true;
 
     /// A turn was taken.
-    fn turn(&mut self, turn: Turn<'_, S>);
+    fn turn(&mut self, turn: ObservedTurn<'_, S>);
 
     /// All turns so far are written.
     fn flushed(&mut self) {}
@@ -36,5 +36,5 @@ pub trait Observer<S> {
 impl<S> Observer<S> for () {
     const LOOKS: bool = false;
 
-    fn turn(&mut self, _: Turn<'_, S>) {}
+    fn turn(&mut self, _: ObservedTurn<'_, S>) {}
 }

@@ -1,6 +1,6 @@
 //! Pending replies: who is owed what for which ticket.
 
-use super::connections::Terms;
+use super::connections::WatchTerms;
 use super::consumer::Inquiry;
 use super::io::{ConnectionId, RequestId};
 use crate::queue::{event::Ticket, refusal::StoreError, store::Side};
@@ -30,7 +30,7 @@ pub(super) struct Asked {
     /// Numbered in its turn.
     pub connection: Option<ConnectionId>,
     pub transport: Transport,
-    pub terms: Terms,
+    pub terms: WatchTerms,
 }
 
 /// A request of a session.

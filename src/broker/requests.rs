@@ -1,8 +1,8 @@
 //! What clients ask for, and what calls to the outside bring: it becomes tasks.
 
 use super::Broker;
-use super::connections::Terms;
-use super::consumer::{Inquiry, Outcome};
+use super::connections::WatchTerms;
+use super::consumer::{ConsumerRequest, Inquiry, Outcome};
 use super::dispatch::{self, Caller};
 use super::inbox::Task;
 use super::inquiry::{Goal, Next};
@@ -194,9 +194,9 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
 
     /// What the consumer beside the queue wants of others.
     pub(super) fn follow(&mut self, now_ms: u64, outcome: Outcome) {
-        for told in outcome.told {
+        for request in outcome.requests {
             let ticket = self.replies.ticket();
-            self.tell(ticket, told);
+            self.consumer_asks(ticket, request);
         }
         if let Some((inquiry, found)) = outcome.found {
             let next = self.inquiries.found(inquiry, found);
@@ -206,8 +206,8 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
 
     /// Tells the queue what its consumer says. Nobody waits for the answer to a commit or a rejection: what is not
     /// settled is pushed again.
-    pub(super) fn tell(&mut self, ticket: Ticket, told: super::consumer::Told) {
-        let event = told.event(&self.deployment.service, ticket);
+    pub(super) fn consumer_asks(&mut self, ticket: Ticket, request: ConsumerRequest) {
+        let event = request.event(&self.deployment.service, ticket);
         if matches!(event, Event::Attach(..)) {
             self.replies.owe(ticket, Pending::Consumer);
         }
@@ -238,7 +238,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
 fn pending(id: RequestId, call: &Call) -> (Pending, bool) {
     match &call.purpose {
         CallPurpose::Watch { watch, transport } => {
-            let terms = Terms { side: call.side, sink: call.address.sink, watch: watch.clone() };
+            let terms = WatchTerms { side: call.side, sink: call.address.sink, watch: watch.clone() };
             (Pending::Watch(Asked { request: id, connection: None, transport: *transport, terms }), false)
         }
         CallPurpose::Operation(operation) => {

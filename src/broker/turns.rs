@@ -3,7 +3,7 @@
 use super::consumer::Outcome;
 use super::inbox::Task;
 use super::io::{ConnectionId, Durable, Output, Wait};
-use super::observer::{Observer, Turn};
+use super::observer::{ObservedTurn, Observer};
 use super::replies::{Pending, storage_failed};
 use super::wake::Wanted;
 use super::{Broker, Phase};
@@ -168,7 +168,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         queue.turn(now_ms, side, event, store, &mut self.effects)?;
         if let Some(event) = seen {
             let effects = &self.effects[before..];
-            self.observer.turn(Turn { now_ms, side, event, effects, queue, store });
+            self.observer.turn(ObservedTurn { now_ms, side, event, effects, queue, store });
         }
         Ok(())
     }
@@ -274,10 +274,10 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         let queue = &*queue;
         let below = || queue.settled_below(Side::Main, &deployment.service, store);
         let mut context = super::consumer::Context { now_ms, deployment, outputs };
-        let told = consumer.settled(below, queue.settings(), || connections.number(now_ms), &mut context);
-        if let Some(told) = told {
+        let request = consumer.settled(below, queue.settings(), || connections.number(now_ms), &mut context);
+        if let Some(request) = request {
             let ticket = self.replies.ticket();
-            self.tell(ticket, told);
+            self.consumer_asks(ticket, request);
         }
     }
 

@@ -45,7 +45,7 @@ mod tests {
     fn frames_are_whole_however_the_answer_is_cut() {
         let bytes = b"\0\0\0\x02ab\0\0\0\0\0\0\0\x01c";
         for cut in 0..bytes.len() {
-            let (mut reader, mut frames) = (FrameReader::default(), alloc::vec::Vec::new());
+            let (mut reader, mut frames) = (FrameReader::default(), Vec::new());
             for piece in [&bytes[..cut], &bytes[cut..]] {
                 reader.push(piece);
                 while let Some(frame) = reader.next_frame().expect("frames") {

@@ -1,6 +1,6 @@
 //! The consumer of a queue that lives beside it, as the queue knows it.
 
-use super::event::Terms;
+use super::event::RunnerConfig;
 use crate::queue::config::Settings;
 use crate::queue::entry::{Filter, Index};
 use crate::queue::event::{ConsumerId, Start, Watch};
@@ -8,8 +8,6 @@ use alloc::string::String;
 
 /// User name of the consumer; its group is called like the service.
 const USER: &str = "edge";
-/// While something is under way the object is woken this much later, should it have lost its memory: 30 seconds.
-pub const LIFE_LINE_MS: u64 = 30_000;
 
 /// Who works a service's queue off beside it.
 pub fn consumer(service: &str) -> ConsumerId {
@@ -29,9 +27,9 @@ pub fn watch(service: &str, window: u32) -> Watch {
     }
 }
 
-/// How it works, by the settings of the queue; `results` as in [`Terms`].
-pub fn terms(service: impl Into<String>, settings: &Settings, results: bool) -> Terms {
-    Terms {
+/// How it works, by the settings of the queue; `results` as in [`RunnerConfig`].
+pub fn runner_config(service: impl Into<String>, settings: &Settings, results: bool) -> RunnerConfig {
+    RunnerConfig {
         service: service.into(),
         window: settings.worker_threads,
         timeout_ms: match settings.max_idle_ms {

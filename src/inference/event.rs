@@ -1,15 +1,15 @@
 //! What a [`Runner`](super::Runner) is told, and what it wants done.
 
 use super::outbox::PutId;
-use super::outcome::{Answer, Letter, Trouble};
+use super::outcome::{CallFailure, PredictorAnswer, ResultEntry};
 use crate::queue::entry::{Index, TAG_REQUEST_ID, Tags};
 use alloc::{string::String, vec::Vec};
 use bytes::Bytes;
 
 /// How a queue is worked off.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// Name of the service, for notices.
+pub struct RunnerConfig {
+    /// Name of the service, for webhooks.
     pub service: String,
     /// Requests at the predictor at one time; 0: none any more.
     pub window: u32,
@@ -58,19 +58,19 @@ pub enum Destination {
     Callbacks,
 }
 
-/// Where a letter is.
+/// Where a entry is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// Its index there; 0 when that is not known.
     pub index: Index,
-    /// It was stored before, by a put of which nothing is remembered here. What was stored may be another letter.
+    /// It was stored before, by a put of which nothing is remembered here. What was stored may be another entry.
     pub repeated: bool,
 }
 
 /// What became of a put.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PutOutcome {
-    /// Stored, in the order of the letters.
+    /// Stored, in the order of the entries.
     Stored(Vec<Place>),
     /// Refused whatever is tried: status and sentence. Nothing of the put was stored.
     Refused(u16, String),
@@ -88,9 +88,9 @@ pub enum Event {
     /// An answer begins: its status, and the length of its body where that is known.
     Begun(CallId, u16, Option<u64>),
     /// An answer is there.
-    Answered(CallId, Answer),
+    Answered(CallId, PredictorAnswer),
     /// No answer will come.
-    Failed(CallId, Trouble),
+    Failed(CallId, CallFailure),
     /// A put was answered.
     Put(PutId, PutOutcome),
     /// Time has passed.
@@ -107,7 +107,7 @@ pub enum Action {
     Read(CallId, usize),
     /// Give a call up; nothing of it is reported any more.
     Abort(CallId),
-    /// Put letters into another queue, each the outcome of the request before it; of requests below `settled_below` none
+    /// Put entries into another queue, each the outcome of the request before it; of requests below `settled_below` none
     /// will be put again. Answered by [`Event::Put`].
     Put {
         /// The put.
@@ -115,7 +115,7 @@ pub enum Action {
         /// Where to.
         to: Destination,
         /// What, at least one.
-        letters: Vec<(Index, Letter)>,
+        entries: Vec<(Index, ResultEntry)>,
         /// See there.
         settled_below: Index,
     },

@@ -1,7 +1,7 @@
 //! The requests that are under way, and how far each has come.
 
 use super::event::CallId;
-use super::outcome::{Ending, Letter, Trouble};
+use super::outcome::{CallFailure, Ending, ResultEntry};
 use crate::queue::entry::{Index, Tags};
 use alloc::vec::Vec;
 
@@ -61,15 +61,15 @@ pub(super) enum Phase {
     Calling { until_ms: u64 },
     Waiting { wanted: usize, left_ms: u64 },
     Reading { until_ms: u64 },
-    Storing { letter: Letter, conclusion: Conclusion, reduced: bool },
-    Telling { letter: Letter, conclusion: Conclusion },
+    Storing { entry: ResultEntry, conclusion: Conclusion, reduced: bool },
+    Notifying { entry: ResultEntry, conclusion: Conclusion },
 }
 
 /// How a request ends once everybody knows.
 #[derive(Debug)]
 pub(super) struct Conclusion {
     pub ending: Ending,
-    pub trouble: Option<Trouble>,
+    pub failure: Option<CallFailure>,
     /// It ends as a refusal and not as done.
     pub dead: bool,
 }

@@ -43,7 +43,7 @@ impl Ending {
 
 /// What a predictor answered, as far as it was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct PredictorAnswer {
     /// HTTP status.
     pub status: u16,
     /// Its `Content-Type`.
@@ -54,7 +54,7 @@ pub struct Answer {
     pub cut: bool,
 }
 
-impl Answer {
+impl PredictorAnswer {
     /// Whether it is a success.
     pub fn is_success(&self) -> bool {
         is_success(self.status)
@@ -68,14 +68,14 @@ pub fn is_success(status: u16) -> bool {
 
 /// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct CallFailure {
     /// HTTP status, of the predictor or standing for what happened.
     pub status: u16,
     /// For people, one line.
     pub reason: String,
 }
 
-impl Trouble {
+impl CallFailure {
     /// With a reason of one line.
     pub fn new(status: u16, reason: impl AsRef<str>) -> Self {
         Self { status, reason: line(reason.as_ref()) }
@@ -87,7 +87,7 @@ impl Trouble {
     }
 
     /// What an answer that is no success says.
-    pub fn of(answer: &Answer) -> Self {
+    pub fn of(answer: &PredictorAnswer) -> Self {
         let text = core::str::from_utf8(&answer.body).unwrap_or_default();
         match line(text) {
             reason if reason.is_empty() => Self::new(answer.status, format!("status {}", answer.status)),
@@ -113,16 +113,16 @@ fn line(text: &str) -> String {
 
 /// An entry for another queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Letter {
+pub struct ResultEntry {
     /// Its tags.
     pub tags: Tags,
     /// Its body.
     pub data: Bytes,
 }
 
-impl Letter {
+impl ResultEntry {
     /// The result of a request with these tags.
-    pub fn result(request: &Tags, answer: Answer) -> Self {
+    pub fn result(request: &Tags, answer: PredictorAnswer) -> Self {
         let mut tags = carried(request);
         // One that fits into no tag is garbage, and no reason to lose the result.
         let content_type = answer.content_type.filter(|text| text.len() <= TAG_VALUE_BYTES_MAX);
@@ -131,26 +131,26 @@ impl Letter {
     }
 
     /// What the sink gets in place of a result. Without a body the reason is the body.
-    pub fn failure(request: &Tags, trouble: &Trouble, answer: Option<Answer>) -> Self {
+    pub fn failure(request: &Tags, failure: &CallFailure, answer: Option<PredictorAnswer>) -> Self {
         let answer = answer.filter(|answer| !answer.body.is_empty());
-        let mut letter = Self::result(request, answer.unwrap_or_else(|| text(&trouble.reason)));
-        letter.tags.insert(TAG_LAST_CODE.into(), trouble.status.to_string());
-        letter.tags.insert(TAG_LAST_REASON.into(), trouble.reason.clone());
-        letter
+        let mut entry = Self::result(request, answer.unwrap_or_else(|| text(&failure.reason)));
+        entry.tags.insert(TAG_LAST_CODE.into(), failure.status.to_string());
+        entry.tags.insert(TAG_LAST_REASON.into(), failure.reason.clone());
+        entry
     }
 
     /// The least a caller must find: for a sink that took nothing else.
-    pub fn remnant(request: &Tags, trouble: &Trouble) -> Self {
+    pub fn remnant(request: &Tags, failure: &CallFailure) -> Self {
         let id = request.get(TAG_REQUEST_ID).map(|id| (TAG_REQUEST_ID.into(), id.clone()));
-        Self::failure(&id.into_iter().collect(), trouble, None)
+        Self::failure(&id.into_iter().collect(), failure, None)
     }
 }
 
-fn text(text: &str) -> Answer {
-    Answer {
+fn text(text: &str) -> PredictorAnswer {
+    PredictorAnswer {
         content_type: Some("text/plain; charset=utf-8".into()),
         body: text.as_bytes().to_vec().into(),
-        ..Answer::default()
+        ..PredictorAnswer::default()
     }
 }
 
@@ -190,49 +190,60 @@ mod tests {
             ("lastCode", "500"),
             ("lastReason", "why"),
         ]);
-        let answer =
-            Answer { status: 200, content_type: Some("application/json".into()), body: "{}".into(), cut: false };
-        let letter = Letter::result(&request, answer);
+        let answer = PredictorAnswer {
+            status: 200,
+            content_type: Some("application/json".into()),
+            body: "{}".into(),
+            cut: false,
+        };
+        let entry = ResultEntry::result(&request, answer);
         let expected =
             [("requestId", "r"), ("task", "7"), ("ts@source", "1"), ("Header:Content-Type", "application/json")];
-        assert_eq!(letter.tags, tags(&expected));
-        assert_eq!(letter.data, "{}");
+        assert_eq!(entry.tags, tags(&expected));
+        assert_eq!(entry.data, "{}");
     }
 
     #[test]
     fn a_failure_carries_code_reason_and_the_body_of_the_answer() {
-        let answer =
-            Answer { status: 500, content_type: None, body: "\n  out of \u{7} memory \nline 2".into(), cut: false };
-        let trouble = Trouble::of(&answer);
-        assert_eq!(trouble, Trouble { status: 500, reason: "out of   memory".into() });
-        let letter = Letter::failure(&tags(&[("requestId", "r")]), &trouble, Some(answer.clone()));
+        let answer = PredictorAnswer {
+            status: 500,
+            content_type: None,
+            body: "\n  out of \u{7} memory \nline 2".into(),
+            cut: false,
+        };
+        let failure = CallFailure::of(&answer);
+        assert_eq!(failure, CallFailure { status: 500, reason: "out of   memory".into() });
+        let entry = ResultEntry::failure(&tags(&[("requestId", "r")]), &failure, Some(answer.clone()));
         let expected = [("requestId", "r"), ("lastCode", "500"), ("lastReason", "out of   memory")];
-        assert_eq!(letter, Letter { tags: tags(&expected), data: answer.body });
-        let silent = Trouble::of(&Answer { status: 503, ..Answer::default() });
-        assert_eq!(Letter::failure(&tags(&[]), &silent, None).data, "status 503");
-        assert_eq!(Trouble::new(504, "ä".repeat(150)).reason.len(), 200);
+        assert_eq!(entry, ResultEntry { tags: tags(&expected), data: answer.body });
+        let silent = CallFailure::of(&PredictorAnswer { status: 503, ..PredictorAnswer::default() });
+        assert_eq!(ResultEntry::failure(&tags(&[]), &silent, None).data, "status 503");
+        assert_eq!(CallFailure::new(504, "ä".repeat(150)).reason.len(), 200);
     }
 
     #[test]
     fn no_content_type_loses_a_result() {
-        let answer =
-            |text: &str| Answer { content_type: Some(text.into()), body: "result".into(), ..Answer::default() };
-        let letter = Letter::result(&tags(&[("requestId", "r")]), answer(&"x".repeat(TAG_VALUE_BYTES_MAX + 1)));
-        assert_eq!(letter, Letter { tags: tags(&[("requestId", "r")]), data: "result".into() });
-        let letter = Letter::result(&tags(&[]), answer(&"x".repeat(TAG_VALUE_BYTES_MAX)));
-        assert_eq!(letter.tags.len(), 1);
+        let answer = |text: &str| PredictorAnswer {
+            content_type: Some(text.into()),
+            body: "result".into(),
+            ..PredictorAnswer::default()
+        };
+        let entry = ResultEntry::result(&tags(&[("requestId", "r")]), answer(&"x".repeat(TAG_VALUE_BYTES_MAX + 1)));
+        assert_eq!(entry, ResultEntry { tags: tags(&[("requestId", "r")]), data: "result".into() });
+        let entry = ResultEntry::result(&tags(&[]), answer(&"x".repeat(TAG_VALUE_BYTES_MAX)));
+        assert_eq!(entry.tags.len(), 1);
     }
 
     #[test]
     fn no_number_of_tags_loses_a_result() {
         let mut request: Tags = (0..30).map(|number| (format!("tag{number:02}"), "x".repeat(500))).collect();
         request.extend(tags(&[("requestId", "r"), ("ts@source", "1")]));
-        let letter = Letter::failure(&request, &Trouble::new(500, "no"), None);
-        assert!(letter.tags.len() < TAGS_MAX);
-        assert!(letter.tags.contains_key("tag00") && !letter.tags.contains_key("tag29"));
-        assert_eq!(letter.tags["requestId"], "r");
-        assert_eq!(letter.tags["ts@source"], "1");
-        let remnant = Letter::remnant(&request, &Trouble::new(413, "too large"));
+        let entry = ResultEntry::failure(&request, &CallFailure::new(500, "no"), None);
+        assert!(entry.tags.len() < TAGS_MAX);
+        assert!(entry.tags.contains_key("tag00") && !entry.tags.contains_key("tag29"));
+        assert_eq!(entry.tags["requestId"], "r");
+        assert_eq!(entry.tags["ts@source"], "1");
+        let remnant = ResultEntry::remnant(&request, &CallFailure::new(413, "too large"));
         assert_eq!(remnant.tags.len(), 4);
     }
 }

@@ -1,7 +1,7 @@
 //! What a predictor is sent: a POST of the data, where the original put would have gone.
 
 use super::event::Work;
-use super::outcome::Trouble;
+use super::outcome::CallFailure;
 use crate::queue::entry::{TAG_LAST_CODE, TAG_LAST_REASON, TAG_REQUEST_ID, TAG_TIME_PREFIX};
 use crate::wire::names::{TAG_CALLBACK, TAG_CONTENT_TYPE, TAG_PATH};
 use crate::wire::predictor::Predictor;
@@ -9,7 +9,7 @@ use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 
 /// The URL of one request: its path after the predictor's, its query before the predictor's. A path that would lead out of
 /// the predictor's own is not sent.
-pub fn url(predictor: Predictor<'_>, append: bool, work: &Work) -> Result<String, Trouble> {
+pub fn url(predictor: Predictor<'_>, append: bool, work: &Work) -> Result<String, CallFailure> {
     let (base, path) = match predictor {
         Predictor::Url(url) => (url, ""),
         // Only the path counts for a Worker that is called directly.
@@ -22,7 +22,7 @@ pub fn url(predictor: Predictor<'_>, append: bool, work: &Work) -> Result<String
     let mut url = String::from(base);
     if append && !suffix.is_empty() {
         if !is_plain(suffix) {
-            return Err(Trouble::new(400, "the path of the request leads elsewhere"));
+            return Err(CallFailure::new(400, "the path of the request leads elsewhere"));
         }
         url = format!("{}/{suffix}", base.trim_end_matches('/'));
     }
@@ -103,7 +103,7 @@ mod tests {
 
     fn url(predictor: &str, append: bool, tags: &[(&str, &str)]) -> Result<String, u16> {
         let predictor = Predictor::parse(predictor).expect("a predictor");
-        super::url(predictor, append, &work(tags)).map_err(|trouble| trouble.status)
+        super::url(predictor, append, &work(tags)).map_err(|failure| failure.status)
     }
 
     #[test]

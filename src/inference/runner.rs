@@ -1,8 +1,8 @@
 //! What becomes of each request between being pushed and being committed.
 //!
 //! ```text
-//!          Pushed        Begun       there is room      Answered       the sink took it    the notice is stored
-//! queue ─────────► Calling ──► Waiting ──────► Reading ─────► Storing ───────────► Telling ───────────► Commit
+//!          Pushed        Begun       there is room      Answered       the sink took it    the webhook is stored
+//! queue ─────────► Calling ──► Waiting ──────► Reading ─────► Storing ───────────► Notifying ───────────► Commit
 //!                     │                          │               (no result: skipped) (no callback: skipped)
 //!                     └── Failed, timeout ───────┴──► tried again: Reject with a delay
 //!                                                     the last time: the sink gets the error, then Reject
@@ -11,11 +11,11 @@
 //! The shell carries actions out in their order and reports what came of them; it keeps no state of its own. When the
 //! queue is lost from memory so are all jobs ([`Runner::reset`]): the queue pushes their entries again.
 
-use super::event::{Action, CallId, Destination, Event, Place, PutOutcome, Storing, Terms, Work};
+use super::event::{Action, CallId, Destination, Event, Place, PutOutcome, RunnerConfig, Storing, Work};
 use super::job::{Conclusion, Job, Jobs, Phase};
-use super::notice::{self, Notice, TAG_NOTICE};
 use super::outbox::{Outbox, PutId};
-use super::outcome::{self, Answer, Ending, Letter, TIMED_OUT, TOO_LARGE, Trouble};
+use super::outcome::{self, CallFailure, Ending, PredictorAnswer, ResultEntry, TIMED_OUT, TOO_LARGE};
+use super::webhook::{self, TAG_WEBHOOK, Webhook};
 use crate::queue::entry::{Index, TAG_REQUEST_ID};
 use crate::queue::limits::PAYLOAD_BYTES_CEILING;
 use crate::wire::names::{TAG_CALLBACK, TAG_CONTENT_TYPE};
@@ -38,12 +38,12 @@ const OUTAGE_PAUSE_MS_MAX: u64 = 10_000;
 /// The consumer beside a queue.
 #[derive(Debug)]
 pub struct Runner {
-    terms: Terms,
+    config: RunnerConfig,
     jobs: Jobs,
     sink: Outbox,
     callbacks: Outbox,
     /// Answers that have begun and wait for room, the oldest first.
-    hungry: VecDeque<CallId>,
+    waiting: VecDeque<CallId>,
     held_bytes: usize,
     numbers: u64,
     /// What was said last.
@@ -57,14 +57,14 @@ pub struct Runner {
 
 impl Runner {
     /// One that has nothing to do yet.
-    pub fn new(terms: Terms) -> Self {
+    pub fn new(config: RunnerConfig) -> Self {
         Self {
-            window: terms.window,
-            terms,
+            window: config.window,
+            config,
             jobs: Jobs::default(),
             sink: Outbox::default(),
             callbacks: Outbox::default(),
-            hungry: VecDeque::new(),
+            waiting: VecDeque::new(),
             held_bytes: 0,
             numbers: 0,
             settled_below: Index(0),
@@ -74,13 +74,13 @@ impl Runner {
     }
 
     /// How it works.
-    pub fn terms(&self) -> &Terms {
-        &self.terms
+    pub fn config(&self) -> &RunnerConfig {
+        &self.config
     }
 
     /// Works differently from now on; requests that are out stay so.
-    pub fn change(&mut self, terms: Terms, actions: &mut Vec<Action>) {
-        self.terms = terms;
+    pub fn reconfigure(&mut self, config: RunnerConfig, actions: &mut Vec<Action>) {
+        self.config = config;
         self.tell_window(actions);
     }
 
@@ -92,7 +92,7 @@ impl Runner {
     /// Everything is forgotten: the queue was lost from memory and will push again what is not committed.
     pub fn reset(&mut self, actions: &mut Vec<Action>) {
         actions.extend(self.jobs.0.iter().filter(|job| job.is_calling()).map(|job| Action::Abort(job.call)));
-        *self = Self { numbers: self.numbers, outages: self.outages, ..Self::new(self.terms.clone()) };
+        *self = Self { numbers: self.numbers, outages: self.outages, ..Self::new(self.config.clone()) };
     }
 
     /// Of the requests below this none is in the queue any more, and that is durable before anybody is told.
@@ -119,7 +119,7 @@ impl Runner {
     pub fn give_up(&mut self, index: Index, actions: &mut Vec<Action>) -> Result<(), Storing> {
         match self.jobs.get(index).map(|job| &job.phase) {
             Some(Phase::Storing { .. }) if !self.sink.withdraw(index) => return Err(Storing),
-            Some(Phase::Telling { .. }) => return Err(Storing),
+            Some(Phase::Notifying { .. }) => return Err(Storing),
             _ => self.forget(index, actions),
         }
         Ok(())
@@ -134,7 +134,7 @@ impl Runner {
             }
             Event::Begun(call, status, length) => self.begun(now_ms, call, status, length, actions),
             Event::Answered(call, answer) => self.answered(now_ms, call, answer, actions),
-            Event::Failed(call, trouble) => self.failed(now_ms, call, trouble, None, actions),
+            Event::Failed(call, failure) => self.failed(now_ms, call, failure, None, actions),
             Event::Put(put, outcome) => self.put(now_ms, put, outcome, actions),
             Event::Tick => self.tick(now_ms, actions),
         }
@@ -153,7 +153,7 @@ impl Runner {
         // A queue that gives out what is out here already has taken it back before.
         let _ = self.give_up(work.index, actions);
         let call = CallId(self.number());
-        let phase = Phase::Calling { until_ms: now_ms.saturating_add(self.terms.timeout_ms) };
+        let phase = Phase::Calling { until_ms: now_ms.saturating_add(self.config.timeout_ms) };
         let (index, attempt, tags) = (work.index, work.attempt, work.tags.clone());
         self.jobs.insert(Job { index, call, attempt, tags, phase, bytes: 0 });
         actions.push(Action::Call(call, work));
@@ -162,14 +162,14 @@ impl Runner {
     fn forget(&mut self, index: Index, actions: &mut Vec<Action>) {
         let Some(job) = self.jobs.remove(index) else { return };
         self.held_bytes -= job.bytes;
-        self.hungry.retain(|call| *call != job.call);
+        self.waiting.retain(|call| *call != job.call);
         if job.is_calling() {
             actions.push(Action::Abort(job.call));
         }
     }
 
     fn begun(&mut self, now_ms: u64, call: CallId, status: u16, length: Option<u64>, actions: &mut Vec<Action>) {
-        let results = self.terms.results;
+        let results = self.config.results;
         let Some(job) = self.jobs.calling(call) else { return };
         let Phase::Calling { until_ms } = job.phase else { return };
         let success = outcome::is_success(status);
@@ -186,21 +186,21 @@ impl Runner {
         let wanted = length.map_or(most, |length| most.min(usize::try_from(length).unwrap_or(most)));
         // Its time stands still: that there is no room is not the predictor's fault.
         job.phase = Phase::Waiting { wanted, left_ms: until_ms.saturating_sub(now_ms) };
-        self.hungry.push_back(call);
+        self.waiting.push_back(call);
     }
 
     /// Lets answers be read as far as there is room.
     fn read_more(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
-        while let Some(call) = self.hungry.front().copied() {
+        while let Some(call) = self.waiting.front().copied() {
             let job = self.jobs.calling(call).map(|job| (&job.phase, job.index));
             let Some((&Phase::Waiting { wanted, left_ms }, index)) = job else {
-                self.hungry.pop_front();
+                self.waiting.pop_front();
                 continue;
             };
             if self.held_bytes > 0 && self.held_bytes + wanted > HELD_BYTES_MAX {
                 return;
             }
-            self.hungry.pop_front();
+            self.waiting.pop_front();
             self.held_bytes += wanted;
             if let Some(job) = self.jobs.get_mut(index) {
                 job.bytes = wanted;
@@ -210,10 +210,10 @@ impl Runner {
         }
     }
 
-    fn answered(&mut self, now_ms: u64, call: CallId, answer: Answer, actions: &mut Vec<Action>) {
+    fn answered(&mut self, now_ms: u64, call: CallId, answer: PredictorAnswer, actions: &mut Vec<Action>) {
         if !answer.is_success() {
-            let trouble = Trouble::of(&answer);
-            return self.failed(now_ms, call, trouble, Some(answer), actions);
+            let failure = CallFailure::of(&answer);
+            return self.failed(now_ms, call, failure, Some(answer), actions);
         }
         self.outages = 0;
         let Some(job) = self.jobs.calling(call) else { return };
@@ -221,14 +221,14 @@ impl Runner {
         if answer.body.is_empty() && !answer.cut {
             return self.end(index, Ending::Empty, actions);
         }
-        let (letter, trouble) = if answer.cut {
-            let trouble = Trouble::new(TOO_LARGE, "the result is larger than the sink takes");
-            (Letter::failure(&job.tags, &trouble, None), Some(trouble))
+        let (entry, failure) = if answer.cut {
+            let failure = CallFailure::new(TOO_LARGE, "the result is larger than the sink takes");
+            (ResultEntry::failure(&job.tags, &failure, None), Some(failure))
         } else {
-            (Letter::result(&job.tags, answer), None)
+            (ResultEntry::result(&job.tags, answer), None)
         };
-        let ending = if trouble.is_some() { Ending::Failed } else { Ending::Done };
-        self.store(index, letter, Conclusion { ending, trouble, dead: false });
+        let ending = if failure.is_some() { Ending::Failed } else { Ending::Done };
+        self.store(index, entry, Conclusion { ending, failure, dead: false });
     }
 
     /// An attempt failed. All but the last are tried again.
@@ -236,90 +236,90 @@ impl Runner {
         &mut self,
         now_ms: u64,
         call: CallId,
-        trouble: Trouble,
-        answer: Option<Answer>,
+        failure: CallFailure,
+        answer: Option<PredictorAnswer>,
         actions: &mut Vec<Action>,
     ) {
         if self.jobs.calling(call).is_none() {
             return;
         }
-        self.count_outage(now_ms, &trouble);
+        self.count_outage(now_ms, &failure);
         let Some(job) = self.jobs.calling(call) else { return };
         let index = job.index;
         let doublings = job.attempt.saturating_sub(1).min(32);
-        let delay_ms = self.terms.retry_delay_ms.saturating_mul(1 << doublings).min(DELAY_MS_MAX);
-        let last = self.terms.max_delivery != 0 && job.attempt >= self.terms.max_delivery;
-        if last && self.terms.results {
-            let letter = Letter::failure(&job.tags, &trouble, answer);
-            let conclusion = Conclusion { ending: Ending::Failed, trouble: Some(trouble), dead: true };
-            return self.store(index, letter, conclusion);
+        let delay_ms = self.config.retry_delay_ms.saturating_mul(1 << doublings).min(DELAY_MS_MAX);
+        let last = self.config.max_delivery != 0 && job.attempt >= self.config.max_delivery;
+        if last && self.config.results {
+            let entry = ResultEntry::failure(&job.tags, &failure, answer);
+            let conclusion = Conclusion { ending: Ending::Failed, failure: Some(failure), dead: true };
+            return self.store(index, entry, conclusion);
         }
-        let (code, reason) = (trouble.status.to_string(), trouble.reason);
+        let (code, reason) = (failure.status.to_string(), failure.reason);
         actions.push(Action::Reject { index, code, reason, delay_ms: if last { 0 } else { delay_ms } });
         self.forget(index, actions);
     }
 
     /// A predictor that is down would use up every request there is. So it is asked less and less, one at a time.
-    fn count_outage(&mut self, now_ms: u64, trouble: &Trouble) {
-        if !trouble.is_outage() || !self.terms.results {
+    fn count_outage(&mut self, now_ms: u64, failure: &CallFailure) {
+        if !failure.is_outage() || !self.config.results {
             self.outages = 0;
             return;
         }
         self.outages += 1;
         if let Some(beyond) = self.outages.checked_sub(OUTAGE_FAILURES) {
-            let pause_ms = self.terms.retry_delay_ms.saturating_mul(1 << beyond.min(32)).min(OUTAGE_PAUSE_MS_MAX);
+            let pause_ms = self.config.retry_delay_ms.saturating_mul(1 << beyond.min(32)).min(OUTAGE_PAUSE_MS_MAX);
             self.resume_ms = Some(now_ms.saturating_add(pause_ms));
         }
     }
 
-    fn store(&mut self, index: Index, letter: Letter, conclusion: Conclusion) {
+    fn store(&mut self, index: Index, entry: ResultEntry, conclusion: Conclusion) {
         let Some(job) = self.jobs.get_mut(index) else { return };
-        self.held_bytes = self.held_bytes - job.bytes + letter.data.len();
-        job.bytes = letter.data.len();
-        job.phase = Phase::Storing { letter, conclusion, reduced: false };
+        self.held_bytes = self.held_bytes - job.bytes + entry.data.len();
+        job.bytes = entry.data.len();
+        job.phase = Phase::Storing { entry, conclusion, reduced: false };
         self.sink.push(index);
     }
 
     /// Nothing is stored for it.
     fn end(&mut self, index: Index, ending: Ending, actions: &mut Vec<Action>) {
-        self.tell(index, Conclusion { ending, trouble: None, dead: false }, None, actions);
+        self.tell(index, Conclusion { ending, failure: None, dead: false }, None, actions);
     }
 
     /// Everything of a request is stored: who wants to know is told, and then it ends.
     fn tell(&mut self, index: Index, conclusion: Conclusion, sink_index: Option<Index>, actions: &mut Vec<Action>) {
         let Some(job) = self.jobs.get_mut(index) else { return };
         self.held_bytes -= core::mem::take(&mut job.bytes);
-        let named = job.tags.get(TAG_CALLBACK).unwrap_or(&self.terms.callback);
-        if named.is_empty() || !self.terms.results {
+        let named = job.tags.get(TAG_CALLBACK).unwrap_or(&self.config.callback);
+        if named.is_empty() || !self.config.results {
             return self.close(index, conclusion, actions);
         }
-        let code = conclusion.trouble.as_ref().map(|trouble| trouble.status.to_string());
+        let code = conclusion.failure.as_ref().map(|failure| failure.status.to_string());
         let request_id = job.tags.get(TAG_REQUEST_ID).map_or("", String::as_str);
-        let notice = Notice {
+        let webhook = Webhook {
             request_id,
-            service: &self.terms.service,
+            service: &self.config.service,
             status: conclusion.ending,
             index: index.0,
             sink_index: sink_index.map(|index| index.0).filter(|index| *index != 0),
             code: code.as_deref(),
-            reason: conclusion.trouble.as_ref().map(|trouble| trouble.reason.as_str()),
+            reason: conclusion.failure.as_ref().map(|failure| failure.reason.as_str()),
         };
         let tags = [
             (TAG_REQUEST_ID, request_id.to_string()),
             (TAG_CALLBACK, named.clone()),
             (TAG_CONTENT_TYPE, "application/json".into()),
-            (TAG_NOTICE, notice::id(&self.terms.service, index)),
+            (TAG_WEBHOOK, webhook::id(&self.config.service, index)),
         ];
         let tags = tags.into_iter().map(|(key, value)| (key.into(), value)).collect();
-        job.phase = Phase::Telling { letter: Letter { tags, data: notice.body().into() }, conclusion };
+        job.phase = Phase::Notifying { entry: ResultEntry { tags, data: webhook.body().into() }, conclusion };
         self.callbacks.push(index);
     }
 
     /// The last step.
     fn close(&mut self, index: Index, conclusion: Conclusion, actions: &mut Vec<Action>) {
         actions.push(match conclusion {
-            Conclusion { trouble: Some(trouble), dead: true, .. } => {
-                let (code, reason) = (trouble.status.to_string(), trouble.reason);
+            Conclusion { failure: Some(failure), dead: true, .. } => {
+                let (code, reason) = (failure.status.to_string(), failure.reason);
                 Action::Reject { index, code, reason, delay_ms: 0 }
             }
             _ => Action::Commit(index),
@@ -334,15 +334,15 @@ impl Runner {
             Destination::Sink => (&mut self.sink, &self.jobs),
             Destination::Callbacks => (&mut self.callbacks, &self.jobs),
         };
-        let letter = |index: &Index| match &jobs.get(*index)?.phase {
-            Phase::Storing { letter, .. } | Phase::Telling { letter, .. } => Some(letter),
+        let entry = |index: &Index| match &jobs.get(*index)?.phase {
+            Phase::Storing { entry, .. } | Phase::Notifying { entry, .. } => Some(entry),
             _ => None,
         };
-        let bytes = |index: Index| letter(&index).map_or(0, |letter| letter.data.len());
+        let bytes = |index: Index| entry(&index).map_or(0, |entry| entry.data.len());
         let Some(entries) = outbox.take(now_ms, put, bytes) else { return };
-        let letters = entries.iter().filter_map(|index| Some((*index, letter(index)?.clone()))).collect();
+        let entries = entries.iter().filter_map(|index| Some((*index, entry(index)?.clone()))).collect();
         let oldest = self.jobs.0.first().map_or(Index(u64::MAX), |job| job.index);
-        actions.push(Action::Put { put, to, letters, settled_below: self.settled_below.min(oldest) });
+        actions.push(Action::Put { put, to, entries, settled_below: self.settled_below.min(oldest) });
     }
 
     fn put(&mut self, now_ms: u64, put: PutId, outcome: PutOutcome, actions: &mut Vec<Action>) {
@@ -361,7 +361,7 @@ impl Runner {
             PutOutcome::Refused(status, reason) => {
                 outbox.succeeded();
                 for index in entries {
-                    self.refused(index, Trouble::new(status, &reason), actions);
+                    self.refused(index, CallFailure::new(status, &reason), actions);
                 }
             }
             PutOutcome::Stored(places) => {
@@ -382,32 +382,32 @@ impl Runner {
                 conclusion.dead &= !place.repeated;
                 self.tell(index, conclusion, Some(place.index), actions);
             }
-            Phase::Telling { conclusion, .. } => self.close(index, conclusion, actions),
+            Phase::Notifying { conclusion, .. } => self.close(index, conclusion, actions),
             phase => job.phase = phase,
         }
     }
 
     /// The other queue does not take it for what it is. In place of a result the sink gets the reason; should it not
     /// even take that, the request ends among the dead.
-    fn refused(&mut self, index: Index, trouble: Trouble, actions: &mut Vec<Action>) {
+    fn refused(&mut self, index: Index, failure: CallFailure, actions: &mut Vec<Action>) {
         let Some(job) = self.jobs.get_mut(index) else { return };
         match core::mem::replace(&mut job.phase, Phase::Calling { until_ms: u64::MAX }) {
             Phase::Storing { conclusion, reduced: false, .. } => {
-                let letter = match trouble.status {
-                    TOO_LARGE => Letter::failure(&job.tags, &trouble, None),
-                    _ => Letter::remnant(&job.tags, &trouble),
+                let entry = match failure.status {
+                    TOO_LARGE => ResultEntry::failure(&job.tags, &failure, None),
+                    _ => ResultEntry::remnant(&job.tags, &failure),
                 };
-                let conclusion = Conclusion { ending: Ending::Failed, trouble: Some(trouble), dead: conclusion.dead };
-                self.store(index, letter, conclusion);
+                let conclusion = Conclusion { ending: Ending::Failed, failure: Some(failure), dead: conclusion.dead };
+                self.store(index, entry, conclusion);
                 if let Some(Phase::Storing { reduced, .. }) = self.jobs.get_mut(index).map(|job| &mut job.phase) {
                     *reduced = true;
                 }
             }
             Phase::Storing { .. } => {
-                let conclusion = Conclusion { ending: Ending::Failed, trouble: Some(trouble), dead: true };
+                let conclusion = Conclusion { ending: Ending::Failed, failure: Some(failure), dead: true };
                 self.tell(index, conclusion, None, actions);
             }
-            Phase::Telling { conclusion, .. } => self.close(index, conclusion, actions),
+            Phase::Notifying { conclusion, .. } => self.close(index, conclusion, actions),
             phase => job.phase = phase,
         }
     }
@@ -421,9 +421,9 @@ impl Runner {
             _ => None,
         });
         for call in late.collect::<Vec<_>>() {
-            let reason = format!("no answer within {} ms", self.terms.timeout_ms);
+            let reason = format!("no answer within {} ms", self.config.timeout_ms);
             actions.push(Action::Abort(call));
-            self.failed(now_ms, call, Trouble::new(TIMED_OUT, reason), None, actions);
+            self.failed(now_ms, call, CallFailure::new(TIMED_OUT, reason), None, actions);
         }
     }
 
@@ -432,8 +432,8 @@ impl Runner {
         let stuck = self.sink.is_stuck() || self.callbacks.is_stuck() || self.resume_ms.is_some();
         let window = match (stuck, self.outages >= OUTAGE_FAILURES) {
             (true, _) => 0,
-            (false, true) => self.terms.window.min(1),
-            (false, false) => self.terms.window,
+            (false, true) => self.config.window.min(1),
+            (false, false) => self.config.window,
         };
         if core::mem::replace(&mut self.window, window) != window {
             actions.extend(vec![Action::Window(window)]);

@@ -32,9 +32,9 @@ pub const TOMBSTONES_BYTES_MAX: usize = 32 * 1024;
 pub const COMPACTIONS_PER_FLUSH: usize = 2;
 /// Tag hashes a search in rows looks at; further ones are left to the caller.
 pub const SEARCH_TAG_HASHES_MAX: usize = 4;
-/// Bytes one entry takes in the directory of its segment at the most: two long varints, two short ones, a checksum.
+/// Most bytes one entry takes in the directory of its segment: two long varints, two short ones, a checksum.
 pub const DIRECTORY_ENTRY_BYTES_MAX: usize = 10 + 10 + 3 + 3 + 4;
-/// Bytes of a row beside its body and tag hashes at the most: key, columns and checkpoint.
+/// Most bytes of a row beside its body and tag hashes: key, columns and checkpoint.
 pub const ROW_REST_BYTES_MAX: usize = 192;
 
 const _: () = {
@@ -49,5 +49,4 @@ const _: () = {
     assert!(limits::PAYLOAD_BYTES_CEILING as usize + 2 * tags <= FRAME_BYTES_MAX);
     assert!(SMALL_BYTES < SEGMENT_BYTES_MAX && (SMALL_ENTRIES as usize) < SEGMENT_ENTRIES_MAX);
     assert!(SMALL_TAG_HASHES < SEGMENT_TAG_HASHES_MAX && 2 * TOMBSTONES_BYTES_MAX < ROW_BYTES_MAX);
-    assert!(limits::LANES_MAX + EMPTY_PRIORITIES_MAX < super::sql::PLACES as usize);
 };

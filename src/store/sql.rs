@@ -1,8 +1,9 @@
 //! Rows in SQLite: the schema and every statement. The shell executes them.
 
-use super::limits::SEARCH_TAG_HASHES_MAX;
+use super::limits::{EMPTY_PRIORITIES_MAX, SEARCH_TAG_HASHES_MAX};
 use super::rows::{Extent, LaneKey, RowSums, Rows, SegmentRow, StateId};
 use crate::queue::entry::{Index, Lane, Mark};
+use crate::queue::limits::LANES_MAX;
 use crate::queue::refusal::StoreError;
 use crate::queue::store::Side;
 use alloc::{collections::BTreeMap, format, vec, vec::Vec};
@@ -51,7 +52,8 @@ struct Places {
 /// Bits of a key for the first index: 2^43 entries are 28 years of 10,000 each second.
 const FIRST_BITS: u32 = 43;
 /// Places of one side: twice as many as there can be priorities with entries.
-pub const PLACES: u64 = 512;
+const PLACES: u64 = 512;
+const _: () = assert!(LANES_MAX + EMPTY_PRIORITIES_MAX < PLACES as usize);
 /// The largest index that can be stored.
 const INDEX_MAX: u64 = (1 << FIRST_BITS) - 1;
 

@@ -9,7 +9,8 @@ use bytes::Bytes;
 /// Fewer additions than this are not sorted until somebody searches them.
 const COMPACT_AT: usize = 64;
 
-/// A set of tag hashes. It only grows: a removed entry leaves its hashes, which at worst cost a search a look in vain.
+/// A set of tag hashes. It only grows: a removed entry leaves its hashes, which at worst make a search
+/// look at a segment that has no match.
 #[derive(Debug, Default)]
 pub(super) struct TagHashes {
     stored: Bytes,

@@ -2,10 +2,6 @@
 
 use std::cell::Cell;
 
-use wasm_bindgen::prelude::*;
-
-use super::shell::Shell;
-
 /// What the next flush of an object meets.
 #[derive(Clone, Copy)]
 enum Fault {
@@ -18,6 +14,11 @@ enum Fault {
 pub struct Strike(Cell<Option<Fault>>);
 
 impl Strike {
+    /// Has the next flush meet a fault: `panic` or `trap`.
+    pub fn prepare(&self, fault: &str) {
+        self.0.set(Some(if fault == "panic" { Fault::Panic } else { Fault::Trap }));
+    }
+
     /// Meets the fault, if there is one.
     pub fn meet(&self) {
         match self.0.take() {
@@ -25,14 +26,5 @@ impl Strike {
             Some(Fault::Panic) => panic!("a request asked for a panic"),
             Some(Fault::Trap) => core::arch::wasm32::unreachable(),
         }
-    }
-}
-
-#[wasm_bindgen]
-impl Shell {
-    /// Has the next flush meet a fault: `panic` or `trap`.
-    pub fn strike(&self, fault: &str) {
-        let fault = if fault == "panic" { Fault::Panic } else { Fault::Trap };
-        self.strike.0.set(Some(fault));
     }
 }

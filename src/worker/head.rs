@@ -3,7 +3,7 @@
 use crate::wire::{RequestParts, url::Url, v1::subprotocol};
 
 /// The head of a request: the method, the address, then `name: value` for each header, a line each.
-pub struct Told<'a> {
+pub struct HeadText<'a> {
     method: &'a str,
     /// The whole address.
     pub url: &'a str,
@@ -11,7 +11,7 @@ pub struct Told<'a> {
     query: &'a str,
 }
 
-impl<'a> Told<'a> {
+impl<'a> HeadText<'a> {
     /// Takes the text apart.
     pub fn new(text: &'a str) -> Self {
         let (method, rest) = text.split_once('\n').unwrap_or((text, ""));

@@ -10,7 +10,7 @@ use js_sys::Promise;
 use wasm_bindgen::{JsCast, prelude::*};
 use worker::Env;
 
-use super::{head::Told, host};
+use super::{head::HeadText, host};
 use crate::wire::{
     Address, Answer,
     http::{address, auth, cors},
@@ -37,7 +37,7 @@ extern "C" {
 #[wasm_bindgen]
 pub fn fetch(request: &web_sys::Request, head: &str, env: Env) -> Result<JsValue, JsValue> {
     let bindings = Bindings::of(&env)?;
-    let fetcher: Fetcher = match route(&Told::new(head), &bindings) {
+    let fetcher: Fetcher = match route(&HeadText::new(head), &bindings) {
         Ok(Route::Queue(name)) => bindings.queues.by_name(&name)?,
         Ok(Route::Page) => js_sys::Reflect::get(env.as_ref(), &"ASSETS".into())?.unchecked_into(),
         Err(refused) => return Ok(host::response(&refused)?.into()),
@@ -76,7 +76,7 @@ enum Route {
     Page,
 }
 
-fn route(told: &Told<'_>, bindings: &Bindings) -> Result<Route, Answer> {
+fn route(told: &HeadText<'_>, bindings: &Bindings) -> Result<Route, Answer> {
     told.read(|head| {
         // The page is only read. A body that nobody reads would break the connection under some proxies.
         if matches!(head.method, "GET" | "HEAD") && !address::is_api(head) {

@@ -9,18 +9,18 @@ use worker::{Env, State};
 
 use super::{
     clock::{now_ms, random},
-    head::Told,
+    head::HeadText,
     host::{Host, environment},
-    storage::{Sql, Storage},
+    storage::{ObjectSql, Storage},
 };
 use crate::broker::{
     Body, BodyError, Broker, ConnectionId, FetchId, Fetched, Input, Message, Output, RequestId, Wait as BrokerWait,
 };
-use crate::inference::outcome::Answer as Outside;
+use crate::inference::outcome::PredictorAnswer;
 use crate::store::{SegmentStore, sql::SqlRows};
 use crate::wire;
 
-type Store = SegmentStore<SqlRows<Sql>>;
+type Store = SegmentStore<SqlRows<ObjectSql>>;
 
 /// What must have happened before [`Shell::waited`] is called; see [`BrokerWait`].
 #[wasm_bindgen]
@@ -39,7 +39,7 @@ pub struct Shell {
     storage: Storage,
     broker: RefCell<Broker<Store>>,
     #[cfg(feature = "faults")]
-    pub(super) strike: super::faults::Strike,
+    strike: super::faults::Strike,
 }
 
 #[wasm_bindgen]
@@ -61,7 +61,7 @@ impl Shell {
     /// A request: its head, and its body where that is known to be complete.
     pub fn request(&self, host: &Host, id: f64, head: &str, body: Option<Vec<u8>>) -> Wait {
         let now_ms = now_ms();
-        let call = Told::new(head).read(|head| wire::parse(head, now_ms));
+        let call = HeadText::new(head).read(|head| wire::parse(head, now_ms));
         match call.and_then(|call| Ok((call, random()?))) {
             Ok((call, random)) => {
                 let body = body.map_or(Body::Unread, |body| Body::Whole(body.into()));
@@ -156,7 +156,7 @@ impl Shell {
         body: Vec<u8>,
         cut: bool,
     ) -> Wait {
-        self.news(host, id, Fetched::Answered(Outside { status, content_type, body: body.into(), cut }))
+        self.news(host, id, Fetched::Answered(PredictorAnswer { status, content_type, body: body.into(), cut }))
     }
 
     /// A call failed.
@@ -171,6 +171,15 @@ impl Shell {
     /// What was waited for has happened.
     pub fn waited(&self, host: &Host) -> Wait {
         self.tell(host, Input::Waited)
+    }
+}
+
+#[cfg(feature = "faults")]
+#[wasm_bindgen]
+impl Shell {
+    /// Has the next flush meet a fault: `panic` or `trap`.
+    pub fn strike(&self, fault: &str) {
+        self.strike.prepare(fault);
     }
 }
 

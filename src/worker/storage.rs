@@ -57,17 +57,17 @@ const NOTHING: i32 = -2;
 /// The storage of one object.
 pub struct Storage {
     raw: RawStorage,
-    sql: Sql,
+    sql: ObjectSql,
 }
 
 impl Storage {
     pub fn of(state: &State) -> Self {
         let raw: RawStorage = JsValue::from(state.storage().as_raw()).unchecked_into();
-        let sql = Sql { raw: Rc::new(raw.sql()), queries: Rc::default() };
+        let sql = ObjectSql { raw: Rc::new(raw.sql()), queries: Rc::default() };
         Self { raw, sql }
     }
 
-    pub fn sql(&self) -> Sql {
+    pub fn sql(&self) -> ObjectSql {
         self.sql.clone()
     }
 
@@ -96,14 +96,14 @@ impl Storage {
 
 /// Statements on an object's database.
 #[derive(Clone)]
-pub struct Sql {
+pub struct ObjectSql {
     raw: Rc<RawSql>,
     /// Statement texts as they are known on the other side: a text crosses once, and the same string finds its
     /// prepared statement.
     queries: Rc<RefCell<HashMap<&'static str, JsString>>>,
 }
 
-impl sql::Sql for Sql {
+impl sql::Sql for ObjectSql {
     fn exec(&mut self, statement: &'static str, params: &[SqlValue]) -> Result<Vec<Vec<SqlValue>>, StoreError> {
         let (mut shape, mut numbers, mut bytes) = (Vec::with_capacity(params.len()), Vec::new(), Vec::new());
         for param in params {
@@ -130,7 +130,7 @@ impl sql::Sql for Sql {
     }
 }
 
-impl Sql {
+impl ObjectSql {
     fn query(&self, text: &'static str) -> JsString {
         self.queries.borrow_mut().entry(text).or_insert_with(|| JsString::from(text)).clone()
     }

@@ -1,6 +1,6 @@
 //! Looks on while turns are taken: every entry that comes to be durable, however soon it is gone again.
 
-use edgequeue::broker::observer::{Observer, Turn};
+use edgequeue::broker::observer::{ObservedTurn, Observer};
 use edgequeue::queue::entry::{Index, Tags};
 use edgequeue::queue::store::{Side, Store, Stores};
 use std::cell::RefCell;
@@ -58,7 +58,7 @@ impl Entries {
     }
 
     /// What is durable and was not told of before.
-    pub fn new(&self) -> Vec<(Side, Tags)> {
+    pub fn take(&self) -> Vec<(Side, Tags)> {
         std::mem::take(&mut self.0.borrow_mut().durable.new)
     }
 
@@ -69,7 +69,7 @@ impl Entries {
 }
 
 impl<S: Stores> Observer<S> for Entries {
-    fn turn(&mut self, turn: Turn<'_, S>) {
+    fn turn(&mut self, turn: ObservedTurn<'_, S>) {
         let taken = &mut self.0.borrow_mut().taken;
         for (side, put) in [Side::Main, Side::Rear].into_iter().zip(&mut taken.put) {
             let mut store = turn.store.side(side);

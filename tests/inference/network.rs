@@ -52,7 +52,7 @@ impl Nature {
 /// What is on its way.
 pub struct Network {
     /// Answers that have begun.
-    answers: BTreeMap<Caller, outcome::Answer>,
+    answers: BTreeMap<Caller, outcome::PredictorAnswer>,
     /// Requests whose results are in a put into the sink.
     shipments: BTreeMap<Caller, Vec<String>>,
     pub natures: BTreeMap<String, Nature>,
@@ -138,11 +138,11 @@ impl World {
         let slow_ms = if self.random.percent(10) { 4_000 } else { 200 };
         let ms = self.random.below(slow_ms);
         let body = vec![b'x'; bytes].into();
-        self.begin(caller, ms, outcome::Answer { status, body, ..outcome::Answer::default() });
+        self.begin(caller, ms, outcome::PredictorAnswer { status, body, ..outcome::PredictorAnswer::default() });
     }
 
-    fn begin(&mut self, caller: Caller, ms: u64, answer: outcome::Answer) {
-        let length = (answer.body.len() % 2 == 0).then_some(answer.body.len() as u64);
+    fn begin(&mut self, caller: Caller, ms: u64, answer: outcome::PredictorAnswer) {
+        let length = answer.body.len().is_multiple_of(2).then_some(answer.body.len() as u64);
         self.after(ms, Happening::News(caller, Fetched::Begun(answer.status, length)));
         self.network.answers.insert(caller, answer);
     }
@@ -180,7 +180,7 @@ impl World {
             return self.lose(caller, if long { SILENT_MS } else { ms });
         }
         let Answer { status, body, .. } = answer;
-        self.begin(caller, ms, outcome::Answer { status, body, ..outcome::Answer::default() });
+        self.begin(caller, ms, outcome::PredictorAnswer { status, body, ..outcome::PredictorAnswer::default() });
     }
 }
 

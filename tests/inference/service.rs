@@ -165,7 +165,7 @@ impl Service {
 
     /// Entries that came to be durable.
     pub fn new_entries(&mut self, name: Name) -> Vec<(Side, Tags)> {
-        self.node(name).entries.new()
+        self.node(name).entries.take()
     }
 
     /// How many entries a queue holds durably.

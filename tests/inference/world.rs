@@ -112,7 +112,7 @@ impl World {
         }
     }
 
-    /// Plays until nothing happens any more, and judges.
+    /// Plays until nothing is left to happen, and judges.
     pub fn play(&mut self) -> Endings {
         self.after(0, Happening::Client);
         self.after(CALM_MS, Happening::Calm);
@@ -148,7 +148,7 @@ impl World {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Client => return self.client(),
+            Happening::Client => self.client(),
             Happening::Calm => {
                 self.calm = true;
                 self.puts_left = 0;
@@ -377,7 +377,6 @@ impl World {
         self.say(&format!("answered {}: {asked:?}", answer.status));
         match (asked, answer.status) {
             (Asked::Forward(caller, method), _) => self.forwarded(caller, method, answer),
-            (_, 503) => {}
             (Asked::Put(id), 200) => self.known_mut(&id).acknowledged = true,
             (Asked::Cancel(id, was_in_sink), 200) => {
                 let is_in_sink = was_in_sink && self.service.is_in_sink(&id);
@@ -399,7 +398,7 @@ impl World {
                 }
             }
             (Asked::Status(id, was_in_sink), 200 | 404) => self.check_status(&id, was_in_sink, &answer),
-            (Asked::Take, 200 | 204) => {}
+            (_, 503) | (Asked::Take, 200 | 204) => {}
             (asked, status) => panic!("{asked:?} is answered with {status}: {:?}", answer.body),
         }
     }
@@ -430,7 +429,7 @@ impl World {
             (Name::Input, Side::Rear) => known.dead += 1,
             (Name::Callbacks, Side::Main) => {
                 known.notices += 1;
-                let notice = tags[edgequeue::inference::notice::TAG_NOTICE].clone();
+                let notice = tags[edgequeue::inference::webhook::TAG_WEBHOOK].clone();
                 self.network.notices.insert(notice.clone(), id);
                 known.names.insert(notice);
             }

@@ -16,7 +16,7 @@ impl<'a> Words<'a> {
     }
 
     pub fn word(&mut self) -> Result<&'a str, String> {
-        self.next().ok_or("a word is missing at the end".into())
+        self.next().ok_or_else(|| "a word is missing at the end".into())
     }
 
     pub fn rest(&mut self) -> Vec<&'a str> {
@@ -45,7 +45,7 @@ impl<'a> Words<'a> {
     /// Group and user.
     pub fn consumer(&mut self) -> Result<(&'a str, &'a str), String> {
         let word = self.word()?;
-        word.split_once('.').ok_or(format!("`{word}` is no consumer: write group.user"))
+        word.split_once('.').ok_or_else(|| format!("`{word}` is not a consumer: write group.user"))
     }
 
     pub fn end(&self) -> Result<(), String> {
@@ -58,7 +58,7 @@ pub fn makes_no_sense(word: &str) -> String {
 }
 
 pub fn number(word: &str) -> Result<u64, String> {
-    word.parse().map_err(|_| format!("`{word}` is no number"))
+    word.parse().map_err(|_| format!("`{word}` is not a number"))
 }
 
 /// A body: `a*3` is `aaa`.

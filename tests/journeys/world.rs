@@ -8,7 +8,7 @@ use crate::support::disk::MemoryDisk;
 use crate::support::host::{Clock, Host, Variables};
 use crate::support::request::{Request, events};
 use bytes::Bytes;
-use edgequeue::broker::observer::{Observer, Turn};
+use edgequeue::broker::observer::{ObservedTurn, Observer};
 use edgequeue::broker::{ConnectionId, Fetch, FetchId, Fetched, Output, RequestId, Target};
 use edgequeue::inference::outcome;
 use edgequeue::queue::entry::{Frame, Index, TAG_REQUEST_ID, TAG_TIME_PREFIX};
@@ -36,7 +36,7 @@ const CONSUMER: &str = "edge";
 struct FirstReply(Rc<RefCell<Option<Reply>>>);
 
 impl<S> Observer<S> for FirstReply {
-    fn turn(&mut self, turn: Turn<'_, S>) {
+    fn turn(&mut self, turn: ObservedTurn<'_, S>) {
         let question = |effect: &&Effect| matches!(effect, Effect::Reply(_, Reply::Stats(_) | Reply::Found(_)));
         if let Some(Effect::Reply(_, reply)) = turn.effects.iter().find(question) {
             self.0.borrow_mut().get_or_insert_with(|| reply.clone());
@@ -143,7 +143,8 @@ impl World {
             }
             "answer" => {
                 let (index, status) = (words.number()?, words.next().map_or(Ok(200), number)?);
-                let call = self.calls.remove(&index).ok_or(format!("the predictor does not work on {index}"))?;
+                let call =
+                    self.calls.remove(&index).ok_or_else(|| format!("the predictor does not work on {index}"))?;
                 self.begin(call, Answer::text(status as u16, "answer"));
                 self.follow(&mut told);
             }
@@ -154,7 +155,7 @@ impl World {
 
     fn named(&self, name: &str) -> Result<ConnectionId, String> {
         let mut named = self.connections.iter().filter(|(_, connection)| connection.name == name);
-        let id = *named.next().ok_or(format!("there is no connection {name}"))?.0;
+        let id = *named.next().ok_or_else(|| format!("there is no connection {name}"))?.0;
         match named.next() {
             Some(_) => Err(format!("there are several connections {name}; name them with `as`")),
             None => Ok(id),
@@ -164,7 +165,7 @@ impl World {
     fn waiting(&self, name: &str) -> Result<RequestId, String> {
         let is_named = |shown: &Shown| matches!(shown, Shown::Entries(Some(get)) if get == name);
         let found = self.asked.iter().find(|(_, (_, shown))| is_named(shown));
-        found.map(|(id, _)| *id).ok_or(format!("no get {name} waits"))
+        found.map(|(id, _)| *id).ok_or_else(|| format!("no get {name} waits"))
     }
 
     /// A client asks for something.
@@ -318,7 +319,7 @@ impl World {
         let Answer { status, mut body, .. } = self.answers.remove(&id).expect("it has begun");
         let cut = body.len() > max;
         body.truncate(max);
-        let answer = outcome::Answer { status, body, cut, ..outcome::Answer::default() };
+        let answer = outcome::PredictorAnswer { status, body, cut, ..outcome::PredictorAnswer::default() };
         self.queue.fetched(self.queue.life(), id, Fetched::Answered(answer));
         self.queue.drain();
     }
@@ -356,7 +357,7 @@ impl World {
         vec![line]
     }
 
-    fn replied(&mut self, about: About) -> Vec<String> {
+    fn replied(&self, about: About) -> Vec<String> {
         match self.reply.0.borrow_mut().take() {
             Some(Reply::Stats(stats)) => state(&stats, about),
             Some(Reply::Found(Some(found))) => entry_status(&found, self.clock.now_ms()),
@@ -408,6 +409,6 @@ impl World {
         let index = number(index)?;
         let index_of = |side| (side, Index(index));
         let known = self.bodies.get(&index_of(side)).or_else(|| self.bodies.get(&index_of(Side::Main)));
-        known.map(|(_, request_id)| request_id.clone()).ok_or(format!("there was no entry {index}"))
+        known.map(|(_, request_id)| request_id.clone()).ok_or_else(|| format!("there was no entry {index}"))
     }
 }

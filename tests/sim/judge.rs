@@ -86,7 +86,7 @@ impl Onlooker {
 }
 
 impl<S: Stores> Observer<S> for Onlooker {
-    fn turn(&mut self, turn: observer::Turn<'_, S>) {
+    fn turn(&mut self, turn: observer::ObservedTurn<'_, S>) {
         let mut judge = self.judge();
         judge.turns += 1;
         judge.now = judge.now.max(turn.now_ms);
@@ -178,9 +178,9 @@ impl Judge {
         Ok(())
     }
 
-    fn follow<S: Stores>(&mut self, turn: observer::Turn<'_, S>) -> Verdict {
+    fn follow<S: Stores>(&mut self, turn: observer::ObservedTurn<'_, S>) -> Verdict {
         self.no_fault()?;
-        let observer::Turn { side, event, effects, queue, store, .. } = turn;
+        let observer::ObservedTurn { side, event, effects, queue, store, .. } = turn;
         self.check_return(side, &event)?;
         self.check_batch(&event)?;
         self.outside.turn(side, &event, effects, &self.oracle)?;

@@ -339,7 +339,11 @@ impl<D: FaultyDisk> World<D> {
             return true;
         }
         let body = Bytes::from(Progress::Unknown.to_json("nobody's"));
-        self.host.fetched(life, id, Fetched::Answered(outcome::Answer { status: 200, body, ..Default::default() }));
+        self.host.fetched(
+            life,
+            id,
+            Fetched::Answered(outcome::PredictorAnswer { status: 200, body, ..Default::default() }),
+        );
         true
     }
 

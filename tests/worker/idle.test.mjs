@@ -9,7 +9,7 @@ import { sleep } from "../../tools/lib.mjs";
 /** An object without work loses its memory after ten seconds. */
 const SLEEP_MS = 12_000;
 /** After so long the alarm rings that is set while something is under way. */
-const LIFE_LINE_MS = 30_000;
+const WATCHDOG_MS = 30_000;
 
 let service;
 let model;
@@ -48,7 +48,7 @@ test("requests that come one after the other: rows of the input queue and of the
   console.log(`rows per request: input ${rows[0]}, sink ${rows[1]}; alarms: ${alarms}`);
   assert.ok(rows[0] <= 2.1, `input: ${rows[0]} rows per request`);
   assert.ok(rows[1] <= 2.1, `sink: ${rows[1]} rows per request`);
-  assert.ok(alarms <= Math.ceil((Date.now() - began) / LIFE_LINE_MS), `${alarms} alarms`);
+  assert.ok(alarms <= Math.ceil((Date.now() - began) / WATCHDOG_MS), `${alarms} alarms`);
 });
 
 test("a thousand requests at a time: rows", async () => {
@@ -78,7 +78,7 @@ test("the object sleeps when nothing is left to infer, and is woken at most once
   // The counters are memory of the object: that they began anew proves the sleep.
   assert.equal((await input.measured()).rows_written, 0, "it kept its memory");
   const calls = model.requests.length;
-  await sleep(Math.max(0, began + LIFE_LINE_MS + 1_000 - Date.now()));
+  await sleep(Math.max(0, began + WATCHDOG_MS + 1_000 - Date.now()));
   const { rows_written, alarms_set } = await input.measured();
   assert.deepEqual([rows_written, alarms_set], [0, 0], "the alarm found nothing to do and was not set again");
   await sleep(SLEEP_MS);

@@ -107,21 +107,25 @@ impl<D: Disk, O: Observer<D::Store> + Clone> Host<D, O> {
                 self.say(output);
             }
             Output::SetTimer(at_ms) => self.timer_ms = at_ms,
-            Output::Fetch(id, _) => {
-                assert!(self.calls.insert(id, Calling::default()).is_none(), "two calls have one id");
-                self.say(output);
-            }
-            Output::Read(id, _) => {
-                let call = self.calls.get_mut(&id).expect("an answer that has begun");
-                assert!(call.begun && !std::mem::replace(&mut call.reading, true), "an answer is read once");
-                self.say(output);
-            }
-            Output::Abort(id) => {
-                assert!(self.calls.remove(&id).is_some(), "a call is given up that has ended");
-                self.say(output);
-            }
+            Output::Fetch(..) | Output::Read(..) | Output::Abort(_) => self.call_output(output),
             Output::Log(_) => self.say(output),
         }
+    }
+
+    /// One about a call to the outside.
+    fn call_output(&mut self, output: Output) {
+        match &output {
+            Output::Fetch(id, _) => {
+                assert!(self.calls.insert(*id, Calling::default()).is_none(), "two calls have one id");
+            }
+            Output::Read(id, _) => {
+                let call = self.calls.get_mut(id).expect("an answer that has begun");
+                assert!(call.begun && !std::mem::replace(&mut call.reading, true), "an answer is read once");
+            }
+            Output::Abort(id) => assert!(self.calls.remove(id).is_some(), "a call is given up that has ended"),
+            output => unreachable!("{output:?} is not about a call"),
+        }
+        self.say(output);
     }
 
     fn answered(&mut self, id: RequestId) {

@@ -6,16 +6,16 @@ use alloc::{format, string::String, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac_sha256::HMAC;
 
-/// Secret with the keys notices are signed with: `whsec_` and base64; several with blanks between while keys change.
+/// Secret with the keys webhooks are signed with: `whsec_` and base64; several with blanks between while keys change.
 pub const SECRET: &str = "EDGEQUEUE_CALLBACK_SECRET";
 const PREFIX: &str = "whsec_";
 
-/// Tag of a notice with its name, which is the same in every attempt to send it.
-pub const TAG_NOTICE: &str = "webhookId";
+/// Tag of a webhook with its name, which is the same in every attempt to send it.
+pub const TAG_WEBHOOK: &str = "webhookId";
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice<'a> {
+pub struct Webhook<'a> {
     /// The caller's id of the request.
     pub request_id: &'a str,
     /// The service it was put to.
@@ -32,7 +32,7 @@ pub struct Notice<'a> {
     pub reason: Option<&'a str>,
 }
 
-impl Notice<'_> {
+impl Webhook<'_> {
     /// As it is sent.
     pub fn body(&self) -> Vec<u8> {
         let (id, service) = (quoted(self.request_id), quoted(self.service));
@@ -56,7 +56,7 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
-/// Names a notice, the same in every attempt to send it.
+/// Names a webhook, the same in every attempt to send it.
 pub fn id(service: &str, index: Index) -> String {
     format!("msg_{service}_{}", index.0)
 }
@@ -75,7 +75,7 @@ impl Keys {
             .ok_or_else(|| format!("the secret {SECRET} must be {PREFIX} and the base64 of at least 16 random bytes"))
     }
 
-    /// The header `webhook-signature` of a notice sent at that time, Unix seconds.
+    /// The header `webhook-signature` of a webhook sent at that time, Unix seconds.
     pub fn sign(&self, id: &str, sent_s: u64, body: &[u8]) -> String {
         let signatures = self.0.iter().map(|key| {
             let mut mac = HMAC::new(key);
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_notice_is_signed_as_the_specification_has_it() {
+    fn a_webhook_is_signed_as_the_specification_has_it() {
         // The example of the specification's reference libraries.
         let keys = Keys::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("a good secret");
         let body = br#"{"test": 2432232314}"#;
@@ -120,8 +120,8 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_says_what_became_of_the_request() {
-        let notice = Notice {
+    fn a_webhook_says_what_became_of_the_request() {
+        let webhook = Webhook {
             request_id: "a\"b",
             service: "s",
             status: Ending::Failed,
@@ -131,6 +131,6 @@ mod tests {
             reason: None,
         };
         let body = r#"{"requestId":"a\"b","service":"s","status":"failed","index":7,"sinkIndex":3,"code":"500"}"#;
-        assert_eq!(notice.body(), body.as_bytes());
+        assert_eq!(webhook.body(), body.as_bytes());
     }
 }
