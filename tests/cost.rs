@@ -22,8 +22,8 @@ const REQUESTS: f64 = 0.30 + 0.15;
 /// Twenty messages on a socket are one request to the object. What the service sends is free.
 const MESSAGES: f64 = 0.15 / 20.0;
 
-/// A way of using a queue: `round` puts and finishes `entries` entries with so many requests; the bound is in rows per
-/// 1,000.
+/// A way of using a queue: `round` puts and finishes `entries` entries with `requests` requests; the bound is in rows
+/// per 1,000.
 struct Way {
     name: &'static str,
     entries: usize,

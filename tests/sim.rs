@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 /// Tries to shorten one failing script, unless SIM_SHRINK says otherwise.
 const SHRINK_TRIES: u64 = 3_000;
-/// One seed in so many is played twice to compare the bytes.
+/// Every seed that is a multiple of this is played twice to compare the bytes.
 const TWICE_EVERY: u64 = 16;
 
 /// What came of one script.

@@ -1,7 +1,7 @@
 // `npm run sim:mutants`: breaks the rooms on purpose, one way at a time, and lets the simulators look for it.
 // Each file of this folder is one mutant: why it is wrong, the file it changes, if need be `by` and the tests that look
-// for it, and the text to replace between `<<<<`, `====` and `>>>>`. Names given as arguments run only those. Exits with
-// 1 if any mutant survives.
+// for it, and the text to replace between `<<<<`, `====` and `>>>>`. Names given as arguments run only those. Exits
+// with 1 if any mutant survives.
 //
 // MUTANT_SECONDS (20) is how long a simulator may look. A mutant costs at most a build and that time for each of its
 // tests; most die within seconds.
@@ -39,7 +39,7 @@ function parse(name) {
   const parts = /^(.+)\n(\S+)\n(?:by (.+)\n)?<<<<\n([^]*?)\n====\n([^]*?)\n>>>>\n?$/.exec(text);
   if (!parts)
     throw new Error(
-      `${name}.txt is no mutant: reason, file, perhaps "by" and tests, <<<<, old text, ====, new text, >>>>`,
+      `${name}.txt cannot be read as a mutant: reason, file, "by" and tests, <<<<, old, ====, new, >>>>`,
     );
   const [, why, file, by, from, to] = parts;
   return { name, why, file, tests: by?.split(" ") ?? TESTS[file.split("/")[1]], from, to };

@@ -223,7 +223,7 @@ impl Judge {
             demand!(self.returning.is_empty(), "the sockets {:?} did not come back", self.returning);
             return Ok(());
         };
-        demand!(self.returning.remove(id), "{id:?} comes back and is no socket");
+        demand!(self.returning.remove(id), "{id:?} comes back although there is no such socket");
         match &self.kept {
             Some(kept) => kept.check_attachment(*id, Some(&(side, state.clone())), false),
             None => Ok(()),

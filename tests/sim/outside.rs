@@ -143,7 +143,7 @@ impl Outside {
         Ok(())
     }
 
-    /// A connection that is closed is given nothing any more.
+    /// A connection that is closed is no longer given anything.
     fn drop_windows(&mut self) {
         let mut asked = std::mem::take(&mut self.asked);
         for (id, asked) in asked.iter_mut().filter_map(|(id, asked)| Some((id.as_ref()?, asked))) {

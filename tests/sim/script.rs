@@ -118,18 +118,18 @@ pub enum Op {
     Sleep {
         order: u64,
     },
-    /// The process dies after so many more outputs: streams are gone, sockets survive. Written rows become durable.
+    /// The process dies after this many more outputs: streams are gone, sockets survive. Written rows become durable.
     Panic {
         outputs: u32,
         order: u64,
     },
-    /// The machine dies after so many more outputs: every connection is gone. Of rows that are not durable it is open
+    /// The machine dies after this many more outputs: every connection is gone. Of rows that are not durable it is open
     /// whether they survive.
     Crash {
         outputs: u32,
         survives: bool,
     },
-    /// A storage operation fails after so many more.
+    /// A storage operation fails after this many more.
     Fault {
         after: u32,
     },

@@ -2,7 +2,7 @@
 
 use super::script::Script;
 
-/// The shortest failing script found within so many tries.
+/// The shortest failing script found within this many tries.
 pub fn shrink(script: &Script, mut fails: impl FnMut(&Script) -> bool, mut tries: usize) -> Script {
     let mut best = script.clone();
     let mut chunk = best.ops.len().div_ceil(2).max(1);

@@ -9,7 +9,7 @@ use edgequeue::queue::limits;
 use edgequeue::queue::store::Side;
 use edgequeue::wire::Transport;
 
-/// The first so many settings are those of a queue; the others are about whom it calls.
+/// The settings with numbers below this are about the queue; the others are about whom it calls.
 const SETTINGS: usize = 8;
 
 /// Kinds of steps, with how often they happen when a seed does not say otherwise.
@@ -90,7 +90,7 @@ struct Swarm {
     rear: u64,
     auto_commit: u64,
     newest: u64,
-    /// Of a hundred entries so many are put once.
+    /// Percentage of entries that are put once.
     once: u64,
     transports: [Transport; 4],
     delays: [u64; 4],
@@ -164,6 +164,7 @@ impl Swarm {
             Theme::Heavy => {
                 weigh(Kind::Configure, 0);
                 weigh(Kind::Hold, 40);
+                weigh(Kind::Put, 150);
                 (self.batch, self.body, self.windows) = (8, 1_700_000, 20);
                 (30, roomy)
             }
