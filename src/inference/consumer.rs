@@ -1,4 +1,4 @@
-//! The consumer of a queue that lives beside it, as the queue knows it.
+//! The runner as its queue sees it: a consumer with a group and a user.
 
 use super::event::RunnerConfig;
 use crate::queue::config::Settings;
@@ -6,15 +6,15 @@ use crate::queue::entry::{Filter, Index};
 use crate::queue::event::{ConsumerId, Start, Watch};
 use alloc::string::String;
 
-/// User name of the consumer; its group is called like the service.
+/// User name of the consumer. Its group is named like the service.
 const USER: &str = "edge";
 
-/// Who works a service's queue off beside it.
+/// The consumer beside the queue of a service.
 pub fn consumer(service: &str) -> ConsumerId {
     ConsumerId { group: service.into(), user: USER.into() }
 }
 
-/// What it watches: everything, of which `window` entries may be out at it.
+/// Its watch: all entries from the first, at most `window` of them unacked.
 pub fn watch(service: &str, window: u32) -> Watch {
     Watch {
         consumer: consumer(service),
@@ -27,14 +27,14 @@ pub fn watch(service: &str, window: u32) -> Watch {
     }
 }
 
-/// How it works, by the settings of the queue; `results` as in [`RunnerConfig`].
+/// How the runner serves its queue, by the settings of the queue. `results` is as in [`RunnerConfig`].
 pub fn runner_config(service: impl Into<String>, settings: &Settings, results: bool) -> RunnerConfig {
     RunnerConfig {
         service: service.into(),
         window: settings.worker_threads,
         timeout_ms: match settings.max_idle_ms {
             0 => settings.predictor_timeout_ms,
-            // The queue does not take an attempt away that lasts too long: then its outcome would be nobody's.
+            // The runner enforces `max_idle` itself. If the queue took the attempt back, its outcome would be lost.
             max_idle_ms => settings.predictor_timeout_ms.min(max_idle_ms),
         },
         retry_delay_ms: settings.retry_delay_ms,

@@ -1,4 +1,4 @@
-//! What a [`Runner`](super::Runner) is told, and what it wants done.
+//! The events that a [`Runner`](super::Runner) takes in, and the actions it wants done.
 
 use super::outbox::PutId;
 use super::outcome::{CallFailure, PredictorAnswer, ResultEntry};
@@ -6,31 +6,31 @@ use crate::queue::entry::{Index, TAG_REQUEST_ID, Tags};
 use alloc::{string::String, vec::Vec};
 use bytes::Bytes;
 
-/// How a queue is worked off.
+/// How a runner serves its queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunnerConfig {
     /// Name of the service, for webhooks.
     pub service: String,
-    /// Requests at the predictor at one time; 0: none any more.
+    /// Requests at the predictor at one time; 0 stops new ones.
     pub window: u32,
     /// Time a predictor has to answer, in milliseconds.
     pub timeout_ms: u64,
-    /// Delay before the second attempt, in milliseconds; doubled with each further one.
+    /// Delay before the second attempt, in milliseconds. It doubles with each further attempt.
     pub retry_delay_ms: u64,
-    /// Attempts at one request; 0: unlimited.
+    /// Attempts at one request; 0 for no limit.
     pub max_delivery: u32,
-    /// Whether answers are results for the sink, and endings are told. Otherwise only the status of an answer counts.
+    /// Whether answers are results for the sink and callbacks are made. Otherwise only the status of an answer counts.
     pub results: bool,
-    /// Who is told of the end of requests that name nobody; may be empty.
+    /// Callback of requests that name none themselves; may be empty.
     pub callback: String,
 }
 
-/// A request to be worked on.
+/// One attempt at a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Work {
     /// Its index in the input queue.
     pub index: Index,
-    /// The attempt this is, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
     /// Its tags.
     pub tags: Tags,
@@ -39,7 +39,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// The caller's id of the request.
+    /// The request id, which the caller chose or was given.
     pub fn request_id(&self) -> &str {
         self.tags.get(TAG_REQUEST_ID).map_or("", String::as_str)
     }
@@ -49,45 +49,45 @@ impl Work {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CallId(pub u64);
 
-/// Where something is put.
+/// The queue that an entry is put into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {
     /// The sink of the service.
     Sink,
-    /// The queue of its callbacks.
+    /// The queue of its callbacks, which delivers webhooks.
     Callbacks,
 }
 
-/// Where a entry is.
+/// Where an entry was stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// Its index there; 0 when that is not known.
+    /// Its index there; 0 if unknown.
     pub index: Index,
-    /// It was stored before, by a put of which nothing is remembered here. What was stored may be another entry.
+    /// An earlier put, forgotten here, stored an entry for the same request. Its content may be another one.
     pub repeated: bool,
 }
 
 /// What became of a put.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PutOutcome {
-    /// Stored, in the order of the entries.
+    /// Everything was stored; the places are in the order of the entries.
     Stored(Vec<Place>),
-    /// Refused whatever is tried: status and sentence. Nothing of the put was stored.
+    /// Refused for good, with status and sentence. Nothing of the put was stored.
     Refused(u16, String),
-    /// Not taken now: full, busy or not to be reached. It is not known whether it was stored.
+    /// The queue is full, busy or unreachable. It is unknown whether the put was stored.
     Later,
 }
 
 /// What happened outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The queue gave a request out.
+    /// The queue pushed a request.
     Pushed(Work),
-    /// Somebody else took it away: cancelled, deleted, expired.
+    /// The queue took a request back: it was cancelled, deleted, expired or rejected.
     Revoked(Index),
     /// An answer begins: its status, and the length of its body where that is known.
     Begun(CallId, u16, Option<u64>),
-    /// An answer is there.
+    /// An answer was read.
     Answered(CallId, PredictorAnswer),
     /// No answer will come.
     Failed(CallId, CallFailure),
@@ -100,42 +100,41 @@ pub enum Event {
 /// What the shell must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Call the predictor; answered by [`Event::Begun`] or [`Event::Failed`].
+    /// Call the predictor. Answered by [`Event::Begun`] or [`Event::Failed`].
     Call(CallId, Work),
-    /// Read the body of an answer that has begun, at most so many bytes; answered by [`Event::Answered`] or
+    /// Read the body of an answer that has begun, at most this many bytes. Answered by [`Event::Answered`] or
     /// [`Event::Failed`].
     Read(CallId, usize),
-    /// Give a call up; nothing of it is reported any more.
+    /// Give up a call. Nothing of it must be reported from now on; if it is over already, this means nothing.
     Abort(CallId),
-    /// Put entries into another queue, each the outcome of the request before it; of requests below `settled_below` none
-    /// will be put again. Answered by [`Event::Put`].
+    /// Put entries into another queue. Answered by [`Event::Put`].
     Put {
-        /// The put.
+        /// Names the answer.
         put: PutId,
-        /// Where to.
+        /// The other queue.
         to: Destination,
-        /// What, at least one.
+        /// At least one entry, each with the index of the request it is the outcome of.
         entries: Vec<(Index, ResultEntry)>,
-        /// See there.
+        /// No outcome of a request below this index will be put again: the other queue may forget them.
         settled_below: Index,
     },
-    /// The request is done.
+    /// Commit the request.
     Commit(Index),
-    /// The request failed; it may be given out again after `delay_ms`.
+    /// Reject the request.
     Reject {
-        /// Which.
+        /// The request.
         index: Index,
         /// Code of the failure.
         code: String,
-        /// For people.
+        /// Reason of the failure, for people.
         reason: String,
-        /// Not before.
+        /// The request is pushed again no earlier than this, in milliseconds.
         delay_ms: u64,
     },
-    /// From now on at most so many requests may be out here.
+    /// From now on the queue may have at most this many requests under way here.
     Window(u32),
 }
 
-/// What stops a request from being cancelled: its result is on its way or stored.
+/// Why a request cannot be cancelled: its result is stored or on its way to the sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Storing;

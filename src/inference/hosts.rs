@@ -1,13 +1,13 @@
-//! Which hosts may be called: those a deployment lists, and never what is inside a network.
+//! The hosts that may be called: those that the deployment lists, and never a host inside a network.
 
 use crate::wire::url::Url;
 use alloc::{format, string::String, vec::Vec};
 
-/// Variable with the hosts that callbacks, and predictors set at run time, may name.
+/// Variable with the hosts that callbacks and run-time predictors may name.
 pub const VARIABLE: &str = "EDGEQUEUE_ALLOWED_HOSTS";
-/// Names that are never public, and everything below them.
+/// Top-level names that are never public.
 const INSIDE: [&str; 8] = ["localhost", "local", "internal", "intranet", "lan", "home", "corp", "arpa"];
-/// What the development switch allows.
+/// The hosts that the development switch allows.
 const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
 /// The hosts a deployment allows.
@@ -18,22 +18,22 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// From a list with commas or blanks between: `api.example.com`, `*.example.com` for everything below a name, or `*`
-    /// for every public name. With `loopback` this machine may be called as well, also without TLS: for development.
+    /// Reads a list separated by commas or blanks: `api.example.com`, `*.example.com` for everything below a name, `*` for
+    /// every public name. With `loopback`, for development, this machine may be called as well, even without TLS.
     pub fn parse(list: &str, loopback: bool) -> Self {
         let names = list.split([',', ' ', '\t', '\n', '\r']).filter(|name| !name.is_empty());
         Self { names: names.map(str::to_ascii_lowercase).collect(), loopback }
     }
 
-    /// Whether the list names something that is no host, such as a binding.
+    /// Whether the list has this very name, which may be that of a binding.
     pub fn names(&self, name: &str) -> bool {
         self.names.iter().any(|listed| listed.eq_ignore_ascii_case(name))
     }
 
     /// Checks a URL. The error is a sentence.
     ///
-    /// Addresses in digits are refused in every notation there is, also public ones: a list of names is what a deployment
-    /// can review.
+    /// Numeric addresses are refused in every notation, even public ones: a deployment can review a list of names, not
+    /// one of numbers.
     pub fn check(&self, url: &str) -> Result<(), String> {
         let Url { secure, host, .. } = Url::parse(url)?;
         let host = host.to_ascii_lowercase();
@@ -66,7 +66,7 @@ fn matches(listed: &str, name: &str) -> bool {
     }
 }
 
-/// Whether a URL parser would take a host for an IPv4 address: its last label is a number, decimal, octal or `0x`.
+/// Whether a URL parser takes the host for an IPv4 address: its last label is a decimal, octal or hexadecimal number.
 fn is_digits(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or_default();
     let hex = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));

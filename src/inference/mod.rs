@@ -1,21 +1,24 @@
-//! Working a queue off: who is called, what an answer means, where results and webhooks go. Pure, `no_std`, time is an
-//! argument.
+//! The consumer beside a queue: which predictor is called, what its answers mean, where results and webhooks go. Pure,
+//! `no_std`, time is an argument.
 //!
-//! A [`Runner`] is the consumer of an input queue that lives beside it. Read [`runner`] first, then [`event`]: events in,
-//! actions out.
+//! A [`Runner`] takes events in and gives actions out. Read [`runner`] first, then [`event`].
 //!
-//! - [`runner`]: what becomes of each request between being pushed and being committed; `job`: how far each has come;
-//! - [`outcome`]: what an answer of a predictor means: a result, a failure to be tried again, the last one;
-//! - [`outbox`]: what waits to be put into another queue, and when that is tried again;
-//! - [`request`]: what a predictor is sent;
-//! - [`consumer`]: who works the queue off, as the queue knows it;
-//! - [`webhook`]: what a callback is told, and its signature;
-//! - [`hosts`]: which hosts may be called at all.
+//! - [`runner`]: a request from its push to its answer; `ending`: from the answer to the commit; `job`: its phases;
+//! - `admission`: which answers fit into memory; `breaker`: what happens while a predictor is down;
+//! - [`outcome`]: what an answer means: a result, a failure that is tried again, the last failure;
+//! - [`outbox`]: entries on their way to another queue, and when a put is tried again;
+//! - [`request`]: the HTTP request to a predictor;
+//! - [`consumer`]: the runner as the queue sees it;
+//! - [`webhook`]: the callback about a request that ended, and its signature;
+//! - [`hosts`]: the hosts that may be called.
 //!
-//! Exactly one result: a put into the sink names the request it is the outcome of, and the sink takes no second one for
-//! it. Everything here may therefore happen twice. The order is fixed: result, webhook, commit.
+//! There is exactly one result: a put into the sink names the request it belongs to, and the sink takes no second one
+//! for it. So every step may happen twice. Their order is fixed: result, webhook, commit.
 
+mod admission;
+mod breaker;
 pub mod consumer;
+mod ending;
 pub mod event;
 pub mod hosts;
 mod job;

@@ -1,4 +1,4 @@
-//! What waits to be put into another queue: one put at a time, the next one takes what came meanwhile.
+//! Entries on their way to another queue. One put is sent at a time; the next one takes what came meanwhile.
 
 use crate::queue::entry::Index;
 use alloc::{collections::VecDeque, vec::Vec};
@@ -7,25 +7,25 @@ use alloc::{collections::VecDeque, vec::Vec};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PutId(pub u64);
 
-/// Entries of one put.
+/// Most entries of one put.
 const ENTRIES_MAX: usize = 256;
-/// Bytes of one put, if there is more than one entry in it: 4 MiB.
+/// Most bytes of a put with more than one entry: 4 MiB.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
-/// A put without an answer is given up after this long and repeated.
+/// A put that is not answered within this time is given up and repeated.
 const ANSWER_MS_MAX: u64 = 60_000;
-/// After a put that was not taken the next one waits this long, doubled with each failure.
+/// Pause after a put that the other queue did not take. It doubles with each failure.
 const PAUSE_MS: u64 = 500;
-/// Longest pause: who makes room in a full sink waits no longer than this.
+/// Longest pause: once there is room in a full sink, results arrive no later than this.
 const PAUSE_MS_MAX: u64 = 15_000;
 
-/// The way to one other queue.
+/// The entries for one other queue, by the index of their requests.
 #[derive(Debug, Default)]
 pub struct Outbox {
     waiting: VecDeque<Index>,
     sent: Option<Sent>,
-    /// So many of those at the front go alone: together they were refused, and it is not known for which.
+    /// This many at the front go alone: they were refused together, and it is unknown which of them is at fault.
     alone: usize,
-    /// Puts in a row that were not taken.
+    /// Puts in a row that the other queue did not take.
     failures: u32,
     retry_ms: Option<u64>,
 }
@@ -38,12 +38,12 @@ struct Sent {
 }
 
 impl Outbox {
-    /// One more waits.
+    /// One more entry waits.
     pub fn push(&mut self, index: Index) {
         self.waiting.push_back(index);
     }
 
-    /// Takes one back; false when it is on its way already.
+    /// Takes an entry back. False if it is on its way already.
     pub fn withdraw(&mut self, index: Index) -> bool {
         let Some(at) = self.waiting.iter().position(|waiting| *waiting == index) else { return false };
         self.waiting.remove(at);
@@ -51,13 +51,13 @@ impl Outbox {
         true
     }
 
-    /// What goes now, if something may.
+    /// The entries of the next put, if one may be sent now.
     pub fn take(&mut self, now_ms: u64, put: PutId, bytes: impl Fn(Index) -> usize) -> Option<Vec<Index>> {
         if self.sent.is_some() || self.waiting.is_empty() || self.retry_ms.is_some_and(|at_ms| at_ms > now_ms) {
             return None;
         }
         self.retry_ms = None;
-        // The first one after a failure tells whether there is room again.
+        // A single entry finds out whether there is room again.
         let most = if self.alone > 0 || self.failures > 0 { 1 } else { ENTRIES_MAX };
         let (mut entries, mut taken) = (Vec::new(), 0);
         while let Some(index) = self.waiting.front().copied().filter(|_| entries.len() < most) {
@@ -73,17 +73,17 @@ impl Outbox {
         Some(entries)
     }
 
-    /// A put was answered: what was in it; nothing for one that was given up.
+    /// A put was answered. Returns its entries, or nothing if the put was given up.
     pub fn answered(&mut self, put: PutId) -> Option<Vec<Index>> {
         self.sent.take_if(|sent| sent.put == put).map(|sent| sent.entries)
     }
 
-    /// It was taken.
+    /// The put was taken.
     pub fn succeeded(&mut self) {
         self.failures = 0;
     }
 
-    /// It was not taken and may be at another time.
+    /// The put was not taken, but a later one may be.
     pub fn again_later(&mut self, now_ms: u64, entries: Vec<Index>) {
         let pause_ms = (PAUSE_MS << self.failures.min(16)).min(PAUSE_MS_MAX);
         self.failures += 1;
@@ -91,7 +91,7 @@ impl Outbox {
         self.put_back(entries);
     }
 
-    /// Something in it is refused for good: each goes alone.
+    /// One of the entries is refused for good: each goes alone.
     pub fn again_alone(&mut self, entries: Vec<Index>) {
         self.alone += entries.len();
         self.put_back(entries);
@@ -103,20 +103,20 @@ impl Outbox {
         }
     }
 
-    /// A put that has no answer for too long counts as not taken.
+    /// A put that was not answered in time counts as not taken.
     pub fn give_up_late(&mut self, now_ms: u64) {
         if let Some(sent) = self.sent.take_if(|sent| sent.until_ms <= now_ms) {
             self.again_later(now_ms, sent.entries);
         }
     }
 
-    /// Whether the other queue does not take what it is given. With nothing to give it nobody would find out that it does
-    /// again.
+    /// Whether the other queue refuses what it is given. An empty outbox is never stuck: nothing it could send would ever
+    /// show that the queue has recovered.
     pub fn is_stuck(&self) -> bool {
         self.failures > 0 && (self.sent.is_some() || !self.waiting.is_empty())
     }
 
-    /// When to look again, Unix milliseconds.
+    /// When the next put or the end of this one is due, Unix milliseconds.
     pub fn due_ms(&self) -> Option<u64> {
         let retry_ms = self.retry_ms.filter(|_| !self.waiting.is_empty());
         retry_ms.into_iter().chain(self.sent.as_ref().map(|sent| sent.until_ms)).min()

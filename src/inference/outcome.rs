@@ -1,4 +1,4 @@
-//! What an answer of a predictor means: a result, a failure that is tried again, or the last one.
+//! The meaning of a predictor's answer: a result, a failure that is tried again, or the last failure.
 
 use crate::queue::entry::{TAG_LAST_CODE, TAG_LAST_REASON, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
 use crate::queue::limits::{TAG_VALUE_BYTES_MAX, TAGS_BYTES_MAX, TAGS_MAX};
@@ -6,17 +6,17 @@ use crate::wire::names::{TAG_CALLBACK, TAG_CONTENT_TYPE, TAG_PATH};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use bytes::Bytes;
 
-/// Bytes of a reason that are kept; the whole body of the last failure is in the sink.
+/// Most bytes of a reason. The sink has the whole body of the last failure.
 const REASON_BYTES_MAX: usize = 200;
-/// Tags a result gains: content type, time stamp of the sink, code and reason.
+/// Tags that a result gains: content type, time stamp of the sink, code and reason.
 const TAGS_GAINED: usize = 4;
-/// Bytes they take at the most.
+/// Most bytes of these tags.
 const TAG_BYTES_GAINED: usize = TAG_VALUE_BYTES_MAX + 512;
 /// Status of a result that is too large for the sink.
 pub const TOO_LARGE: u16 = 413;
-/// Status that stands for a predictor that cannot be reached.
+/// Status for a predictor that cannot be reached.
 const UNREACHABLE: u16 = 502;
-/// Status that stands for a predictor that does not answer in time.
+/// Status for a predictor that does not answer in time.
 pub const TIMED_OUT: u16 = 504;
 
 /// How a request ended.
@@ -26,12 +26,12 @@ pub enum Ending {
     Done,
     /// With an empty answer, which makes no result.
     Empty,
-    /// With a failure, after the last attempt or because no attempt can succeed.
+    /// With a failure: of the last attempt, or one that no further attempt can mend.
     Failed,
 }
 
 impl Ending {
-    /// The word for it.
+    /// Its word in webhooks.
     pub fn word(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -41,7 +41,7 @@ impl Ending {
     }
 }
 
-/// What a predictor answered, as far as it was read.
+/// The answer of a predictor, as far as it was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PredictorAnswer {
     /// HTTP status.
@@ -50,18 +50,18 @@ pub struct PredictorAnswer {
     pub content_type: Option<String>,
     /// The body, or its beginning.
     pub body: Bytes,
-    /// Whether there was more of it than could be taken.
+    /// Whether the body was longer than what was read.
     pub cut: bool,
 }
 
 impl PredictorAnswer {
-    /// Whether it is a success.
+    /// Whether its status is a success.
     pub fn is_success(&self) -> bool {
         is_success(self.status)
     }
 }
 
-/// Whether a status is one of success.
+/// Whether an HTTP status is a success.
 pub fn is_success(status: u16) -> bool {
     (200..300).contains(&status)
 }
@@ -69,24 +69,24 @@ pub fn is_success(status: u16) -> bool {
 /// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallFailure {
-    /// HTTP status, of the predictor or standing for what happened.
+    /// HTTP status of the predictor, or the one that fits what happened.
     pub status: u16,
     /// For people, one line.
     pub reason: String,
 }
 
 impl CallFailure {
-    /// With a reason of one line.
+    /// Keeps the first line of a reason.
     pub fn new(status: u16, reason: impl AsRef<str>) -> Self {
         Self { status, reason: line(reason.as_ref()) }
     }
 
-    /// There is no answer, or only a part of one. Some errors of the platform say nothing that could be understood alone.
+    /// There is no answer, or only a part of it. The sentence says so, as some errors of the platform mean nothing alone.
     pub fn unreachable(error: impl AsRef<str>) -> Self {
         Self::new(UNREACHABLE, format!("the call failed: {}", error.as_ref()))
     }
 
-    /// What an answer that is no success says.
+    /// The failure that an answer without success reports.
     pub fn of(answer: &PredictorAnswer) -> Self {
         let text = core::str::from_utf8(&answer.body).unwrap_or_default();
         match line(text) {
@@ -95,13 +95,13 @@ impl CallFailure {
         }
     }
 
-    /// Whether it tells more about the predictor than about the request.
+    /// Whether it speaks of the predictor rather than of the request.
     pub fn is_outage(&self) -> bool {
         matches!(self.status, 429 | 502 | 503 | 504)
     }
 }
 
-/// The first line with something in it, cut to what is kept.
+/// The first line that is not blank, cut to [`REASON_BYTES_MAX`].
 fn line(text: &str) -> String {
     let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let mut end = first.len().min(REASON_BYTES_MAX);
@@ -111,7 +111,7 @@ fn line(text: &str) -> String {
     first[..end].chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
-/// An entry for another queue.
+/// The outcome of a request as an entry: for the sink, or as a webhook for the queue of callbacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResultEntry {
     /// Its tags.
@@ -124,13 +124,13 @@ impl ResultEntry {
     /// The result of a request with these tags.
     pub fn result(request: &Tags, answer: PredictorAnswer) -> Self {
         let mut tags = carried(request);
-        // One that fits into no tag is garbage, and no reason to lose the result.
+        // A content type too long for a tag is garbage. The result must not be lost for it.
         let content_type = answer.content_type.filter(|text| text.len() <= TAG_VALUE_BYTES_MAX);
         tags.extend(content_type.map(|text| (TAG_CONTENT_TYPE.into(), text)));
         Self { tags, data: answer.body }
     }
 
-    /// What the sink gets in place of a result. Without a body the reason is the body.
+    /// What the sink gets in place of a result. If the answer has no body, the reason is the body.
     pub fn failure(request: &Tags, failure: &CallFailure, answer: Option<PredictorAnswer>) -> Self {
         let answer = answer.filter(|answer| !answer.body.is_empty());
         let mut entry = Self::result(request, answer.unwrap_or_else(|| text(&failure.reason)));
@@ -139,7 +139,7 @@ impl ResultEntry {
         entry
     }
 
-    /// The least a caller must find: for a sink that took nothing else.
+    /// The least that a caller must find, for a sink that refused everything else.
     pub fn remnant(request: &Tags, failure: &CallFailure) -> Self {
         let id = request.get(TAG_REQUEST_ID).map(|id| (TAG_REQUEST_ID.into(), id.clone()));
         Self::failure(&id.into_iter().collect(), failure, None)
@@ -154,8 +154,8 @@ fn text(text: &str) -> PredictorAnswer {
     }
 }
 
-/// The tags of a request that its result has as well. Those about the request's own way through its queue are not among
-/// them, and of too many the last ones are left out: a result must not be lost for its tags.
+/// The tags of a request that its result has as well. Tags about the request's own way are left out, and if there are too
+/// many, so are the last ones: a result must not be lost for its tags.
 fn carried(request: &Tags) -> Tags {
     let own = [TAG_CONTENT_TYPE, TAG_CALLBACK, TAG_PATH, TAG_LAST_CODE, TAG_LAST_REASON];
     let mut tags: Tags = request.clone();

@@ -1,4 +1,4 @@
-//! What a predictor is sent: a POST of the data, where the original put would have gone.
+//! The HTTP request to a predictor: a POST of the data, with the path and query of the original put.
 
 use super::event::Work;
 use super::outcome::CallFailure;
@@ -7,12 +7,12 @@ use crate::wire::names::{TAG_CALLBACK, TAG_CONTENT_TYPE, TAG_PATH};
 use crate::wire::predictor::Predictor;
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 
-/// The URL of one request: its path after the predictor's, its query before the predictor's. A path that would lead out of
-/// the predictor's own is not sent.
+/// The URL of one request: its path after the predictor's, its query before the predictor's. A path that leads out of the
+/// predictor's own is refused.
 pub fn url(predictor: Predictor<'_>, append: bool, work: &Work) -> Result<String, CallFailure> {
     let (base, path) = match predictor {
         Predictor::Url(url) => (url, ""),
-        // Only the path counts for a Worker that is called directly.
+        // A Worker that is called directly sees the path only.
         Predictor::Service(_, path) => ("https://predictor", path),
         Predictor::Model(_) => return Ok(String::new()),
     };
@@ -36,7 +36,7 @@ pub fn url(predictor: Predictor<'_>, append: bool, work: &Work) -> Result<String
     Ok(url)
 }
 
-/// Whether a path stays below where it is put, whatever a URL parser makes of it.
+/// Whether a path stays below its base, whatever a URL parser makes of it.
 fn is_plain(path: &str) -> bool {
     let dots = |segment: &str| {
         let segment = segment.to_ascii_lowercase().replace("%2e", ".");
@@ -46,14 +46,14 @@ fn is_plain(path: &str) -> bool {
         && !path.split('/').any(dots)
 }
 
-/// Whether a tag came from the caller, who gave it in the query.
+/// Whether a tag came from the caller's query.
 fn is_callers(tag: &str) -> bool {
     ![TAG_REQUEST_ID, TAG_PATH, TAG_CALLBACK, TAG_LAST_CODE, TAG_LAST_REASON].contains(&tag)
         && !tag.starts_with(TAG_TIME_PREFIX)
         && !tag.starts_with("Header:")
 }
 
-/// The headers of a request: of which kind the data is, and what makes it possible to recognise a repetition.
+/// The headers of a request: the type of its data, and what a predictor needs to recognise a repetition.
 pub fn headers(service: &str, work: &Work) -> Vec<(String, String)> {
     let mut headers = vec![
         ("X-Request-Id".into(), printable(work.request_id())),
@@ -66,11 +66,11 @@ pub fn headers(service: &str, work: &Work) -> Vec<(String, String)> {
     headers
 }
 
-/// Further headers from a secret, one `Name: value` per line. The error is a sentence that does not show it.
+/// Further headers from a secret, one `Name: value` per line. The error is a sentence that does not show the secret.
 pub fn secret_headers(secret: &str) -> Result<Vec<(String, String)>, String> {
     let lines = secret.lines().map(str::trim).filter(|line| !line.is_empty()).enumerate();
     let header = |(place, line): (usize, &str)| {
-        let wrong = || format!("line {} is no `Name: value`", place + 1);
+        let wrong = || format!("line {} is not a `Name: value`", place + 1);
         let (name, value) = line.split_once(':').ok_or_else(wrong)?;
         let (name, value) = (name.trim(), value.trim());
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -80,7 +80,7 @@ pub fn secret_headers(secret: &str) -> Result<Vec<(String, String)>, String> {
     lines.map(header).collect()
 }
 
-/// A text as a header value: what is not printable ASCII is percent-encoded.
+/// A text as a header value: everything but printable ASCII is percent-encoded.
 fn printable(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
         match byte {
@@ -171,7 +171,7 @@ mod tests {
         let headers = secret_headers("Authorization: Bearer a:b\r\n\n x-key :1 \n").expect("good");
         assert_eq!(headers, [("Authorization".into(), "Bearer a:b".into()), ("x-key".to_string(), "1".to_string())]);
         for wrong in ["hunter2", "a b: hunter2", ": hunter2", "x: hunter2\u{1}"] {
-            assert_eq!(secret_headers(&format!("good: 1\n{wrong}")), Err("line 2 is no `Name: value`".into()));
+            assert_eq!(secret_headers(&format!("good: 1\n{wrong}")), Err("line 2 is not a `Name: value`".into()));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What becomes of each request between being pushed and being committed.
 //!
 //! ```text
-//!          Pushed        Begun       there is room      Answered       the sink took it    the webhook is stored
+//!          Pushed        Begun       there is room      Answered        the sink took it      the webhook is stored
 //! queue ─────────► Calling ──► Waiting ──────► Reading ─────► Storing ───────────► Notifying ───────────► Commit
 //!                     │                          │               (no result: skipped) (no callback: skipped)
 //!                     └── Failed, timeout ───────┴──► tried again: Reject with a delay
@@ -9,54 +9,43 @@
 //! ```
 //!
 //! The shell carries actions out in their order and reports what came of them; it keeps no state of its own. When the
-//! queue is lost from memory so are all jobs ([`Runner::reset`]): the queue pushes their entries again.
+//! queue is lost from memory so are all jobs ([`Runner::reset`]): the queue pushes their entries again. The way from an
+//! answer to the commit is in `ending`.
 
-use super::event::{Action, CallId, Destination, Event, Place, PutOutcome, RunnerConfig, Storing, Work};
+use super::admission::Admission;
+use super::breaker::Breaker;
+use super::event::{Action, CallId, Destination, Event, RunnerConfig, Storing, Work};
 use super::job::{Conclusion, Job, Jobs, Phase};
-use super::outbox::{Outbox, PutId};
+use super::outbox::Outbox;
 use super::outcome::{self, CallFailure, Ending, PredictorAnswer, ResultEntry, TIMED_OUT, TOO_LARGE};
-use super::webhook::{self, TAG_WEBHOOK, Webhook};
-use crate::queue::entry::{Index, TAG_REQUEST_ID};
+use crate::queue::entry::Index;
 use crate::queue::limits::PAYLOAD_BYTES_CEILING;
-use crate::wire::names::{TAG_CALLBACK, TAG_CONTENT_TYPE};
-use alloc::{collections::VecDeque, format, string::String, string::ToString, vec, vec::Vec};
+use alloc::{format, string::ToString, vec::Vec};
 
-/// Bytes of answers in memory at one time, waiting results included: 24 MiB. Further answers are not read until there is
-/// room; an object has 128 MB.
-const HELD_BYTES_MAX: usize = 24 * 1024 * 1024;
-/// Bytes read of an answer that is no success.
+/// Bytes read of the answer to a request that failed. They become the body of its result.
 const ERROR_BYTES_MAX: usize = 64 * 1024;
 /// Bytes read of an answer that makes no result: enough for a reason.
 const REASON_BYTES_MAX: usize = 1024;
 /// Longest delay before a request is tried again: 5 minutes.
 const DELAY_MS_MAX: u64 = 300_000;
-/// So many failures in a row that speak of the predictor, and it is taken to be down: requests must not be used up on it.
-const OUTAGE_FAILURES: u32 = 5;
-/// Longest pause between two requests to a predictor that is down.
-const OUTAGE_PAUSE_MS_MAX: u64 = 10_000;
 
 /// The consumer beside a queue.
 #[derive(Debug)]
 pub struct Runner {
-    config: RunnerConfig,
-    jobs: Jobs,
-    sink: Outbox,
-    callbacks: Outbox,
-    /// Answers that have begun and wait for room, the oldest first.
-    waiting: VecDeque<CallId>,
-    held_bytes: usize,
+    pub(super) config: RunnerConfig,
+    pub(super) jobs: Jobs,
+    pub(super) sink: Outbox,
+    pub(super) callbacks: Outbox,
+    pub(super) admission: Admission,
+    breaker: Breaker,
     numbers: u64,
-    /// What was said last.
+    /// The window that was announced last.
     window: u32,
-    settled_below: Index,
-    /// Failures in a row that speak of the predictor.
-    outages: u32,
-    /// It is down: nothing is asked of it before then.
-    resume_ms: Option<u64>,
+    pub(super) settled_below: Index,
 }
 
 impl Runner {
-    /// One that has nothing to do yet.
+    /// A runner that has nothing to do yet.
     pub fn new(config: RunnerConfig) -> Self {
         Self {
             window: config.window,
@@ -64,12 +53,10 @@ impl Runner {
             jobs: Jobs::default(),
             sink: Outbox::default(),
             callbacks: Outbox::default(),
-            waiting: VecDeque::new(),
-            held_bytes: 0,
+            admission: Admission::default(),
+            breaker: Breaker::default(),
             numbers: 0,
             settled_below: Index(0),
-            outages: 0,
-            resume_ms: None,
         }
     }
 
@@ -78,50 +65,54 @@ impl Runner {
         &self.config
     }
 
-    /// Works differently from now on; requests that are out stay so.
+    /// Works differently from now on. Requests that are under way go on.
     pub fn reconfigure(&mut self, config: RunnerConfig, actions: &mut Vec<Action>) {
         self.config = config;
-        self.tell_window(actions);
+        self.announce_window(actions);
     }
 
-    /// The window it should have now.
+    /// How many requests may be under way now.
     pub fn window(&self) -> u32 {
         self.window
     }
 
-    /// Everything is forgotten: the queue was lost from memory and will push again what is not committed.
+    /// Forgets everything: the queue was lost from memory, and will push again what is not committed.
     pub fn reset(&mut self, actions: &mut Vec<Action>) {
         actions.extend(self.jobs.0.iter().filter(|job| job.is_calling()).map(|job| Action::Abort(job.call)));
-        *self = Self { numbers: self.numbers, outages: self.outages, ..Self::new(self.config.clone()) };
+        let breaker = self.breaker.without_pause();
+        *self = Self { numbers: self.numbers, breaker, ..Self::new(self.config.clone()) };
     }
 
-    /// Of the requests below this none is in the queue any more, and that is durable before anybody is told.
+    /// Every request below this index has left the queue, durably.
     pub fn settled(&mut self, below: Index) {
         self.settled_below = self.settled_below.max(below);
     }
 
-    /// Whether something is under way that must be woken up for, should this memory be lost.
+    /// Whether an alarm must see to it that the work goes on, should this memory be lost.
     pub fn has_work(&self) -> bool {
-        !self.jobs.0.is_empty() || self.resume_ms.is_some()
+        !self.jobs.0.is_empty() || self.breaker.resume_ms().is_some()
     }
 
-    /// When to come with a [`Event::Tick`] at the latest, Unix milliseconds.
+    /// When the next [`Event::Tick`] is due, Unix milliseconds.
     pub fn due_ms(&self) -> Option<u64> {
         let deadlines = self.jobs.0.iter().filter_map(|job| match job.phase {
             Phase::Calling { until_ms } | Phase::Reading { until_ms } => Some(until_ms),
             _ => None,
         });
-        deadlines.chain(self.sink.due_ms()).chain(self.callbacks.due_ms()).chain(self.resume_ms).min()
+        let pause_ms = self.breaker.resume_ms();
+        deadlines.chain(self.sink.due_ms()).chain(self.callbacks.due_ms()).chain(pause_ms).min()
     }
 
-    /// Somebody takes a request away: nothing more becomes of it. Except when its result is on its way into the sink or
-    /// there: nobody can call it back.
+    /// Takes a request out of work and aborts its call. Fails where its result is in the sink or on its way there, as
+    /// nobody can call it back.
     pub fn give_up(&mut self, index: Index, actions: &mut Vec<Action>) -> Result<(), Storing> {
         match self.jobs.get(index).map(|job| &job.phase) {
+            None => return Ok(()),
             Some(Phase::Storing { .. }) if !self.sink.withdraw(index) => return Err(Storing),
             Some(Phase::Notifying { .. }) => return Err(Storing),
-            _ => self.forget(index, actions),
+            Some(_) => {}
         }
+        self.forget(index, actions);
         Ok(())
     }
 
@@ -129,9 +120,8 @@ impl Runner {
     pub fn handle(&mut self, now_ms: u64, event: Event, actions: &mut Vec<Action>) {
         match event {
             Event::Pushed(work) => self.begin(now_ms, work, actions),
-            Event::Revoked(index) => {
-                let _ = self.give_up(index, actions);
-            }
+            // A result that is on its way is stored all the same.
+            Event::Revoked(index) => drop(self.give_up(index, actions)),
             Event::Begun(call, status, length) => self.begun(now_ms, call, status, length, actions),
             Event::Answered(call, answer) => self.answered(now_ms, call, answer, actions),
             Event::Failed(call, failure) => self.failed(now_ms, call, failure, None, actions),
@@ -141,17 +131,21 @@ impl Runner {
         self.read_more(now_ms, actions);
         self.ship(now_ms, Destination::Sink, actions);
         self.ship(now_ms, Destination::Callbacks, actions);
-        self.tell_window(actions);
+        self.announce_window(actions);
+        let held: usize = self.jobs.0.iter().map(|job| job.bytes).sum();
+        debug_assert_eq!(held, self.admission.held_bytes(), "the memory of all jobs is counted");
     }
 
-    fn number(&mut self) -> u64 {
+    pub(super) fn number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers
     }
 
     fn begin(&mut self, now_ms: u64, work: Work, actions: &mut Vec<Action>) {
-        // A queue that gives out what is out here already has taken it back before.
-        let _ = self.give_up(work.index, actions);
+        if self.give_up(work.index, actions).is_err() {
+            // Somebody else rejected the request. The result that is on its way ends this attempt as well.
+            return;
+        }
         let call = CallId(self.number());
         let phase = Phase::Calling { until_ms: now_ms.saturating_add(self.config.timeout_ms) };
         let (index, attempt, tags) = (work.index, work.attempt, work.tags.clone());
@@ -159,10 +153,11 @@ impl Runner {
         actions.push(Action::Call(call, work));
     }
 
-    fn forget(&mut self, index: Index, actions: &mut Vec<Action>) {
-        let Some(job) = self.jobs.remove(index) else { return };
-        self.held_bytes -= job.bytes;
-        self.waiting.retain(|call| *call != job.call);
+    /// Drops a request that is under way, and aborts its call.
+    pub(super) fn forget(&mut self, index: Index, actions: &mut Vec<Action>) {
+        let job = self.jobs.remove(index).expect("a request that ends is under way");
+        self.admission.resize(job.bytes, 0);
+        self.admission.leave(job.call);
         if job.is_calling() {
             actions.push(Action::Abort(job.call));
         }
@@ -170,8 +165,11 @@ impl Runner {
 
     fn begun(&mut self, now_ms: u64, call: CallId, status: u16, length: Option<u64>, actions: &mut Vec<Action>) {
         let results = self.config.results;
+        // The call may have been given up.
         let Some(job) = self.jobs.calling(call) else { return };
-        let Phase::Calling { until_ms } = job.phase else { return };
+        let Phase::Calling { until_ms } = job.phase else {
+            unreachable!("an answer begins once, not in {:?}", job.phase)
+        };
         let success = outcome::is_success(status);
         if success && !results {
             let index = job.index;
@@ -184,39 +182,31 @@ impl Runner {
             (false, false) => REASON_BYTES_MAX,
         };
         let wanted = length.map_or(most, |length| most.min(usize::try_from(length).unwrap_or(most)));
-        // Its time stands still: that there is no room is not the predictor's fault.
-        job.phase = Phase::Waiting { wanted, left_ms: until_ms.saturating_sub(now_ms) };
-        self.waiting.push_back(call);
+        // Its time stands still: the predictor is not to blame that there is no room.
+        job.phase = Phase::Waiting { left_ms: until_ms.saturating_sub(now_ms) };
+        self.admission.wait(call, wanted);
     }
 
     /// Lets answers be read as far as there is room.
     fn read_more(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
-        while let Some(call) = self.waiting.front().copied() {
-            let job = self.jobs.calling(call).map(|job| (&job.phase, job.index));
-            let Some((&Phase::Waiting { wanted, left_ms }, index)) = job else {
-                self.waiting.pop_front();
-                continue;
-            };
-            if self.held_bytes > 0 && self.held_bytes + wanted > HELD_BYTES_MAX {
-                return;
-            }
-            self.waiting.pop_front();
-            self.held_bytes += wanted;
-            if let Some(job) = self.jobs.get_mut(index) {
-                job.bytes = wanted;
-                job.phase = Phase::Reading { until_ms: now_ms.saturating_add(left_ms) };
-            }
-            actions.push(Action::Read(call, wanted));
+        while let Some((call, bytes)) = self.admission.next() {
+            let job = self.jobs.calling(call).expect("an answer that waits for memory belongs to a request");
+            let Phase::Waiting { left_ms } = job.phase else { unreachable!("{:?} waits for memory", job.phase) };
+            job.bytes = bytes;
+            job.phase = Phase::Reading { until_ms: now_ms.saturating_add(left_ms) };
+            actions.push(Action::Read(call, bytes));
         }
     }
 
     fn answered(&mut self, now_ms: u64, call: CallId, answer: PredictorAnswer, actions: &mut Vec<Action>) {
+        // The call may have been given up.
+        let Some(job) = self.jobs.calling(call) else { return };
+        assert!(matches!(job.phase, Phase::Reading { .. }), "an answer is read in {:?}", job.phase);
         if !answer.is_success() {
             let failure = CallFailure::of(&answer);
             return self.failed(now_ms, call, failure, Some(answer), actions);
         }
-        self.outages = 0;
-        let Some(job) = self.jobs.calling(call) else { return };
+        self.breaker.succeeded();
         let index = job.index;
         if answer.body.is_empty() && !answer.cut {
             return self.end(index, Ending::Empty, actions);
@@ -240,11 +230,13 @@ impl Runner {
         answer: Option<PredictorAnswer>,
         actions: &mut Vec<Action>,
     ) {
-        if self.jobs.calling(call).is_none() {
-            return;
-        }
-        self.count_outage(now_ms, &failure);
+        // The call may have been given up.
         let Some(job) = self.jobs.calling(call) else { return };
+        if failure.is_outage() && self.config.results {
+            self.breaker.failed(now_ms, self.config.retry_delay_ms);
+        } else {
+            self.breaker.succeeded();
+        }
         let index = job.index;
         let doublings = job.attempt.saturating_sub(1).min(32);
         let delay_ms = self.config.retry_delay_ms.saturating_mul(1 << doublings).min(DELAY_MS_MAX);
@@ -259,161 +251,8 @@ impl Runner {
         self.forget(index, actions);
     }
 
-    /// A predictor that is down would use up every request there is. So it is asked less and less, one at a time.
-    fn count_outage(&mut self, now_ms: u64, failure: &CallFailure) {
-        if !failure.is_outage() || !self.config.results {
-            self.outages = 0;
-            return;
-        }
-        self.outages += 1;
-        if let Some(beyond) = self.outages.checked_sub(OUTAGE_FAILURES) {
-            let pause_ms = self.config.retry_delay_ms.saturating_mul(1 << beyond.min(32)).min(OUTAGE_PAUSE_MS_MAX);
-            self.resume_ms = Some(now_ms.saturating_add(pause_ms));
-        }
-    }
-
-    fn store(&mut self, index: Index, entry: ResultEntry, conclusion: Conclusion) {
-        let Some(job) = self.jobs.get_mut(index) else { return };
-        self.held_bytes = self.held_bytes - job.bytes + entry.data.len();
-        job.bytes = entry.data.len();
-        job.phase = Phase::Storing { entry, conclusion, reduced: false };
-        self.sink.push(index);
-    }
-
-    /// Nothing is stored for it.
-    fn end(&mut self, index: Index, ending: Ending, actions: &mut Vec<Action>) {
-        self.tell(index, Conclusion { ending, failure: None, dead: false }, None, actions);
-    }
-
-    /// Everything of a request is stored: who wants to know is told, and then it ends.
-    fn tell(&mut self, index: Index, conclusion: Conclusion, sink_index: Option<Index>, actions: &mut Vec<Action>) {
-        let Some(job) = self.jobs.get_mut(index) else { return };
-        self.held_bytes -= core::mem::take(&mut job.bytes);
-        let named = job.tags.get(TAG_CALLBACK).unwrap_or(&self.config.callback);
-        if named.is_empty() || !self.config.results {
-            return self.close(index, conclusion, actions);
-        }
-        let code = conclusion.failure.as_ref().map(|failure| failure.status.to_string());
-        let request_id = job.tags.get(TAG_REQUEST_ID).map_or("", String::as_str);
-        let webhook = Webhook {
-            request_id,
-            service: &self.config.service,
-            status: conclusion.ending,
-            index: index.0,
-            sink_index: sink_index.map(|index| index.0).filter(|index| *index != 0),
-            code: code.as_deref(),
-            reason: conclusion.failure.as_ref().map(|failure| failure.reason.as_str()),
-        };
-        let tags = [
-            (TAG_REQUEST_ID, request_id.to_string()),
-            (TAG_CALLBACK, named.clone()),
-            (TAG_CONTENT_TYPE, "application/json".into()),
-            (TAG_WEBHOOK, webhook::id(&self.config.service, index)),
-        ];
-        let tags = tags.into_iter().map(|(key, value)| (key.into(), value)).collect();
-        job.phase = Phase::Notifying { entry: ResultEntry { tags, data: webhook.body().into() }, conclusion };
-        self.callbacks.push(index);
-    }
-
-    /// The last step.
-    fn close(&mut self, index: Index, conclusion: Conclusion, actions: &mut Vec<Action>) {
-        actions.push(match conclusion {
-            Conclusion { failure: Some(failure), dead: true, .. } => {
-                let (code, reason) = (failure.status.to_string(), failure.reason);
-                Action::Reject { index, code, reason, delay_ms: 0 }
-            }
-            _ => Action::Commit(index),
-        });
-        self.forget(index, actions);
-    }
-
-    /// Sends what waits for a destination.
-    fn ship(&mut self, now_ms: u64, to: Destination, actions: &mut Vec<Action>) {
-        let put = PutId(self.number());
-        let (outbox, jobs) = match to {
-            Destination::Sink => (&mut self.sink, &self.jobs),
-            Destination::Callbacks => (&mut self.callbacks, &self.jobs),
-        };
-        let entry = |index: &Index| match &jobs.get(*index)?.phase {
-            Phase::Storing { entry, .. } | Phase::Notifying { entry, .. } => Some(entry),
-            _ => None,
-        };
-        let bytes = |index: Index| entry(&index).map_or(0, |entry| entry.data.len());
-        let Some(entries) = outbox.take(now_ms, put, bytes) else { return };
-        let entries = entries.iter().filter_map(|index| Some((*index, entry(index)?.clone()))).collect();
-        let oldest = self.jobs.0.first().map_or(Index(u64::MAX), |job| job.index);
-        actions.push(Action::Put { put, to, entries, settled_below: self.settled_below.min(oldest) });
-    }
-
-    fn put(&mut self, now_ms: u64, put: PutId, outcome: PutOutcome, actions: &mut Vec<Action>) {
-        let (to, entries) = match (self.sink.answered(put), self.callbacks.answered(put)) {
-            (Some(entries), _) => (Destination::Sink, entries),
-            (None, Some(entries)) => (Destination::Callbacks, entries),
-            (None, None) => return,
-        };
-        let outbox = match to {
-            Destination::Sink => &mut self.sink,
-            Destination::Callbacks => &mut self.callbacks,
-        };
-        match outcome {
-            PutOutcome::Later => outbox.again_later(now_ms, entries),
-            PutOutcome::Refused(..) if entries.len() > 1 => outbox.again_alone(entries),
-            PutOutcome::Refused(status, reason) => {
-                outbox.succeeded();
-                for index in entries {
-                    self.refused(index, CallFailure::new(status, &reason), actions);
-                }
-            }
-            PutOutcome::Stored(places) => {
-                outbox.succeeded();
-                let places = places.into_iter().chain(core::iter::repeat(Place::default()));
-                for (index, place) in entries.into_iter().zip(places) {
-                    self.stored(index, place, actions);
-                }
-            }
-        }
-    }
-
-    fn stored(&mut self, index: Index, place: Place, actions: &mut Vec<Action>) {
-        let Some(job) = self.jobs.get_mut(index) else { return };
-        match core::mem::replace(&mut job.phase, Phase::Calling { until_ms: u64::MAX }) {
-            Phase::Storing { mut conclusion, .. } => {
-                // A request that has a result already is not dead, whatever became of it since.
-                conclusion.dead &= !place.repeated;
-                self.tell(index, conclusion, Some(place.index), actions);
-            }
-            Phase::Notifying { conclusion, .. } => self.close(index, conclusion, actions),
-            phase => job.phase = phase,
-        }
-    }
-
-    /// The other queue does not take it for what it is. In place of a result the sink gets the reason; should it not
-    /// even take that, the request ends among the dead.
-    fn refused(&mut self, index: Index, failure: CallFailure, actions: &mut Vec<Action>) {
-        let Some(job) = self.jobs.get_mut(index) else { return };
-        match core::mem::replace(&mut job.phase, Phase::Calling { until_ms: u64::MAX }) {
-            Phase::Storing { conclusion, reduced: false, .. } => {
-                let entry = match failure.status {
-                    TOO_LARGE => ResultEntry::failure(&job.tags, &failure, None),
-                    _ => ResultEntry::remnant(&job.tags, &failure),
-                };
-                let conclusion = Conclusion { ending: Ending::Failed, failure: Some(failure), dead: conclusion.dead };
-                self.store(index, entry, conclusion);
-                if let Some(Phase::Storing { reduced, .. }) = self.jobs.get_mut(index).map(|job| &mut job.phase) {
-                    *reduced = true;
-                }
-            }
-            Phase::Storing { .. } => {
-                let conclusion = Conclusion { ending: Ending::Failed, failure: Some(failure), dead: true };
-                self.tell(index, conclusion, None, actions);
-            }
-            Phase::Notifying { conclusion, .. } => self.close(index, conclusion, actions),
-            phase => job.phase = phase,
-        }
-    }
-
     fn tick(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
-        self.resume_ms.take_if(|at_ms| *at_ms <= now_ms);
+        self.breaker.tick(now_ms);
         self.sink.give_up_late(now_ms);
         self.callbacks.give_up_late(now_ms);
         let late = self.jobs.0.iter().filter_map(|job| match job.phase {
@@ -428,15 +267,49 @@ impl Runner {
     }
 
     /// While results cannot be stored no more requests are taken in.
-    fn tell_window(&mut self, actions: &mut Vec<Action>) {
-        let stuck = self.sink.is_stuck() || self.callbacks.is_stuck() || self.resume_ms.is_some();
-        let window = match (stuck, self.outages >= OUTAGE_FAILURES) {
-            (true, _) => 0,
-            (false, true) => self.config.window.min(1),
-            (false, false) => self.config.window,
-        };
+    fn announce_window(&mut self, actions: &mut Vec<Action>) {
+        let is_stuck = self.sink.is_stuck() || self.callbacks.is_stuck();
+        let window = if is_stuck { 0 } else { self.breaker.window(self.config.window) };
         if core::mem::replace(&mut self.window, window) != window {
-            actions.extend(vec![Action::Window(window)]);
+            actions.push(Action::Window(window));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::{Place, PutOutcome};
+    use super::*;
+    use alloc::vec;
+
+    fn handle(runner: &mut Runner, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        runner.handle(0, event, &mut actions);
+        actions
+    }
+
+    #[test]
+    fn a_request_whose_result_is_on_its_way_is_not_worked_on_again() {
+        let config = RunnerConfig {
+            service: "demo".into(),
+            window: 8,
+            timeout_ms: 1_000,
+            retry_delay_ms: 1_000,
+            max_delivery: 3,
+            results: true,
+            callback: Default::default(),
+        };
+        let mut runner = Runner::new(config);
+        let work = Work { index: Index(7), attempt: 1, tags: Default::default(), data: "question".into() };
+        let called = handle(&mut runner, Event::Pushed(work.clone()));
+        let [Action::Call(call, _)] = called[..] else { panic!("{called:?}") };
+        assert_eq!(handle(&mut runner, Event::Begun(call, 200, Some(6))), [Action::Read(call, 6)]);
+        let answer = PredictorAnswer { status: 200, body: "answer".into(), ..PredictorAnswer::default() };
+        let stored = handle(&mut runner, Event::Answered(call, answer));
+        let [Action::Put { put, .. }] = stored[..] else { panic!("{stored:?}") };
+        assert_eq!(handle(&mut runner, Event::Pushed(Work { attempt: 2, ..work })), []);
+        let outcome = PutOutcome::Stored(vec![Place::default()]);
+        assert_eq!(handle(&mut runner, Event::Put(put, outcome)), [Action::Commit(Index(7))]);
+        assert!(!runner.has_work());
     }
 }

@@ -1,4 +1,4 @@
-//! What a callback is told when a request ended, signed as <https://www.standardwebhooks.com> describes.
+//! The callback about the end of a request, signed as <https://www.standardwebhooks.com> describes.
 
 use super::outcome::Ending;
 use crate::queue::entry::Index;
@@ -6,17 +6,17 @@ use alloc::{format, string::String, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac_sha256::HMAC;
 
-/// Secret with the keys webhooks are signed with: `whsec_` and base64; several with blanks between while keys change.
+/// Secret with the signing keys: `whsec_` and base64, several separated by blanks while keys change.
 pub const SECRET: &str = "EDGEQUEUE_CALLBACK_SECRET";
 const PREFIX: &str = "whsec_";
 
-/// Tag of a webhook with its name, which is the same in every attempt to send it.
+/// Tag with the id of a webhook, which is the same in every attempt to send it.
 pub const TAG_WEBHOOK: &str = "webhookId";
 
-/// What became of a request.
+/// The body of a callback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook<'a> {
-    /// The caller's id of the request.
+    /// The request id.
     pub request_id: &'a str,
     /// The service it was put to.
     pub service: &'a str,
@@ -24,16 +24,16 @@ pub struct Webhook<'a> {
     pub status: Ending,
     /// Its index in the input queue.
     pub index: u64,
-    /// Where its result is in the sink; missing when there is none.
+    /// Index of its result in the sink; missing if there is none.
     pub sink_index: Option<u64>,
-    /// Code of the last failure; missing when there was none.
+    /// Code of the last failure; missing if there was none.
     pub code: Option<&'a str>,
-    /// Reason of the last failure; missing when there was none.
+    /// Reason of the last failure; missing if there was none.
     pub reason: Option<&'a str>,
 }
 
 impl Webhook<'_> {
-    /// As it is sent.
+    /// Its JSON.
     pub fn body(&self) -> Vec<u8> {
         let (id, service) = (quoted(self.request_id), quoted(self.service));
         let (status, index) = (self.status.word(), self.index);
@@ -56,17 +56,17 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
-/// Names a webhook, the same in every attempt to send it.
+/// The id of a webhook, the same in every attempt to send it.
 pub fn id(service: &str, index: Index) -> String {
     format!("msg_{service}_{}", index.0)
 }
 
-/// The keys of a deployment.
+/// The signing keys of a deployment.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Keys(Vec<Vec<u8>>);
 
 impl Keys {
-    /// From the secret. The error is a sentence, and does not show it.
+    /// Reads the secret. The error is a sentence that does not show the secret.
     pub fn parse(secret: &str) -> Result<Self, String> {
         let key = |text: &str| STANDARD.decode(text.strip_prefix(PREFIX)?).ok().filter(|key| key.len() >= 16);
         let keys: Option<Vec<Vec<u8>>> = secret.split_whitespace().map(key).collect();
@@ -75,7 +75,7 @@ impl Keys {
             .ok_or_else(|| format!("the secret {SECRET} must be {PREFIX} and the base64 of at least 16 random bytes"))
     }
 
-    /// The header `webhook-signature` of a webhook sent at that time, Unix seconds.
+    /// The header `webhook-signature` of a webhook that is sent at this time, Unix seconds.
     pub fn sign(&self, id: &str, sent_s: u64, body: &[u8]) -> String {
         let signatures = self.0.iter().map(|key| {
             let mut mac = HMAC::new(key);
