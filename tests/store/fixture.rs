@@ -61,7 +61,7 @@ pub fn listing(store: &mut Opened) -> String {
         }
         for record in [Record::Groups, Record::Consumers, Record::Settings] {
             let bytes = store.side(side).load(record).unwrap();
-            writeln!(out, "{record:?}: {}", bytes.as_ref().map_or("none".into(), hex)).unwrap();
+            writeln!(out, "{record:?}: {}", bytes.as_ref().map_or_else(|| "none".into(), hex)).unwrap();
         }
     }
     out
