@@ -31,7 +31,7 @@ pub trait Sql {
 ///
 /// One integer key and no further index: a write is one row, and finding a row compares integers. (Keys of several
 /// columns need `WITHOUT ROWID`, and there SQLite reads every row it compares with from its first byte to its last: a
-/// mebibyte per step.) The key is side, place and first index, packed: see [`Key`]. A place stands for a priority; the
+/// mebibyte per step.) The key is side, place and first index, packed: see `Key`. A place stands for a priority; the
 /// priority itself is in the row, as a blob that sorts like the number, because the platform's numbers are exact to
 /// 2^53 only. Small columns stand before the body, which lies on overflow pages, so that they are read without it.
 ///

@@ -9,7 +9,7 @@
 //!    refuses it. A call is an [`Operation`] with one reply, or a watch.
 //! 3. An operation whose body means something reads it: [`http::batch::BatchPut::read`], [`rejection::parse`] or
 //!    [`http::settings::Patch::parse`]. Entries to be stored are completed by [`put`].
-//! 4. [`Operation::form`] says how the reply is to be written, and [`answer`] writes it.
+//! 4. [`Operation::form`] says how the reply is to be written, and [`answer()`] writes it.
 //! 5. A watch is sent frames: one in each WebSocket message, [`proto::frame::delimited`] in an HTTP stream, or the
 //!    messages of [`v1`], whose requests take the same way from step 3 on.
 //!

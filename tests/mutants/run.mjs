@@ -92,7 +92,7 @@ function look(test) {
   const binary = built.stdout
     .split("\n")
     .filter(Boolean)
-    .map(JSON.parse)
+    .map((line) => JSON.parse(line))
     .findLast(({ executable }) => executable).executable;
   // Not by way of cargo, which would leave it running when its time is over.
   const played = spawn(binary, ["--nocapture"], { timeout: seconds * 1000 + GRACE_MS, killSignal: "SIGKILL" });
@@ -102,7 +102,9 @@ function look(test) {
 
 function spawn(program, args, options = {}) {
   const result = spawnSync(program, args, { cwd: copy, env, encoding: "utf8", maxBuffer: 1 << 28, ...options });
-  if (result.error && result.error.code !== "ETIMEDOUT") throw result.error;
+  /** @type {NodeJS.ErrnoException | undefined} */
+  const error = result.error;
+  if (error && error.code !== "ETIMEDOUT") throw error;
   return result;
 }
 

@@ -40,7 +40,8 @@ fn op(lanes: usize) -> impl Strategy<Value = Op> {
         8 => (count, 0..lanes, proptest::option::of(0..4_u8), size).prop_map(|(count, lane, tag, size)| {
             Op::Append(if size > 20_000 { count.min(5) } else { count }, lane, tag, size)
         }),
-        5 => (any::<u8>(), prop_oneof![1..3_u8, 1..100_u8], 1..4_u8).prop_map(|(at, count, stride)| Op::Remove(at, count, stride)),
+        5 => (any::<u8>(), prop_oneof![1..3_u8, 1..100_u8], 1..4_u8)
+            .prop_map(|(at, count, stride)| Op::Remove(at, count, stride)),
         1 => (0..255_u8).prop_map(Op::RemoveBelow),
         1 => Just(Op::RemoveBelow(255)),
         1 => (0..3_usize, any::<u8>()).prop_map(|(record, value)| Op::Save(record, value)),
@@ -60,7 +61,8 @@ fn ops() -> impl Strategy<Value = Vec<(Side, Op)>> {
 fn slow_ops() -> impl Strategy<Value = Vec<(Side, Op)>> {
     let size = prop_oneof![4 => Just(100), 2 => Just(9_000), 2 => Just(20_000)];
     let op = prop_oneof![
-        4 => (1..3_u8, prop_oneof![9 => Just(0), 1 => Just(1)], size).prop_map(|(count, lane, size)| Op::Append(count, lane, None, size)),
+        4 => (1..3_u8, prop_oneof![9 => Just(0), 1 => Just(1)], size)
+            .prop_map(|(count, lane, size)| Op::Append(count, lane, None, size)),
         1 => Just(Op::Remove(0, 1, 1)),
         1 => Just(Op::Remove(255, 1, 1)),
         3 => Just(Op::Remove(0, 100, 1)),
@@ -255,7 +257,11 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases() / 4 + 1, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: cases() / 4 + 1,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn sqlite_in_a_file_conforms(ops in ops(), cache in cache()) {

@@ -47,8 +47,8 @@ impl PriorityLog {
         let Below { live: mut removed, has_rows, is_damaged } = self.below(access, boundary.first_kept)?;
         if is_damaged {
             let row = segment_name(self.key, self.first_kept);
-            let what = "its columns or those of one after it are wrong, so that its entries cannot be counted; truncate \
-                        the whole queue to be rid of it";
+            let what = "its columns or those of one after it are wrong, so that its entries cannot be counted; \
+                        truncate the whole queue to be rid of it";
             return Err(StoreError::corrupt(row, what));
         }
         self.trim_pending |= has_rows;
