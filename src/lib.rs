@@ -1,12 +1,12 @@
 //! edgequeue: a queue service for asynchronous inference at the edge, compatible with the PAI-EAS queue protocol.
 //!
-//! **A [`Broker`](broker::Broker) is told what happened and says what is to be done. It reads no clock and waits for nobody;
-//! what it says after a flush must not be seen outside before that flush is durable.** A shell around it has one loop:
+//! **A [`Broker`](broker::Broker) takes in what happened and says what to do. It reads no clock and never blocks. What it
+//! says after a flush must not be seen outside before that flush is durable.** The shell around it has one loop:
 //!
-//! 1. bytes of a request become a [`Call`](wire::Call), and the broker is [told](broker::Broker::handle) of it;
-//! 2. until there is nothing left, the shell [asks](broker::Broker::poll) what is to be done and does it: open the store,
-//!    flush it, wait, answer, send, set an alarm, call a predictor;
-//! 3. what these bring is told in turn.
+//! 1. the bytes of a request become a [`Call`](wire::Call), which the broker [takes in](broker::Broker::handle);
+//! 2. until there is nothing left, the shell [asks](broker::Broker::poll) what to do and does it: open the store, flush
+//!    it, wait, answer, send, set an alarm, call a predictor;
+//! 3. the results of these are the next inputs.
 //!
 //! Here is that loop in memory, with a put, a push and a commit:
 //!
@@ -17,7 +17,7 @@
 //!
 //! type Store = SegmentStore<MemoryRows>;
 //!
-//! /// A request, and everything that is said because of it.
+//! /// Makes a request, and returns everything that the broker says because of it.
 //! fn ask(broker: &mut Broker<Store>, id: u64, method: &str, query: &str, body: &'static str) -> Vec<Output> {
 //!     let now_ms = 1_790_000_000_000;
 //!     let parts = RequestParts { method, path: "/api/predict/demo", query, header: &|_| None };
@@ -53,19 +53,19 @@
 //! assert!(matches!(&said[..], [Output::Answer(RequestId(3), answer), ..] if answer.body == "OK"));
 //! ```
 //!
-//! The rooms, in the order in which data walks through them:
+//! The rooms, in the order in which data passes through them:
 //!
-//! - [`wire`]: bytes to values and back: a request becomes a call, a reply becomes an answer;
-//! - [`broker`]: what makes a queue a server: who is owed what, group commit, connections, alarms, calls;
-//! - [`queue`]: the machine: a turn takes an event and results in writes and effects;
-//! - [`store`]: where entries live: the writes of one or several turns become few rows;
-//! - [`inference`]: the consumer beside a queue: what is called, what answers mean, where results go;
+//! - [`wire`]: bytes to values and back. A request becomes a call, a reply becomes an answer;
+//! - [`broker`]: everything that makes a queue a server: pending replies, group commit, connections, alarms, calls;
+//! - [`queue`]: the machine. A turn takes an event and results in writes and effects;
+//! - [`store`]: the entries. The writes of several turns become few rows;
+//! - [`inference`]: the consumer beside a queue: calls to predictors, the meaning of answers, the way of results;
 //! - `worker`: the shell on the platform.
 //!
 //! [`client`] is the other end of the wire, for the command line and for browsers.
 //!
-//! All but the shells are pure: no clock, no randomness, no I/O, no operating system. `docs/architecture.md` has the drawing
-//! and the invariants.
+//! All rooms but the shells are pure: no clock, no randomness, no I/O, no operating system. `docs/architecture.md` has the
+//! drawing and the invariants.
 #![cfg_attr(not(feature = "std"), no_std)]
 extern crate alloc;
 

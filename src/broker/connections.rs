@@ -1,4 +1,4 @@
-//! Connections that watch: what each is sent, and what is kept with its socket for the time after a sleep.
+//! Connections that watch: the messages for each, and the state kept with its socket while the broker sleeps.
 
 use super::io::{ConnectionId, Output};
 use super::resume::SocketState;
@@ -21,10 +21,10 @@ use alloc::{
 };
 use bytes::Bytes;
 
-/// A message of a session is sent when it has reached this length: 1 MiB.
+/// A message to a session is sent once it has this length: 1 MiB.
 pub const MESSAGE_BYTES: usize = 1024 * 1024;
 
-/// What a watch was asked for with. The window of a session counts from the first time it is not 0.
+/// The request behind a watch. A session begins to watch with the first window that is not 0.
 #[derive(Clone, Debug)]
 pub(super) struct WatchTerms {
     pub side: Side,
@@ -32,30 +32,30 @@ pub(super) struct WatchTerms {
     pub watch: Watch,
 }
 
-/// Where frames go.
+/// How frames reach the client.
 #[derive(Clone, Debug)]
 enum Connection {
-    /// One to a message.
+    /// One frame to a message.
     Socket(Side),
-    /// With answers, several to a message, as `edgequeue.v1` has it.
+    /// Frames and answers together, several to a message: `edgequeue.v1`.
     Session(Rc<WatchTerms>),
-    /// Into an endless body.
+    /// Frames in an endless body.
     Stream(Side),
 }
 
-/// All of them.
+/// All open connections.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     open: BTreeMap<ConnectionId, Connection>,
-    /// What is to be said to sessions, a message for each.
+    /// The next message to each session.
     messages: BTreeMap<ConnectionId, ServerMessage>,
-    /// Those of which something else is to be kept than was.
+    /// Sockets whose resume state has changed.
     changed: BTreeSet<ConnectionId>,
     last: u64,
 }
 
 impl Connections {
-    /// A number for a connection. Later ones have higher numbers, also after a restart.
+    /// A number for a new connection. Later ones have higher numbers, even after a restart.
     pub fn number(&mut self, now_ms: u64) -> ConnectionId {
         self.last = (self.last + 1).max(now_ms << 10);
         ConnectionId(self.last)
@@ -68,13 +68,14 @@ impl Connections {
             Transport::Session => Connection::Session(Rc::new(terms)),
             Transport::Stream => Connection::Stream(terms.side),
         };
-        self.open.insert(id, connection);
-        // The machine mentions only those that hold something; every socket must be known after a sleep.
+        let before = self.open.insert(id, connection);
+        assert!(before.is_none(), "connection {} is opened twice", id.0);
+        // The machine mentions only sockets that hold something, but every one must be known after a sleep.
         self.changed.insert(id);
     }
 
-    /// The memory of the queue is new: endless bodies end, since nothing is known of them, and their clients come again;
-    /// sockets are what was kept with them. Returns those that watch.
+    /// The queue was opened. Sockets come back as the state kept with them says. Endless bodies have no such state: they
+    /// end, and their clients connect again. Returns the sockets that watch.
     pub fn reopen(&mut self, sockets: Vec<(ConnectionId, Bytes)>, outputs: &mut VecDeque<Output>) -> Vec<SocketState> {
         for (id, connection) in core::mem::take(&mut self.open) {
             if matches!(connection, Connection::Stream(_)) {
@@ -103,7 +104,7 @@ impl Connections {
         self.open.contains_key(&id)
     }
 
-    /// What a session was opened with; nothing for other connections.
+    /// The request that opened a session; nothing for other connections.
     pub fn session(&self, id: ConnectionId) -> Option<Rc<WatchTerms>> {
         match self.open.get(&id)? {
             Connection::Session(terms) => Some(terms.clone()),
@@ -111,7 +112,7 @@ impl Connections {
         }
     }
 
-    /// Forgets a connection. Says on which side it watched.
+    /// Forgets a connection. Returns the side on which it watched.
     pub fn remove(&mut self, id: ConnectionId) -> Option<Side> {
         self.messages.remove(&id);
         self.changed.remove(&id);
@@ -121,8 +122,8 @@ impl Connections {
         })
     }
 
-    /// Sends an entry, or puts it where it is sent with others. A connection that is gone misses it: its leaving is an
-    /// event that waits for its turn.
+    /// Sends an entry, or adds it to the next message. A connection that has just closed misses it: the event that detaches
+    /// it waits for its turn, and gives the entry back.
     pub fn push(&mut self, id: ConnectionId, delivery: &Delivery, outputs: &mut VecDeque<Output>) {
         let Some(connection) = self.open.get(&id) else { return };
         let frame = delivery.frame();
@@ -139,7 +140,7 @@ impl Connections {
         }
     }
 
-    /// Answers a request of a session. Of requests without an id only refusals are answered.
+    /// Answers a request of a session. A request without an id hears of a refusal only.
     pub fn answer(&mut self, id: ConnectionId, answered: &ServerAnswer) {
         if self.is_open(id) && (answered.id != 0 || answered.status != 0) {
             self.messages.entry(id).or_default().answer(answered);
@@ -152,37 +153,37 @@ impl Connections {
         }
     }
 
-    /// Sends what was collected.
+    /// Sends every message that was begun.
     pub fn send_all(&mut self, outputs: &mut VecDeque<Output>) {
         let messages = core::mem::take(&mut self.messages);
         outputs.extend(messages.into_iter().map(|(id, message)| Output::Send(id, message.0.into())));
     }
 
-    /// Ends a connection that the machine has forgotten already.
+    /// Closes a connection that the machine has forgotten already.
     pub fn end(&mut self, id: ConnectionId, reason: CloseReason, outputs: &mut VecDeque<Output>) {
         let (code, text) = match reason {
             CloseReason::Ended => (1000, "the queue was ended and everything in it was delivered"),
             CloseReason::TakenOver => (4001, "the same group and user connected again"),
-            CloseReason::Silent => (4002, "entries were held for too long without a sign of life"),
+            CloseReason::Silent => (4002, "entries were held for too long without a heartbeat"),
         };
         self.send(id, outputs);
         self.close(id, code, text, outputs);
     }
 
-    /// Closes a connection.
+    /// Closes a connection, if it is open.
     pub fn close(&mut self, id: ConnectionId, code: u16, reason: &'static str, outputs: &mut VecDeque<Output>) {
         if self.remove(id).is_some() {
             outputs.push_back(Output::Close(id, code, reason));
         }
     }
 
-    /// Something else is to be kept with a socket than was.
+    /// The resume state of a socket has changed.
     pub fn changed(&mut self, id: ConnectionId) {
         self.changed.insert(id);
     }
 
-    /// Keeps with each socket that changed what it needs to be resumed: several turns may have changed the same one, and
-    /// what counts is how it is now.
+    /// Keeps the resume state of each socket that changed. Several turns may have changed the same one; the state is
+    /// encoded once.
     pub fn keep(&mut self, queue: &Queue, outputs: &mut VecDeque<Output>) {
         for id in core::mem::take(&mut self.changed) {
             if let Some(state) = self.state(id, queue) {
@@ -209,7 +210,7 @@ impl Connections {
         }
     }
 
-    /// The sessions, whose `ping`s the shell answers.
+    /// All sessions. The shell answers their `ping`s.
     pub fn sessions(&self) -> Vec<ConnectionId> {
         let sessions = self.open.iter().filter(|(_, connection)| matches!(connection, Connection::Session(_)));
         sessions.map(|(id, _)| *id).collect()

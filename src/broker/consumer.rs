@@ -1,43 +1,39 @@
-//! The consumer beside a queue: the queue pushes to it as to any watcher, and what its [`Runner`] decides becomes calls,
+//! The consumer beside a queue. The queue pushes to it as to any watcher, and the actions of its [`Runner`] become calls,
 //! puts into other queues, commits and rejections.
 //!
-//! Nothing of it is stored. When the memory is lost, opening the queue attaches the consumer again, and what it held is
-//! pushed again.
+//! Nothing of it is stored. After the memory was lost, opening the queue attaches the consumer again, and the queue pushes
+//! again what it held.
 
 use super::deployment::Deployment;
-use super::io::{Fetch, FetchId, Fetched, Output, Target};
+use super::io::{Fetch, FetchId, Fetched, Output};
+use super::siblings;
 use crate::inference::{
     Action, Event, Runner, consumer,
-    event::{CallId, Destination, Place, PutOutcome, Storing, Work},
+    event::{CallId, Destination, PutOutcome, Storing, Work},
     outbox::PutId,
-    outcome::{CallFailure, ResultEntry},
+    outcome::CallFailure,
 };
 use crate::queue::{
     config::Settings,
     effect::Delivery,
-    entry::{Frame, Index},
-    event::{self, Dedup, Rejection, Watch, WatcherId},
+    entry::Index,
+    event::{self, Rejection, Watch, WatcherId},
 };
-use crate::wire::{
-    Progress, PutEntry,
-    http::address,
-    names::{PROTOBUF, REPEATED},
-    proto::frame,
-};
-use alloc::{collections::BTreeMap, collections::VecDeque, format, string::String, vec, vec::Vec};
+use crate::wire::Progress;
+use alloc::{collections::BTreeMap, collections::VecDeque, string::String, vec, vec::Vec};
 use bytes::Bytes;
 
-/// Bytes read of the answer of another queue: 1 MiB.
+/// Most bytes read of another queue's answer: 1 MiB.
 const QUEUE_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
-/// What a call to the outside is for.
+/// The purpose of an outbound call.
 #[derive(Debug)]
 enum Purpose {
     /// A call of the runner.
     Call(CallId),
-    /// A put of the runner, and the status of its answer once that has begun.
+    /// A put of the runner, and the status of its answer once it has begun.
     Put(PutId, u16),
-    /// A question about a request, asked of the sink.
+    /// A question to the sink about a request.
     Status(Inquiry),
 }
 
@@ -45,16 +41,16 @@ enum Purpose {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Inquiry(pub u64);
 
-/// What the queue is to be told.
+/// What the consumer asks of its queue.
 #[derive(Debug)]
 pub(super) enum ConsumerRequest {
-    /// These are done.
+    /// To commit these entries.
     Commit(Vec<Index>),
-    /// This one failed.
+    /// To reject this entry.
     Reject(Index, Rejection),
-    /// The consumer watches like this.
+    /// To watch, or to change the window.
     Attach(WatcherId, Watch),
-    /// It does not watch any more.
+    /// To watch no longer.
     Detach(WatcherId),
 }
 
@@ -63,17 +59,18 @@ pub(super) enum ConsumerRequest {
 pub(super) struct LocalConsumer {
     runner: Option<Runner>,
     watcher: Option<WatcherId>,
-    /// What the runner works by.
+    /// The settings that the runner was configured with.
     settings: Settings,
     fetches: BTreeMap<FetchId, Purpose>,
     numbers: u64,
 }
 
-/// What follows for everybody else.
+/// What follows from a step.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
+    /// For the queue.
     pub requests: Vec<ConsumerRequest>,
-    /// What the sink knows of a request, or why that could not be found out.
+    /// The sink's answer to a question about a request, or why there is none.
     pub found: Option<(Inquiry, Result<Progress, String>)>,
 }
 
@@ -90,17 +87,17 @@ impl LocalConsumer {
         self.watcher == Some(id)
     }
 
-    /// Whether something is under way that must be woken up for, should this memory be lost.
+    /// Whether an alarm must see to it that the work goes on, should this memory be lost.
     pub fn has_work(&self) -> bool {
         self.runner.as_ref().is_some_and(Runner::has_work)
     }
 
-    /// When the runner must be told the time at the latest, Unix milliseconds.
+    /// When the next [`tick`](Self::tick) is due, Unix milliseconds.
     pub fn due_ms(&self) -> Option<u64> {
         self.runner.as_ref().and_then(Runner::due_ms)
     }
 
-    /// The queue was opened: how the consumer watches, if it does.
+    /// The queue was opened. Returns the watch of the consumer, if the queue has one.
     pub fn open(&mut self, id: WatcherId, settings: &Settings, deployment: &Deployment) -> Option<Watch> {
         deployment.consumes(settings).then(|| self.watch(id, settings, deployment))
     }
@@ -109,7 +106,7 @@ impl LocalConsumer {
         let config = deployment.runner_config(settings);
         let runner = self.runner.get_or_insert_with(|| Runner::new(config.clone()));
         if *runner.config() != config {
-            // The window is told by what is returned.
+            // The watch that is returned has the new window.
             runner.reconfigure(config, &mut Vec::new());
         }
         self.settings = settings.clone();
@@ -117,8 +114,8 @@ impl LocalConsumer {
         consumer::watch(&deployment.service, runner.window())
     }
 
-    /// Turns were taken and written: below this index every request is settled, durably before anybody is told, and these
-    /// are the settings now. `number` gives the number of a new connection.
+    /// Turns were flushed. `below` is the index below which every request is settled, and `settings` are those of the queue
+    /// now. `number` numbers a new connection.
     pub fn settled(
         &mut self,
         below: impl FnOnce() -> Index,
@@ -129,7 +126,7 @@ impl LocalConsumer {
         if let Some(runner) = self.runner.as_mut().filter(|runner| runner.has_work()) {
             runner.settled(below());
         }
-        // This comes after every flush: nothing is copied or asked for where nothing changed.
+        // This comes after every flush, so nothing is copied where nothing changed.
         if self.watcher.is_some() && self.settings == *settings {
             return None;
         }
@@ -139,15 +136,15 @@ impl LocalConsumer {
                 Some(ConsumerRequest::Attach(id, self.watch(id, settings, context.deployment)))
             }
             (false, Some(id)) => {
+                // The runner stays, so that the answer to one of its puts is not taken for that to a later one.
                 self.reset(context);
-                self.runner = None;
                 Some(ConsumerRequest::Detach(id))
             }
             (false, None) => None,
         }
     }
 
-    /// The queue was lost from memory, or gave the consumer's place to somebody else: all calls are given up.
+    /// The queue was lost from memory, or another connection took the consumer's place. All calls are given up.
     pub fn reset(&mut self, context: &mut Context<'_>) {
         self.watcher = None;
         let mut actions = Vec::new();
@@ -157,8 +154,8 @@ impl LocalConsumer {
         self.abort(actions, context.outputs);
     }
 
-    /// A request is about to be cancelled. One whose result is on its way into the sink must stay until that is stored:
-    /// should it be lost on the way, the request is inferred again.
+    /// A request is about to be cancelled. If its result is on its way to the sink, it must stay until that is stored: a
+    /// result that is lost on the way is inferred again.
     pub fn give_up(&mut self, index: Index, outputs: &mut VecDeque<Output>) -> Result<(), Storing> {
         let Some(runner) = &mut self.runner else { return Ok(()) };
         let mut actions = Vec::new();
@@ -167,10 +164,12 @@ impl LocalConsumer {
         outcome
     }
 
-    /// Ends the calls among these actions, which have no others: what is given up does nothing new.
+    /// Carries out the actions of giving up, which only abort calls.
     fn abort(&mut self, actions: Vec<Action>, outputs: &mut VecDeque<Output>) {
         for action in actions {
-            let Action::Abort(call) = action else { unreachable!("to give up is to abort, not {action:?}") };
+            let Action::Abort(call) = action else {
+                unreachable!("giving up only aborts calls, it does not {action:?}")
+            };
             self.abort_call(call, outputs);
         }
     }
@@ -191,7 +190,7 @@ impl LocalConsumer {
         self.handle(Event::Pushed(work), context)
     }
 
-    /// The queue took a request away.
+    /// The queue took a request back.
     pub fn revoked(&mut self, index: Index, context: &mut Context<'_>) -> Outcome {
         self.handle(Event::Revoked(index), context)
     }
@@ -201,7 +200,7 @@ impl LocalConsumer {
         self.handle(Event::Tick, context)
     }
 
-    /// There is news of a call. Of one that was given up nothing is of interest.
+    /// There is news of a call. It means nothing if the call was given up.
     pub fn fetched(&mut self, id: FetchId, news: Fetched, context: &mut Context<'_>) -> Outcome {
         match (self.fetches.get_mut(&id), news) {
             (None, _) => Outcome::default(),
@@ -234,7 +233,7 @@ impl LocalConsumer {
                 self.handle(Event::Failed(call, CallFailure::unreachable(error)), context)
             }
             (Purpose::Put(put, status), Fetched::Answered(answer)) => {
-                self.handle(Event::Put(put, put_outcome(status, &answer.body)), context)
+                self.handle(Event::Put(put, siblings::put_outcome(status, &answer.body)), context)
             }
             (Purpose::Put(put, _), Fetched::Failed(_)) => self.handle(Event::Put(put, PutOutcome::Later), context),
             (Purpose::Status(inquiry), news) => {
@@ -255,7 +254,7 @@ impl LocalConsumer {
     pub fn ask_sink(&mut self, inquiry: Inquiry, request_id: &str, context: &mut Context<'_>) {
         let mut query = form_urlencoded::Serializer::new(String::from("_status_=true&"));
         let query = query.append_pair("requestId", request_id).finish();
-        let fetch = ask(context.deployment, Destination::Sink, "GET", &query, Bytes::new());
+        let fetch = siblings::call(context.deployment, Destination::Sink, "GET", &query, Bytes::new());
         self.begin(Purpose::Status(inquiry), fetch, context.outputs);
     }
 
@@ -266,10 +265,12 @@ impl LocalConsumer {
         outputs.push_back(Output::Fetch(id, fetch));
     }
 
-    /// Tells the runner what happened, and does what it wants done. A call that cannot even be made is news at once.
+    /// Passes an event to the runner and carries out its actions. A call that cannot be made fails at once, which is
+    /// another event.
     fn handle(&mut self, event: Event, context: &mut Context<'_>) -> Outcome {
         let (mut events, mut outcome, mut done) = (VecDeque::from([event]), Outcome::default(), Vec::new());
         while let Some(event) = events.pop_front() {
+            // A queue without a consumer has an alarm as well.
             let Some(runner) = &mut self.runner else { break };
             let mut actions = Vec::new();
             runner.handle(context.now_ms, event, &mut actions);
@@ -282,8 +283,8 @@ impl LocalConsumer {
                     Action::Read(call, max) => self.read_call(call, max, context.outputs),
                     Action::Abort(call) => self.abort_call(call, context.outputs),
                     Action::Put { put, to, entries, settled_below } => {
-                        let body = batch(entries, settled_below);
-                        let fetch = ask(context.deployment, to, "POST", "_batch_=true", body);
+                        let body = siblings::batch(entries, settled_below);
+                        let fetch = siblings::call(context.deployment, to, "POST", "_batch_=true", body);
                         self.begin(Purpose::Put(put, 0), fetch, context.outputs);
                     }
                     Action::Commit(index) => done.push(index),
@@ -313,41 +314,8 @@ impl LocalConsumer {
     }
 }
 
-/// Results or callbacks as the body of a batch.
-fn batch(entries: Vec<(Index, ResultEntry)>, settled_below: Index) -> Bytes {
-    let entry = |(index, entry): (Index, ResultEntry)| {
-        let once = Some(Dedup::Source { index, settled_below });
-        PutEntry { tags: entry.tags, data: entry.data, priority: None, once }.encode().into()
-    };
-    frame::list(&entries.into_iter().map(entry).collect::<Vec<Bytes>>()).into()
-}
-
-/// A request to another queue of the service.
-fn ask(deployment: &Deployment, to: Destination, method: &'static str, query: &str, body: Bytes) -> Fetch {
-    let name = deployment.queue_name(to);
-    let url = format!("https://queue{}{name}?{query}", address::PREFIX);
-    let headers = vec![("Content-Type".into(), PROTOBUF.into()), ("Accept".into(), PROTOBUF.into())];
-    Fetch { target: Target::Queue(name), method, url, headers, body }
-}
-
-/// What another queue says of a put.
-fn put_outcome(status: u16, body: &Bytes) -> PutOutcome {
-    match status {
-        200 => match frame::decode_list(body) {
-            Ok(receipts) => PutOutcome::Stored(receipts.iter().map(place).collect()),
-            Err(_) => PutOutcome::Later,
-        },
-        400 | 413 => PutOutcome::Refused(status, String::from_utf8_lossy(body).into_owned()),
-        _ => PutOutcome::Later,
-    }
-}
-
-fn place(receipt: &Frame) -> Place {
-    Place { index: Index(receipt.index), repeated: receipt.message == REPEATED }
-}
-
-/// The event a queue is told with.
 impl ConsumerRequest {
+    /// The event with which it reaches the queue.
     pub fn event(self, service: &str, ticket: event::Ticket) -> event::Event {
         let consumer = || consumer::consumer(service);
         match self {

@@ -1,4 +1,4 @@
-//! What a deployment says about one queue: its settings, who may be called for it, and with what.
+//! The deployment's part in one queue: default settings, secrets, and the hosts that may be called.
 
 use super::io::{Fetch, Target};
 use crate::inference::{
@@ -21,34 +21,34 @@ use crate::wire::{
 use alloc::{borrow::ToOwned, boxed::Box, format, string::String, string::ToString};
 use core::fmt;
 
-/// Variable that lets this machine be called by run-time settings and callbacks: `allow`, for development.
+/// Variable that, set to `allow`, lets callbacks and run-time predictors name this machine: for development.
 const LOOPBACK: &str = "EDGEQUEUE_ALLOW_LOOPBACK";
 /// Variable with the settings of single queues: an object of objects, as JSON.
 const SERVICES: &str = "EDGEQUEUE_SERVICES";
-/// Status that stands for a deployment that is not set up to make a call.
+/// Status for a call that the deployment is not set up to make.
 const NOT_SET_UP: u16 = 503;
 
-/// Variables and secrets of a deployment by name. A variable that is an object is its JSON.
+/// Variables and secrets of a deployment by name. An object is given as its JSON.
 pub type Environment = Box<dyn Fn(&str) -> Option<String>>;
 
-/// What a queue is for.
+/// The role of a queue in its service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Requests of a service.
     Input,
     /// Its results.
     Sink,
-    /// Its callbacks, which only the service itself puts there: they are signed.
+    /// Its webhooks. Only the service itself puts them there, as they are signed.
     Callbacks,
 }
 
-/// What a deployment says about one queue.
+/// The deployment, as one queue sees it.
 pub struct Deployment {
-    /// What the queue is for.
+    /// The role of the queue.
     pub kind: Kind,
     /// Name of the service.
     pub service: String,
-    /// Settings while the queue has none of its own: trusted.
+    /// Settings of the queue while it has none of its own. They are trusted.
     pub defaults: Settings,
     environment: Environment,
     hosts: Hosts,
@@ -63,11 +63,11 @@ impl fmt::Debug for Deployment {
 }
 
 impl Deployment {
-    /// Of the queue with this name. The error is a sentence about variables that make no sense; the standard settings
-    /// are used then.
+    /// The deployment of the queue with this name. The error is a sentence about a variable that makes no sense; then the
+    /// standard settings are used.
     pub fn new(name: &str, environment: Environment) -> (Self, Result<(), String>) {
         let (service, kind) = match name.split_once('/') {
-            // A queue that does not know its name cannot know where results go.
+            // A queue without a name has no other queues for its results.
             None if name.is_empty() => (name, Kind::Sink),
             None => (name, Kind::Input),
             Some((service, address::CALLBACKS)) => (service, Kind::Callbacks),
@@ -87,7 +87,7 @@ impl Deployment {
         (Self { kind, service: service.into(), defaults, hosts, keys, environment }, sound)
     }
 
-    /// Checks settings that a client asks for. What the deployment itself says is trusted.
+    /// Checks settings that a client asks for. Values that are the deployment's own are trusted.
     pub fn check(&self, settings: &Settings) -> Result<(), String> {
         if settings.predictor != self.defaults.predictor {
             self.check_predictor(&settings.predictor).map_err(|wrong| format!("predictor {wrong}"))?;
@@ -95,7 +95,7 @@ impl Deployment {
         if settings.callback != self.defaults.callback && !settings.callback.is_empty() {
             self.check_callback(&settings.callback).map_err(|wrong| format!("callback {wrong}"))?;
         }
-        // Header lines may only come from a secret that was made for that.
+        // Secrets of edgequeue itself must not be sent to anybody.
         let named = &settings.predictor_headers;
         if *named != self.defaults.predictor_headers && named.starts_with("EDGEQUEUE_") {
             return Err(format!("predictor_headers names {named}, which is not meant to be sent anywhere"));
@@ -117,7 +117,7 @@ impl Deployment {
         Err(format!("names {listed}, which this deployment does not allow; add {listed} to {variable}"))
     }
 
-    /// Checks the callback of a request, or of a service.
+    /// Checks the callback of a request or of a service.
     fn check_callback(&self, url: &str) -> Result<(), String> {
         if let Err(wrong) = &self.keys {
             return Err(format!("cannot be: {wrong}"));
@@ -125,7 +125,7 @@ impl Deployment {
         if url == self.defaults.callback { Ok(()) } else { self.hosts.check(url) }
     }
 
-    /// Checks what entries of a put say about callbacks.
+    /// Checks the callbacks of the entries of a put.
     pub fn check_entries(&self, entries: &[NewEntry]) -> Result<(), String> {
         if self.kind != Kind::Input {
             return Ok(());
@@ -146,7 +146,7 @@ impl Deployment {
         format!("{}/{queue}", self.service)
     }
 
-    /// Whether a consumer beside the queue works on its entries.
+    /// Whether the queue has a consumer beside it.
     pub fn consumes(&self, settings: &Settings) -> bool {
         match self.kind {
             Kind::Input => !settings.predictor.is_empty(),
@@ -155,13 +155,12 @@ impl Deployment {
         }
     }
 
-    /// How that consumer works.
+    /// How that consumer serves the queue.
     pub fn runner_config(&self, settings: &Settings) -> RunnerConfig {
         consumer::runner_config(&*self.service, settings, self.kind == Kind::Input)
     }
 
-    /// The call that a request or a callback is made with. The reason why none can be made is seen by who asks for
-    /// the status of the request.
+    /// The outbound call for a request or a webhook. The status of the request shows the reason why it cannot be made.
     pub fn call(&self, now_ms: u64, settings: &Settings, work: Work) -> Result<Fetch, CallFailure> {
         let wrong = |wrong: String| CallFailure::new(NOT_SET_UP, wrong);
         match self.kind {
@@ -211,8 +210,8 @@ impl Deployment {
     }
 }
 
-/// The settings the deployment gives a queue: `EDGEQUEUE_SERVICES` wins over the variables for all queues of its kind. The
-/// queue of callbacks is patient and has nothing from the variables of input queues.
+/// The settings that the deployment gives a queue: `EDGEQUEUE_SERVICES` wins over the variables for all queues of its kind.
+/// The queue of callbacks does not see the variables of input queues, and is more patient by default.
 fn defaults(kind: Kind, name: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Settings, String> {
     let own = own(name, variable)?;
     let own = |key: &str| own.get(&key.to_ascii_lowercase()).and_then(text);
@@ -239,7 +238,7 @@ fn defaults(kind: Kind, name: &str, variable: &dyn Fn(&str) -> Option<String>) -
 
 type Members = serde_json::Map<String, serde_json::Value>;
 
-/// What [`SERVICES`] says of one queue.
+/// The settings of one queue in [`SERVICES`].
 fn own(name: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Members, String> {
     let Some(json) = variable(SERVICES).filter(|json| !json.is_empty()) else { return Ok(Members::new()) };
     let wrong = |wrong: &dyn fmt::Display| format!("the variable {SERVICES} is wrong: {wrong}");

@@ -1,4 +1,4 @@
-//! Requests become tasks: what a call or a message of a session asks for, as an event of the machine.
+//! Requests become tasks: a call, or a request of a session, as an event of the machine.
 
 use super::connections::WatchTerms;
 use super::deployment::{Deployment, Kind};
@@ -23,7 +23,7 @@ use bytes::Bytes;
 /// Largest form or settings body, in bytes.
 const FORM_BYTES_MAX: u64 = 64 * 1024;
 
-/// The longest body of a call, in bytes; `None` for those that have none.
+/// The longest body of a call, in bytes. `None` for a call without a body.
 pub(super) fn body_max(purpose: &CallPurpose) -> Option<u64> {
     let CallPurpose::Operation(operation) = purpose else { return None };
     match operation {
@@ -45,7 +45,7 @@ pub(super) fn no_body(purpose: &CallPurpose, error: BodyError) -> Answer {
     }
 }
 
-/// The turn a call asks for.
+/// The task of a call.
 pub(super) fn call(ticket: Ticket, call: Call, body: Bytes, random: u128) -> Result<Task, Answer> {
     let Call { side, consumer, purpose, .. } = call;
     let operation = match purpose {
@@ -76,7 +76,7 @@ pub(super) fn call(ticket: Ticket, call: Call, body: Bytes, random: u128) -> Res
     Ok(Task::Event(side, event))
 }
 
-/// The turn that one request of a session asks for.
+/// The task of one request of a session.
 pub(super) fn session(
     ticket: Ticket,
     connection: ConnectionId,
@@ -98,16 +98,16 @@ pub(super) fn session(
     Ok(Task::Event(terms.side, event))
 }
 
-/// Who asks for a turn.
+/// The sender of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Caller {
-    /// A request: of a client, which the Worker has checked, or of another queue of the service.
+    /// An HTTP request: of a client, which the Worker has checked, or of another queue of the service.
     Request,
-    /// A session, which only clients have.
+    /// A session, which is always a client's.
     Session,
 }
 
-/// Whether the turn may be taken here for this caller.
+/// Whether this queue may carry out a task of this sender.
 pub(super) fn check(task: &Task, caller: Caller, deployment: &Deployment) -> Result<(), Answer> {
     let Task::Event(_, Event::Put(_, entries)) = task else { return Ok(()) };
     if deployment.kind == Kind::Callbacks && caller == Caller::Session {
@@ -116,7 +116,7 @@ pub(super) fn check(task: &Task, caller: Caller, deployment: &Deployment) -> Res
     deployment.check_entries(entries).map_err(Answer::bad)
 }
 
-/// The side a task is about.
+/// The side that a task concerns.
 pub(super) fn side(task: &Task) -> Side {
     match task {
         Task::Event(side, _) | Task::Watch(side, ..) => *side,

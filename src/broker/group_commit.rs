@@ -1,49 +1,49 @@
 //! Group commit: how long a flush waits for the requests that will share it.
 //!
-//! Where several requests came together, or shared the last flush, more are on their way. Whether a single one has
-//! company is found out by waiting. Where that was in vain, as with a client that sends one request at a time, more and
-//! more flushes begin at once before the broker tries again.
+//! Where several requests came together, or shared the last flush, more are likely to follow. Whether a single request
+//! has company shows by waiting. If none comes, as with a client that sends one request at a time, more and more flushes
+//! begin at once before the broker waits again.
 //!
-//! The wait is a number of turns of the event loop, and lasts as long as they bring more. A timer would be idle at its
-//! end, and its millisecond is long: a request takes a quarter of that.
+//! The wait is a number of turns of the event loop, and lasts as long as they bring more requests. A timer would wait for
+//! a whole millisecond, and a request takes a quarter of that.
 
 use super::io::Wait;
 
-/// Limits how many flushes begin at once after vain waits: at most 2 to this power, minus one.
+/// After waits that brought nothing, at most `2^MISSES_MAX - 1` flushes begin at once.
 const MISSES_MAX: u32 = 5;
-/// From its connection to the object a request takes about this many turns.
+/// A request takes about this many turns from its connection to the object.
 const QUIET_TURNS: u32 = 5;
-/// However many requests arrive, the first one waits no longer than this.
+/// The first request waits no longer than this, however many arrive.
 const TURNS_MAX: u32 = 64;
 
 /// When a flush begins.
 #[derive(Debug, Default)]
 pub(super) struct GroupCommit {
-    /// Requests, and messages on sockets, since the last flush.
+    /// Requests and messages since the last flush.
     arrived: u32,
-    /// How many shared the last flush; 0 after a time without any.
+    /// Requests that shared the last flush; 0 after an idle time.
     last_batch: u32,
     /// The wait for the flush that is to begin.
     waiting: Option<Waiting>,
-    /// The shell needs a moment in any case.
+    /// The shell needs time before the next flush in any case.
     pause: bool,
     /// Waits in a row that brought nothing.
     misses: u32,
-    /// Flushes that still begin at once.
+    /// Flushes that begin at once before the next wait.
     skip: u32,
 }
 
 #[derive(Debug)]
 struct Waiting {
-    /// Turns that passed, and how many in a row brought nothing.
+    /// Turns that passed, and the latest of them that brought nothing.
     turns: u32,
     quiet: u32,
-    /// What had arrived before the last one.
+    /// Requests and messages before the last turn.
     arrived: u32,
 }
 
 impl GroupCommit {
-    /// A request came, or a message on a socket.
+    /// A request or a message arrived.
     pub fn arrived(&mut self) {
         self.arrived += 1;
     }
@@ -58,7 +58,7 @@ impl GroupCommit {
         self.last_batch = 0;
     }
 
-    /// What the flush that would begin now waits for; to be asked again after that.
+    /// The next wait before the flush, if any. After the wait it is asked for again.
     pub fn wait(&mut self) -> Option<Wait> {
         if core::mem::take(&mut self.pause) {
             return Some(Wait::Moment);
@@ -92,7 +92,7 @@ impl GroupCommit {
 mod tests {
     use super::*;
 
-    /// Requests come, the first before the wait and the others after these turns of it. How many turns the flush
+    /// Requests come, the first before the wait and the others after these turns of it. Returns the turns that the flush
     /// waited.
     fn flush(policy: &mut GroupCommit, later: &[u32]) -> u32 {
         policy.arrived();
@@ -136,7 +136,7 @@ mod tests {
         for _ in 0..10 {
             flush(&mut policy, &[]);
         }
-        // Two that come together are waited for, whatever was in vain before; so is who comes after them.
+        // Two that come together are waited for, whatever was missed before. So is the one that comes after them.
         policy.arrived();
         assert_eq!(flush(&mut policy, &[]), QUIET_TURNS);
         assert_eq!(flush(&mut policy, &[]), QUIET_TURNS);

@@ -1,4 +1,4 @@
-//! What arrived and waits for its turn.
+//! Tasks that wait for their turn.
 
 use crate::queue::{
     Event,
@@ -9,27 +9,27 @@ use crate::queue::{
 use crate::wire::http::settings::Patch;
 use alloc::{collections::VecDeque, vec::Vec};
 
-/// Tasks of one flush; more wait for the next one.
+/// Most tasks of one flush.
 const BATCH_TASKS_MAX: usize = 1_000;
 
-// A single put must fit into the inbox, or it would be refused for ever.
+// Otherwise the largest put would be refused for ever.
 const _: () = assert!(BATCH_BYTES_MAX <= INBOX_BYTES_MAX);
 
-/// One turn of the machine that is to be taken.
+/// Something to do, nearly always one turn of the machine.
 #[derive(Debug)]
 pub(super) enum Task {
-    /// An event, on this side.
+    /// An event on this side.
     Event(Side, Event),
-    /// A watch. Its connection is numbered in its turn: only then are all known that are open.
+    /// A watch. Its connection is numbered in its turn, when all open ones are known.
     Watch(Side, Ticket, Watch),
-    /// The alarm went off: what is due is done, and the shell is told when it is.
+    /// The alarm went off. The shell hears when everything due is done.
     Alarm,
-    /// A change of settings. It is applied to the settings of its turn, so that no other change is lost.
+    /// A change of settings. It applies to the settings at its turn, so that no other change is lost.
     Configure(Ticket, Patch),
 }
 
 impl Task {
-    /// The ticket of the reply that is owed for it.
+    /// The ticket of its reply, if it has one.
     fn ticket(&self) -> Option<Ticket> {
         match self {
             Self::Event(_, event) => event.ticket(),
@@ -38,7 +38,7 @@ impl Task {
         }
     }
 
-    /// What it holds in memory; only puts hold much.
+    /// Bytes of memory it holds. Only puts hold many.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Event(_, Event::Put(_, entries)) => entries.iter().map(|entry| entry.data.len()).sum(),
@@ -47,8 +47,8 @@ impl Task {
     }
 }
 
-/// Tasks in the order of their arrival. Those of the consumer beside the queue come first: a cancellation that is taken
-/// after a result was stored, and before the commit that followed from it, would remove a request that has ended.
+/// Tasks in the order of their arrival. Those of the consumer beside the queue come first: a cancellation between a stored
+/// result and its commit would remove a request that has ended.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     consumer: VecDeque<Task>,
@@ -57,7 +57,7 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// Whether a put of this many bytes can be taken in now.
+    /// Whether a put of this many bytes fits in now.
     pub fn has_room(&self, bytes: usize) -> bool {
         self.bytes == 0 || self.bytes + bytes <= INBOX_BYTES_MAX
     }
@@ -77,7 +77,7 @@ impl Inbox {
         self.consumer.push_back(task);
     }
 
-    /// Takes back what nobody asks for any more. Says whether it still waited.
+    /// Takes back a task whose client went away. Returns whether it still waited.
     pub fn take_back(&mut self, ticket: Ticket) -> bool {
         let place = self.tasks.iter().position(|task| task.ticket() == Some(ticket));
         let task = place.and_then(|place| self.tasks.remove(place));
@@ -85,7 +85,7 @@ impl Inbox {
         task.is_some()
     }
 
-    /// The tasks of the next flush; none when nothing waits.
+    /// The tasks of the next flush.
     pub fn take(&mut self) -> Vec<Task> {
         let of_consumer = self.consumer.len().min(BATCH_TASKS_MAX);
         let (mut batch, mut taken): (Vec<Task>, _) = (self.consumer.drain(..of_consumer).collect(), 0);
@@ -102,7 +102,7 @@ impl Inbox {
         batch
     }
 
-    /// The tickets of the replies that are owed for what waits.
+    /// The tickets of all waiting tasks.
     pub fn tickets(&self) -> impl Iterator<Item = Ticket> {
         self.consumer.iter().chain(&self.tasks).filter_map(Task::ticket)
     }

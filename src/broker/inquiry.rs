@@ -1,7 +1,7 @@
 //! Questions about one request: what became of it, and its cancellation.
 //!
-//! A request moves from the input queue to the sink, or to the rear queue. The places are asked along its way, so that it
-//! cannot be missed by moving on meanwhile.
+//! A request moves from the input queue to the sink, or to the rear queue. They are asked in this order, so that a request
+//! that moves on meanwhile is not missed.
 
 use super::consumer::Inquiry;
 use super::io::RequestId;
@@ -10,25 +10,25 @@ use crate::queue::{Event, Reply, entry::Index, event::Ticket, store::Side};
 use crate::wire::{Answer, Progress, http::progress, refused};
 use alloc::{collections::BTreeMap, string::String};
 
-/// What is done with the answer.
+/// The aim of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Goal {
-    /// It is told.
+    /// To answer what became of the request.
     Status,
-    /// The request is to be cancelled.
+    /// To cancel the request.
     Cancel,
 }
 
-/// Where the request is looked for.
+/// Where the request is looked for now.
 #[derive(Debug)]
 enum Stage {
-    /// In the input queue, from which it is removed if that is wanted.
+    /// In the input queue, from which a cancellation removes it.
     Input,
     /// In the rear queue.
     Rear,
-    /// In the sink. The rear queue knows this.
+    /// In the sink. The rear queue has answered this.
     Sink(Progress),
-    /// In the sink: it was removed from the input queue, but its result may have been stored before the queue lost its
+    /// In the sink, after it was removed from the input queue: its result may have been stored before the queue lost its
     /// memory.
     Removed(Index),
 }
@@ -42,17 +42,17 @@ struct Question {
     stage: Stage,
 }
 
-/// What comes next.
+/// The next step.
 pub(super) enum Next {
-    /// The queue is asked.
+    /// Ask the queue.
     Queue(Side, Event),
-    /// The sink is asked for the request with this id.
+    /// Ask the sink for the request with this id.
     Sink(String),
-    /// The request that asked is answered.
+    /// Answer the client.
     Answer(RequestId, Answer),
 }
 
-/// All open ones.
+/// All open questions.
 #[derive(Debug, Default)]
 pub(super) struct Inquiries {
     open: BTreeMap<Inquiry, Question>,
@@ -60,7 +60,7 @@ pub(super) struct Inquiries {
 }
 
 impl Inquiries {
-    /// A request asks. Its first question to the queue is the first event.
+    /// A client asks. Returns the first event for the queue.
     pub fn begin(
         &mut self,
         request: RequestId,
@@ -79,7 +79,7 @@ impl Inquiries {
         (inquiry, event)
     }
 
-    /// The queue replied. `ticket` is for a further question.
+    /// The queue replied. `ticket` is for another event.
     pub fn replied(&mut self, inquiry: Inquiry, reply: Reply, ticket: Ticket) -> Next {
         let question = self.open.get_mut(&inquiry).expect("a question stays open until it is answered");
         match (&question.stage, reply) {
@@ -92,7 +92,7 @@ impl Inquiries {
                 Next::Sink(question.request_id.clone())
             }
             (Stage::Input, Reply::Cancelled(None)) => {
-                // Why it cannot be: it is asked what became of it, from the beginning.
+                // The client must hear why not: what became of the request is looked up from the beginning.
                 Next::Queue(Side::Main, Event::Find(ticket, question.request_id.clone()))
             }
             (Stage::Input, Reply::Found(None)) => {
@@ -104,7 +104,7 @@ impl Inquiries {
                 Next::Sink(question.request_id.clone())
             }
             (_, Reply::Refused(refusal)) => self.end(inquiry, refused(&refusal)),
-            (stage, reply) => unreachable!("{stage:?} is no question to which {reply:?} is a reply"),
+            (stage, reply) => unreachable!("the queue replied {reply:?} in {stage:?}"),
         }
     }
 
@@ -126,7 +126,7 @@ impl Inquiries {
         }
     }
 
-    /// The queue was lost from memory: there will be no reply.
+    /// The queue was lost from memory and will not reply.
     pub fn lost(&mut self, inquiry: Inquiry, answer: Answer) -> Next {
         self.end(inquiry, answer)
     }
@@ -146,7 +146,7 @@ impl Inquiries {
     }
 }
 
-/// What sink and rear queue know, in one.
+/// What the sink and the rear queue know together.
 fn together(sink: Progress, rear: Progress) -> Progress {
     match (sink, rear) {
         (Progress::Unknown, rear) => rear,

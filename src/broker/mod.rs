@@ -1,32 +1,34 @@
 //! The broker: everything that makes a queue a *server*. Pure, `no_std`; time and randomness are arguments.
 //!
-//! **A [`Broker`] is told what happened with [`Broker::handle`] and says what is to be done with [`Broker::poll`], which
-//! the shell calls until there is nothing. It reads no clock and waits for nobody. What it says after an [`Output::Flush`]
-//! must not be seen outside before that flush is durable, and never if it fails.**
+//! **The shell tells a [`Broker`] with [`Broker::handle`] what happened, and asks [`Broker::poll`] what to do until there
+//! is nothing left. A broker reads no clock and never blocks. What it says after an [`Output::Flush`] must not be seen
+//! outside before that flush is durable, and never if the flush fails.**
 //!
 //! The shell's whole loop:
 //!
 //! 1. something happened: `broker.handle(now_ms, input)`;
-//! 2. `while let Some(output) = broker.poll(now_ms)`: do it. Some outputs ask a question, which is answered by the next
-//!    `handle`: [`Output::Open`] by [`Input::Opened`], [`Output::Flush`] by [`Input::Flushed`],
-//!    [`Output::AskHeartbeats`] by [`Input::Heartbeats`];
+//! 2. `while let Some(output) = broker.poll(now_ms)`: do it. Some outputs are questions, and the next `handle` answers
+//!    them: [`Output::Open`] with [`Input::Opened`], [`Output::Flush`] with [`Input::Flushed`],
+//!    [`Output::AskHeartbeats`] with [`Input::Heartbeats`];
 //! 3. an [`Output::Wait`] is done in the background, and ends in `broker.handle(now_ms, Input::Waited)` and step 2.
 //!
-//! Inside, data walks forward: a request becomes a task (`dispatch`) and somebody is owed a reply (`replies`); tasks wait
-//! (`inbox`) as long as others are likely to share their flush (`group_commit`); each task is one turn of the
-//! [machine](crate::queue); after the flush the effects become answers, frames (`connections`) and calls (`consumer`);
-//! last, alarm and timer are set (`wake`).
+//! Inside, data walks forward. A request becomes a task (`dispatch`) with a pending reply (`replies`). Tasks wait
+//! (`inbox`) while others are likely to share their flush (`group_commit`). Each task is one turn of the
+//! [machine](crate::queue). After the flush its effects become answers, frames (`connections`) and calls (`consumer`).
+//! Last, alarm and timer are set (`wake`).
 //!
 //! - [`io`]: inputs and outputs;
-//! - [`deployment`]: what the deployment says about this queue;
-//! - `dispatch`, `replies`, `inquiry`: requests, and what they are owed;
-//! - `inbox`, `group_commit`: what waits for its turn, and how long;
-//! - `connections`, [`resume`]: who watches, and what is kept with a socket while the broker sleeps;
-//! - `consumer`: the consumer beside the queue, its calls, and the other queues of the service;
-//! - `wake`: alarm, timer, and what follows a failure.
+//! - [`deployment`]: settings, secrets and allowed hosts of this queue;
+//! - `requests`, `dispatch`, `replies`, `inquiry`: requests, their tasks and their pending replies;
+//! - `inbox`, `group_commit`: tasks that wait for their turn, and how long they wait;
+//! - `turns`: turns, their flush and their effects;
+//! - `connections`, [`resume`]: watchers, and the state kept with their sockets while the broker sleeps;
+//! - `consumer`, `siblings`: the consumer beside the queue, its calls, and the other queues of the service;
+//! - `wake`: alarm, timer, and the retry after a failure;
+//! - [`observer`]: a view of every turn, for tests.
 //!
-//! A broker that is dropped forgets everything but what is durable: opening the store again, with the sockets that are
-//! still open, is all it takes.
+//! A broker that is dropped forgets everything but what is durable. A new one needs no more than the store and the
+//! sockets that are still open.
 
 mod connections;
 mod consumer;
@@ -40,6 +42,7 @@ pub mod observer;
 mod replies;
 mod requests;
 pub mod resume;
+mod siblings;
 mod turns;
 mod wake;
 
@@ -64,38 +67,38 @@ use observer::Observer;
 use replies::Replies;
 use wake::Wakes;
 
-/// Serves one queue and its rear twin, over a store `S`. `O` looks on; nobody does in a deployment.
+/// Serves one queue with its rear side, over a store `S`. In tests `O` observes every turn.
 #[derive(Debug)]
 pub struct Broker<S, O = ()> {
     deployment: Deployment,
     observer: O,
     phase: Phase,
-    /// The machine and its store; none before the first input that needs it, and after a failure.
+    /// The machine and its store: missing until an input needs them, and again after a failure.
     memory: Option<(Queue, S)>,
     inbox: Inbox,
-    /// Messages on sockets that came before the store was open: only then is it known what the socket is.
+    /// Messages on sockets that came before the store was open, when it was unknown which sockets are sessions.
     early: Vec<(ConnectionId, Message, u128)>,
-    /// There is more to do than the last turns did.
+    /// The last turns left work for another one.
     again: bool,
     group_commit: GroupCommit,
     replies: Replies,
-    /// Requests whose body is still to be read.
+    /// Requests whose body is not read yet.
     unread: BTreeMap<RequestId, Call>,
     inquiries: Inquiries,
     connections: Connections,
     consumer: LocalConsumer,
     wakes: Wakes,
-    /// What the turns that are being flushed result in.
+    /// Effects of the turns that are not flushed yet.
     effects: Vec<Effect>,
-    /// Among these turns is the one of an alarm.
+    /// Whether one of these turns is that of an alarm.
     alarm: bool,
     outputs: VecDeque<Output>,
 }
 
-/// What the broker is waiting for.
+/// What the broker waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Something to do.
+    /// The next task.
     Idle,
     /// [`Input::Waited`].
     Waiting,
@@ -117,7 +120,7 @@ impl<S: Durable> Broker<S> {
 }
 
 impl<S: Durable, O: Observer<S>> Broker<S, O> {
-    /// The same, with somebody who looks on.
+    /// The same, with an observer.
     pub fn observed(name: &str, environment: deployment::Environment, observer: O) -> Self {
         let (deployment, sound) = Deployment::new(name, environment);
         Self {
@@ -141,7 +144,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         }
     }
 
-    /// Something happened, at this time, Unix milliseconds.
+    /// Takes in what happened, at this time in Unix milliseconds.
     pub fn handle(&mut self, now_ms: u64, input: Input<S>) {
         match input {
             Input::Request { id, call, body, random } => self.request(id, call, body, random),
@@ -152,7 +155,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
             Input::Opened { store, sockets } => self.opened(now_ms, store, sockets),
             Input::Flushed(flushed) => self.flushed(now_ms, flushed),
             Input::Waited => {
-                assert_eq!(self.phase, Phase::Waiting, "nobody waits");
+                assert_eq!(self.phase, Phase::Waiting, "there was no Output::Wait");
                 self.phase = Phase::Ready;
             }
             Input::Heartbeats(heartbeats) => self.heartbeats(now_ms, heartbeats),
@@ -166,7 +169,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         }
     }
 
-    /// What is to be done next; nothing until something else has happened.
+    /// The next thing to do, if there is one before the next input.
     pub fn poll(&mut self, now_ms: u64) -> Option<Output> {
         loop {
             if let Some(output) = self.outputs.pop_front() {
@@ -180,10 +183,10 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         }
     }
 
-    /// Writes what the last turns changed: what [`Output::Flush`] asks for.
+    /// Writes what the last turns changed, when [`Output::Flush`] asks for it.
     pub fn flush(&mut self) -> Result<Flushed, StoreError> {
         assert_eq!(self.phase, Phase::Flushing, "nothing is to be flushed");
-        let (_, store) = self.memory.as_mut().expect("turns were taken");
+        let (_, store) = self.memory.as_mut().expect("turns are taken in memory");
         store.flush()
     }
 
@@ -192,7 +195,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         self.memory.as_mut().map(|(queue, store)| (&*queue, store))
     }
 
-    /// Who looks on.
+    /// The observer.
     pub fn observer(&mut self) -> &mut O {
         &mut self.observer
     }

@@ -1,16 +1,16 @@
-//! Looking on while turns are taken: simulators check each one, deployments look at none.
+//! A view of every turn, for simulators that check each one. A deployment has none.
 
 use crate::queue::{Effect, Event, Queue, store::Side};
 
 /// One turn that was taken and is not durable yet.
 pub struct ObservedTurn<'a, S> {
-    /// When, Unix milliseconds.
+    /// Its time, Unix milliseconds.
     pub now_ms: u64,
-    /// On which side.
+    /// Its side.
     pub side: Side,
-    /// What happened.
+    /// Its event.
     pub event: Event,
-    /// What it results in.
+    /// Its effects.
     pub effects: &'a [Effect],
     /// The machine after it.
     pub queue: &'a Queue,
@@ -18,15 +18,15 @@ pub struct ObservedTurn<'a, S> {
     pub store: &'a mut S,
 }
 
-/// Somebody who looks on.
+/// Sees every turn.
 pub trait Observer<S> {
-    /// Whether anybody looks. Nothing is copied for somebody who does not.
+    /// Whether turns are observed at all. If not, nothing is copied.
     const LOOKS: bool = true;
 
     /// A turn was taken.
     fn turn(&mut self, turn: ObservedTurn<'_, S>);
 
-    /// All turns so far are written.
+    /// All turns so far were flushed.
     fn flushed(&mut self) {}
 
     /// The machine was lost from memory, with all turns since the last flush.

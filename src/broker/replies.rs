@@ -1,4 +1,4 @@
-//! Pending replies: who is owed what for which ticket.
+//! Pending replies: for each ticket, who waits for the reply and in which form.
 
 use super::connections::WatchTerms;
 use super::consumer::Inquiry;
@@ -8,26 +8,26 @@ use crate::wire::{Answer, Form, Transport};
 use alloc::{collections::BTreeMap, format, vec, vec::Vec};
 use core::fmt;
 
-/// Who is owed a reply.
+/// Somebody who waits for a reply.
 #[derive(Debug)]
 pub(super) enum Pending {
     /// A request, answered in this form.
     Request(RequestId, Form),
-    /// A request that asks to watch.
+    /// A request to watch.
     Watch(Asked),
     /// A request inside a session.
     Session(SessionRequest),
-    /// A question about a request, which goes on with the reply.
+    /// A question about a request, whose next step depends on the reply.
     Inquiry(Inquiry),
-    /// The consumer beside the queue, which wants to watch.
+    /// The consumer beside the queue, which attaches itself.
     Consumer,
 }
 
-/// A watch that is asked for and not yet accepted.
+/// A watch that is not accepted yet.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub request: RequestId,
-    /// Numbered in its turn.
+    /// Its connection, which is numbered in its turn.
     pub connection: Option<ConnectionId>,
     pub transport: Transport,
     pub terms: WatchTerms,
@@ -37,55 +37,57 @@ pub(super) struct Asked {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SessionRequest {
     pub connection: ConnectionId,
-    /// The client's own number for it.
+    /// The client's number for it.
     pub id: u64,
-    /// Whether the request ids of what it puts are to be told.
+    /// Whether the answer to a put names request ids.
     pub request_ids: bool,
 }
 
-/// All of them, by ticket.
+/// All pending replies, by ticket.
 #[derive(Debug, Default)]
 pub(super) struct Replies {
     pending: BTreeMap<Ticket, Pending>,
-    /// The requests among them whose client is watched for.
+    /// The requests among them whose client may go away first.
     held: BTreeMap<RequestId, (Side, Ticket)>,
     tickets: u64,
 }
 
 impl Replies {
-    /// A ticket that nobody is owed anything for.
+    /// A new ticket.
     pub fn ticket(&mut self) -> Ticket {
         self.tickets += 1;
         Ticket(self.tickets)
     }
 
-    /// Somebody is owed a reply.
-    pub fn owe(&mut self, ticket: Ticket, pending: Pending) {
+    /// Somebody waits for the reply to this ticket.
+    pub fn add(&mut self, ticket: Ticket, pending: Pending) {
         let before = self.pending.insert(ticket, pending);
-        assert!(before.is_none(), "two replies are owed for ticket {}", ticket.0);
+        assert!(before.is_none(), "ticket {} has two pending replies", ticket.0);
     }
 
-    /// A watch has its turn, as this connection.
+    /// A watch has its turn, and becomes this connection.
     pub fn connect(&mut self, ticket: Ticket, connection: ConnectionId) {
         match self.pending.get_mut(&ticket) {
             Some(Pending::Watch(asked)) => asked.connection = Some(connection),
-            other => unreachable!("a watch is owed its answer until its turn, not {other:?}"),
+            other => unreachable!("a watch waits for its turn, not {other:?}"),
         }
     }
 
-    /// The client of a request is watched for until it is answered.
+    /// The client of a request may go away before the answer.
     pub fn hold(&mut self, request: RequestId, side: Side, ticket: Ticket) {
-        self.held.insert(request, (side, ticket));
+        let before = self.held.insert(request, (side, ticket));
+        assert!(before.is_none(), "request {} is held twice", request.0);
     }
 
-    /// The client of a request went away: nobody is owed its reply any more. Returns what the queue must forget.
+    /// The client of a request went away. Returns the waiting call that the queue must forget, unless it was answered
+    /// already.
     pub fn abandon(&mut self, request: RequestId) -> Option<(Side, Ticket)> {
         let (side, ticket) = self.held.remove(&request)?;
-        self.pending.remove(&ticket);
+        self.pending.remove(&ticket).expect("a request is held until it is answered");
         Some((side, ticket))
     }
 
-    /// A reply is there: who is owed it; nobody any more where its client went away.
+    /// Who waits for this reply. There may be nobody, as clients go away.
     pub fn take(&mut self, ticket: Ticket) -> Option<Pending> {
         let pending = self.pending.remove(&ticket)?;
         if let Pending::Request(request, _) = &pending {
@@ -94,21 +96,22 @@ impl Replies {
         Some(pending)
     }
 
-    /// The queue was lost from memory and will answer none of these, except for the tickets that still wait for their turn.
+    /// The queue was lost from memory and will not reply to the tickets whose turn it has taken. `waiting` tells the others.
+    /// Returns the replies that will never come.
     pub fn lose(&mut self, waiting: impl Fn(Ticket) -> bool) -> Vec<Pending> {
         let lost: Vec<Ticket> = self.pending.keys().copied().filter(|ticket| !waiting(*ticket)).collect();
         lost.into_iter().filter_map(|ticket| self.take(ticket)).collect()
     }
 }
 
-/// 503: something outside failed, and another try may help.
+/// 503: something outside failed, and trying again may help.
 pub(super) fn failed(error: impl fmt::Display) -> Answer {
     let mut answer = Answer::text(503, format!("the request failed and nothing of it was kept: {error}; try again"));
     answer.headers.push(("Retry-After", "1".into()));
     answer
 }
 
-/// The storage failed: 503 where another try may help, 500 with the sentence for the operator where it cannot.
+/// The storage failed: 503 if trying again may help, otherwise 500 with a sentence for the operator.
 pub(super) fn storage_failed(error: &StoreError) -> Answer {
     match error.is_permanent() {
         false => failed(error),
@@ -116,7 +119,7 @@ pub(super) fn storage_failed(error: &StoreError) -> Answer {
     }
 }
 
-/// 429: more arrives than can be stored.
+/// 429: entries arrive faster than they can be stored.
 pub(super) fn too_fast() -> Answer {
     let text = "more is being put into this queue than it can store at the moment; wait for answers and try again";
     Answer { headers: vec![("Retry-After", "1".into())], ..Answer::text(429, text) }

@@ -1,4 +1,4 @@
-//! What clients ask for, and what calls to the outside bring: it becomes tasks.
+//! Inputs become tasks: requests of clients, messages on sockets, alarm and timer, news of outbound calls.
 
 use super::Broker;
 use super::connections::WatchTerms;
@@ -27,7 +27,8 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
             }
             (Some(_), Body::Whole(body)) => body,
             (Some(max), Body::Unread) => {
-                self.unread.insert(id, call);
+                let before = self.unread.insert(id, call);
+                assert!(before.is_none(), "request {} came twice", id.0);
                 return self.outputs.push_back(Output::ReadBody(id, max));
             }
         };
@@ -36,7 +37,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
 
     /// The body of a request was read, or could not be.
     pub(super) fn body(&mut self, id: RequestId, body: Result<Bytes, BodyError>, random: u128) {
-        // Its client may have gone meanwhile.
+        // Its client may have gone away meanwhile.
         let Some(call) = self.unread.remove(&id) else { return };
         match body {
             Ok(body) => self.ask(id, call, body, random),
@@ -44,7 +45,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         }
     }
 
-    /// A request is complete: it becomes a task, and its reply is owed.
+    /// A request is complete: it becomes a task with a pending reply.
     fn ask(&mut self, id: RequestId, call: Call, body: Bytes, random: u128) {
         let ticket = self.replies.ticket();
         let on_input = call.side == Side::Main && !call.address.sink && !call.address.is_callbacks();
@@ -62,7 +63,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         let task = dispatch::call(ticket, call, body, random);
         match task.and_then(|task| self.admit(task, Caller::Request)) {
             Ok(task) => {
-                self.replies.owe(ticket, pending);
+                self.replies.add(ticket, pending);
                 if held {
                     self.replies.hold(id, dispatch::side(&task), ticket);
                     self.outputs.push_back(Output::Hold(id));
@@ -74,7 +75,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         }
     }
 
-    /// Whether a task may be taken and there is room for it.
+    /// Refuses a task that may not be taken, or for which there is no room.
     fn admit(&self, task: Task, caller: Caller) -> Result<Task, Answer> {
         dispatch::check(&task, caller, &self.deployment)?;
         if self.inbox.has_room(task.bytes()) { Ok(task) } else { Err(too_fast()) }
@@ -84,7 +85,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         self.outputs.push_back(Output::Answer(id, answer));
     }
 
-    /// The client of a request is gone: nothing is removed for it any more.
+    /// The client of a request went away. From now on nothing is delivered to it.
     pub(super) fn gone(&mut self, id: RequestId) {
         self.unread.remove(&id);
         if let Some((side, ticket)) = self.replies.abandon(id)
@@ -104,7 +105,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         self.connections.send_all(&mut self.outputs);
     }
 
-    /// The requests in a message of a session. Nothing is expected on other sockets.
+    /// The requests in a message of a session. Messages on other sockets mean nothing.
     pub(super) fn requests(&mut self, now_ms: u64, id: ConnectionId, message: Message, random: u128) {
         let Some(terms) = self.connections.session(id) else { return };
         let Message::Binary(message) = message else {
@@ -112,7 +113,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
             return self.hang_up(id, terms.side, 1003, why);
         };
         let Ok(requests) = client::requests(message) else {
-            let why = "a message that is no ClientMessage of edgequeue.v1, or has too many requests";
+            let why = "not a ClientMessage of edgequeue.v1, or one with too many requests";
             return self.hang_up(id, terms.side, 1002, why);
         };
         for (number, operation) in requests {
@@ -122,7 +123,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
                 let task = dispatch::session(ticket, id, &terms, operation, now_ms, random)?;
                 let task = self.admit(task, Caller::Session)?;
                 let request = SessionRequest { connection: id, id: number, request_ids };
-                self.replies.owe(ticket, Pending::Session(request));
+                self.replies.add(ticket, Pending::Session(request));
                 self.inbox.push(task);
                 Ok(())
             });
@@ -137,11 +138,11 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         self.inbox.push(Task::Event(side, Event::Detach(id)));
     }
 
-    /// A connection was closed by its client, or broke.
+    /// The client closed a connection, or it broke.
     pub(super) fn closed(&mut self, id: ConnectionId) {
         match self.connections.remove(id) {
             Some(side) => self.inbox.push(Task::Event(side, Event::Detach(id))),
-            // It may be found among the open sockets once more, and then it is known on which side it watched.
+            // It is unknown on which side it watched, and it may still be among the sockets that are found open.
             None if self.memory.is_none() => {
                 for side in [Side::Main, Side::Rear] {
                     self.inbox.push(Task::Event(side, Event::Detach(id)));
@@ -171,7 +172,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         self.set_wakes_when_idle(now_ms);
     }
 
-    /// Where turns are to be taken they set alarm and timer; what is due before them is no reason for another timer.
+    /// Sets alarm and timer, unless turns are about to be taken, which set them anyway.
     fn set_wakes_when_idle(&mut self, now_ms: u64) {
         if !self.has_work() {
             self.set_wakes(now_ms);
@@ -184,7 +185,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         self.follow(now_ms, outcome);
     }
 
-    /// There is news of a call.
+    /// There is news of an outbound call.
     pub(super) fn fetched(&mut self, now_ms: u64, id: FetchId, news: Fetched) {
         let (consumer, mut context) = self.context(now_ms);
         let outcome = consumer.fetched(id, news, &mut context);
@@ -192,7 +193,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         self.set_wakes_when_idle(now_ms);
     }
 
-    /// What the consumer beside the queue wants of others.
+    /// Carries out what the consumer beside the queue wants of others.
     pub(super) fn follow(&mut self, now_ms: u64, outcome: Outcome) {
         for request in outcome.requests {
             let ticket = self.replies.ticket();
@@ -204,17 +205,17 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         }
     }
 
-    /// Tells the queue what its consumer says. Nobody waits for the answer to a commit or a rejection: what is not
-    /// settled is pushed again.
+    /// The consumer beside the queue asks for something. Nobody waits for the reply to a commit or a rejection: an entry
+    /// that is not settled is pushed again.
     pub(super) fn consumer_asks(&mut self, ticket: Ticket, request: ConsumerRequest) {
         let event = request.event(&self.deployment.service, ticket);
         if matches!(event, Event::Attach(..)) {
-            self.replies.owe(ticket, Pending::Consumer);
+            self.replies.add(ticket, Pending::Consumer);
         }
         self.inbox.push_of_consumer(Task::Event(Side::Main, event));
     }
 
-    /// Goes on with a question about a request.
+    /// Takes the next step of a question about a request.
     pub(super) fn next(&mut self, now_ms: u64, inquiry: Inquiry, next: Next) {
         match next {
             Next::Queue(side, event) => self.inquire(inquiry, side, event),
@@ -227,14 +228,14 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
     }
 
     fn inquire(&mut self, inquiry: Inquiry, side: Side, event: Event) {
-        let ticket = event.ticket().expect("a question has a ticket");
-        self.replies.owe(ticket, Pending::Inquiry(inquiry));
+        let ticket = event.ticket().expect("an event that asks has a ticket");
+        self.replies.add(ticket, Pending::Inquiry(inquiry));
         self.group_commit.arrived();
         self.inbox.push(Task::Event(side, event));
     }
 }
 
-/// What is owed for a call, and whether its client is watched for.
+/// The pending reply of a call, and whether its client may go away before it.
 fn pending(id: RequestId, call: &Call) -> (Pending, bool) {
     match &call.purpose {
         CallPurpose::Watch { watch, transport } => {

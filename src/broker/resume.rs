@@ -1,5 +1,5 @@
-//! What a socket remembers while the object sleeps: who watches how, and what is out at it. A format of its own:
-//! `docs/storage.md` says why a deployment never meets that of another one.
+//! The state kept with a socket while the object sleeps: its watch and its leases. `docs/storage.md` says why a deployment
+//! never meets the format of another one.
 
 use crate::queue::entry::{Filter, Index, Lane, Tags};
 use crate::queue::event::{ConsumerId, Start, Watch};
@@ -11,11 +11,11 @@ use prost::Message;
 
 use super::io::ConnectionId;
 
-/// The most bytes that are kept with a socket. The platform takes 16 KiB, its own framing included.
+/// Most bytes that are kept with a socket. The platform takes 16 KiB, its own framing included.
 pub const BYTES_MAX: usize = 16 * 1024 - 128;
 
-/// Leases are written as differences, so that a full window fits. Should they not, the last ones are left out: after a
-/// sleep they are delivered again.
+/// The stored form. Leases are written as differences, so that a full window fits. If they do not fit all the same, the
+/// last ones are left out, and are delivered again after a sleep.
 #[derive(Clone, PartialEq, Message)]
 struct Record {
     #[prost(uint64, tag = "1")]
@@ -44,10 +44,10 @@ struct Record {
     since_steps: Vec<i64>,
     #[prost(uint32, repeated, tag = "13")]
     bytes: Vec<u32>,
-    /// It speaks our own protocol.
+    /// It speaks `edgequeue.v1`.
     #[prost(bool, tag = "14")]
     session: bool,
-    /// It puts into the sink.
+    /// It is a session of a sink.
     #[prost(bool, tag = "15")]
     sink: bool,
     /// It does not watch yet.
@@ -68,14 +68,14 @@ pub(super) struct SocketState {
     pub connection: ConnectionId,
     pub side: Side,
     pub resume: ResumeState,
-    /// For a session of `edgequeue.v1`: whether it is one of a sink.
+    /// For a session of `edgequeue.v1`: whether its queue is a sink.
     pub session: Option<bool>,
     /// It does not watch yet.
     pub idle: bool,
 }
 
 impl SocketState {
-    /// As bytes that fit.
+    /// Its bytes, at most [`BYTES_MAX`].
     pub fn encode(&self) -> Bytes {
         let mut kept = self.resume.leases.len();
         loop {
@@ -121,7 +121,7 @@ impl SocketState {
         record
     }
 
-    /// From the bytes kept with a socket; `None` for bytes that are not ours, and for the empty ones of a socket that is
+    /// Reads the bytes kept with a socket. `None` for bytes that are not ours, and for the empty ones of a socket that is
     /// being closed.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let record = Record::decode(bytes).ok().filter(|record| record.watcher != 0)?;

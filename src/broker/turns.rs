@@ -1,4 +1,5 @@
-//! Turns and their flush: the machine takes what waits, the shell makes it durable, and what came of it is carried out.
+//! Turns and their flush: the machine takes the tasks, the shell makes their writes durable, and the effects are carried
+//! out.
 
 use super::consumer::Outcome;
 use super::inbox::Task;
@@ -19,7 +20,7 @@ use alloc::{collections::BTreeSet, format, string::ToString, vec::Vec};
 use bytes::Bytes;
 
 impl<S: Durable, O: Observer<S>> Broker<S, O> {
-    /// Nothing is waited for: the next step towards a flush.
+    /// Takes the next step towards a flush.
     pub(super) fn advance(&mut self, now_ms: u64) {
         if let Some(wait) = self.group_commit.wait() {
             return self.wait(wait);
@@ -35,20 +36,20 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         };
         let sessions = self.connections.sessions();
         if !sessions.is_empty() && queue.wake().alarm_ms.is_some_and(|due_ms| due_ms <= now_ms) {
-            // Before somebody is taken for dead.
+            // A session may have sent a heartbeat that the machine does not know of yet.
             self.phase = Phase::Listening;
             return self.outputs.push_back(Output::AskHeartbeats(sessions));
         }
         self.take_turns(now_ms, None);
     }
 
-    /// The shell says when it last heard of connections.
+    /// The shell tells the last heartbeats of sessions.
     pub(super) fn heartbeats(&mut self, now_ms: u64, heartbeats: Vec<(ConnectionId, u64)>) {
         assert_eq!(self.phase, Phase::Listening, "nobody asked for heartbeats");
         self.take_turns(now_ms, Some(Event::Heartbeats(heartbeats)));
     }
 
-    /// The store is open: sockets that outlived the memory come back, then the consumer, then what waits.
+    /// The store is open. First come the sockets that outlived the last memory, then the consumer, then the tasks.
     pub(super) fn opened(&mut self, now_ms: u64, store: Result<S, StoreError>, sockets: Vec<(ConnectionId, Bytes)>) {
         assert_eq!(self.phase, Phase::Opening, "nobody asked for the store");
         let opened = store.and_then(|mut store| {
@@ -66,7 +67,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
             self.requests(now_ms, id, message, random);
         }
         self.phase = Phase::Ready;
-        // Not once more around: nothing may come between.
+        // At once: no other input may come between.
         self.advance(now_ms);
     }
 
@@ -78,18 +79,18 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         let (queue, _) = self.memory.as_ref().expect("it was just opened");
         if let Some(watch) = self.consumer.open(local, queue.settings(), &self.deployment) {
             let ticket = self.replies.ticket();
-            self.replies.owe(ticket, Pending::Consumer);
+            self.replies.add(ticket, Pending::Consumer);
             self.turn(now_ms, Side::Main, Event::Attach(ticket, local, watch))?;
         }
         Ok(())
     }
 
-    /// Takes the turns of what waits, after that of `first`, and asks for their flush.
+    /// Takes the turn of `first` and those of the waiting tasks, and asks for their flush.
     fn take_turns(&mut self, now_ms: u64, first: Option<Event>) {
         let again = core::mem::take(&mut self.again).then_some(Event::Tick);
         let first = first.into_iter().chain(again).map(|event| Task::Event(Side::Main, event));
         let tasks: Vec<Task> = first.chain(self.inbox.take()).collect();
-        // Whatever comes between, the shell is told what became of it.
+        // Even if a turn fails, the shell must hear of the alarm.
         self.alarm = tasks.iter().any(|task| matches!(task, Task::Alarm));
         for task in tasks {
             if let Err(error) = self.task(now_ms, task) {
@@ -98,7 +99,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         }
         let to_consumer = |effect: &Effect| matches!(effect, Effect::Push(id, _) if self.consumer.is(*id));
         if self.effects.iter().any(to_consumer) {
-            // Durable with the flush: nothing that was put may wait for somebody to come by.
+            // It is durable with the flush. Otherwise a lost memory would leave the entry waiting for the next request.
             self.wakes.guard(now_ms, &mut self.outputs);
         }
         let (queue, store) = self.memory.as_mut().expect("turns are taken in memory");
@@ -110,7 +111,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         self.outputs.push_back(Output::Flush { rows_max });
     }
 
-    /// One task: nearly always one turn.
+    /// Carries out a task, which nearly always is one turn.
     fn task(&mut self, now_ms: u64, task: Task) -> Result<(), StoreError> {
         let (queue, store) = self.memory.as_mut().expect("turns are taken in memory");
         match task {
@@ -129,7 +130,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
                 self.turn(now_ms, Side::Main, Event::Configure(ticket, settings))
             }
             Task::Event(side, Event::Cancel(ticket, request_id)) if side == Side::Main && self.consumer.has_work() => {
-                // In the turn and not before it: until then its result could come to be stored.
+                // In the turn and not before it, as its result could still be stored in between.
                 let index = queue.request(side, &request_id, store)?;
                 if index.is_some_and(|index| self.consumer.give_up(index, &mut self.outputs).is_err()) {
                     self.effects.push(Effect::Reply(ticket, Reply::Cancelled(None)));
@@ -139,7 +140,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
             }
             Task::Event(side, Event::Attach(ticket, id, watch)) => {
                 if !self.consumer.is(id) && !self.is_open(id) {
-                    // It was closed after it asked: entries that it was given now would never come back.
+                    // It was closed after it asked. Entries that it got now would never come back.
                     self.replies.take(ticket);
                     return Ok(());
                 }
@@ -147,7 +148,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
             }
             Task::Event(side, event) => {
                 if let Event::Detach(id) = &event {
-                    // After a sleep it may have been found among the open ones again.
+                    // It may have been among the sockets that were open after a sleep.
                     self.connections.remove(*id);
                 }
                 self.turn(now_ms, side, event)
@@ -155,7 +156,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         }
     }
 
-    /// Whether a connection is open, also after the turns that are not carried out yet.
+    /// Whether a connection is open, and stays so when the effects of the latest turns are carried out.
     fn is_open(&self, id: ConnectionId) -> bool {
         let closes = |effect: &Effect| matches!(effect, Effect::Close(closed, _) if *closed == id);
         self.connections.is_open(id) && !self.effects.iter().any(closes)
@@ -173,7 +174,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         Ok(())
     }
 
-    /// The flush is over. What it wrote need not be durable yet: see [`Output::Flush`].
+    /// The flush is over. Its writes need not be durable yet: see [`Output::Flush`].
     pub(super) fn flushed(&mut self, now_ms: u64, flushed: Result<Flushed, StoreError>) {
         assert_eq!(self.phase, Phase::Flushing, "nothing was flushed");
         let flushed = match flushed {
@@ -186,12 +187,12 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         self.outputs.extend(store.take_damage().into_iter().map(|damage| Output::Log(damage.to_string())));
         self.carry_out(now_ms);
         if self.again {
-            // Between two helpings of a long delivery the shell gets to send and to listen.
+            // Between the parts of a long delivery the shell needs time to send and to receive.
             self.group_commit.pause();
         }
         self.tend_consumer(now_ms);
         self.set_wakes(now_ms);
-        // Last: an alarm that is done does not come again, so what must come next is set by then.
+        // Last, because an alarm that is done does not come again: the next one is set by now.
         if core::mem::take(&mut self.alarm) {
             self.outputs.push_back(Output::AlarmDone(Ok(())));
         }
@@ -202,7 +203,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         }
     }
 
-    /// Carries out what turns resulted in.
+    /// Carries out the effects of the turns.
     fn carry_out(&mut self, now_ms: u64) {
         for effect in core::mem::take(&mut self.effects) {
             match effect {
@@ -222,7 +223,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
                     let outcome: Outcome = consumer.revoked(index, &mut context);
                     self.follow(now_ms, outcome);
                 }
-                // Sockets have no message for it.
+                // Sockets have no message for this.
                 Effect::Revoke(..) => {}
             }
         }
@@ -231,15 +232,14 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         self.connections.keep(queue, &mut self.outputs);
     }
 
-    /// Answers whoever is owed the reply. Nobody may be: some events are told without waiting for their reply, and
-    /// clients go away.
+    /// Passes a reply on to whoever waits for it. Nobody may: clients go away, and some events need no reply.
     fn reply(&mut self, now_ms: u64, ticket: Ticket, reply: Reply) {
         let Some(pending) = self.replies.take(ticket) else { return };
         match (pending, reply) {
             (Pending::Request(id, form), reply) => self.answer(id, answer(&form, reply)),
             (Pending::Watch(asked), Reply::Attached) => {
                 let (request, transport) = (asked.request, asked.transport);
-                let connection = asked.connection.expect("its turn was taken");
+                let connection = asked.connection.expect("a connection is numbered before its watch is accepted");
                 self.connections.open(connection, transport, asked.terms);
                 self.outputs.push_back(Output::Accept { request, connection, transport });
             }
@@ -286,9 +286,9 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         consumer.reset(&mut context);
     }
 
-    /// The storage failed: nothing since the last flush happened, and the next task opens the queue again. Requests of the
-    /// failed turns are told so; waiting ones too, as nobody remembers them any more. Where only an operator can help,
-    /// nothing is tried until somebody asks for something: a broken queue must not keep itself awake.
+    /// The storage failed. Nothing since the last flush has happened, and the next task opens the queue again. The requests
+    /// of the failed turns hear of it, and so do waiting gets, which the queue has forgotten. If only an operator can
+    /// help, nothing is tried until the next request: a broken queue must not keep itself awake.
     pub(super) fn fail(&mut self, now_ms: u64, error: &StoreError) {
         self.outputs.push_back(Output::Log(format!("{error}; the queue is opened again with the next request")));
         self.memory = None;
@@ -302,7 +302,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         }
         self.connections.send_all(&mut self.outputs);
         for (id, ..) in core::mem::take(&mut self.early) {
-            // What it asked for is unknown, so it cannot be answered.
+            // Its requests were not read, so they cannot be answered.
             self.outputs.push_back(Output::Close(id, 1011, "the queue cannot be opened; connect again later"));
         }
         if core::mem::take(&mut self.alarm) {
@@ -331,7 +331,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         }
     }
 
-    /// Sets alarm and timer for what is waited for.
+    /// Sets alarm and timer to the next time something is due.
     pub(super) fn set_wakes(&mut self, now_ms: u64) {
         let queue = self.memory.as_ref().map(|(queue, _)| queue.wake()).unwrap_or_default();
         let wanted = Wanted { queue, consumer_ms: self.consumer.due_ms(), watchdog: self.consumer.has_work() };

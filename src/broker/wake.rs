@@ -1,27 +1,27 @@
-//! When the broker must be woken, though nobody asks for anything: one durable alarm, one timer in memory.
+//! When the broker must be woken without a request: one durable alarm, and one timer in memory.
 
 use super::io::Output;
 use crate::queue;
 use alloc::collections::VecDeque;
 
-/// While a request is worked on inside, an alarm this far ahead sees to it that somebody opens the queue should the
-/// memory be lost: 30 seconds.
+/// While a request is under way beside the queue, an alarm this far ahead opens the queue again if the memory is lost:
+/// 30 seconds.
 pub const WATCHDOG_MS: u64 = 30_000;
-/// After a failed flush the queue is opened again this much later, unless an event comes before; doubled with each
-/// failure.
+/// After a failed flush the queue is opened again this much later, unless an event comes before. The pause doubles with
+/// each failure.
 const RETRY_MS: u64 = 1_000;
 const RETRY_DOUBLINGS_MAX: u32 = 6;
 
-/// What the broker waits for at this moment, Unix milliseconds.
+/// The times at which something is due, in Unix milliseconds.
 pub(super) struct Wanted {
     pub queue: queue::Wake,
     /// The next deadline of the consumer beside the queue.
     pub consumer_ms: Option<u64>,
-    /// Whether something is under way that must survive the loss of this memory.
+    /// Whether work is under way that must go on if this memory is lost.
     pub watchdog: bool,
 }
 
-/// What is set.
+/// The alarm and the timer as they are set.
 #[derive(Debug, Default)]
 pub(super) struct Wakes {
     alarm: Alarm,
@@ -31,10 +31,10 @@ pub(super) struct Wakes {
     failures: u32,
 }
 
-/// What is known of the alarm.
+/// The alarm, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Alarm {
-    /// One may have been set by an earlier life.
+    /// An earlier memory may have set it.
     #[default]
     Unknown,
     /// The shell was asked.
@@ -43,12 +43,12 @@ enum Alarm {
 }
 
 impl Wakes {
-    /// Sets an alarm for what a flush hands out inside: it is durable with the flush, because nobody else may come by.
+    /// Sets the watchdog for entries that a flush hands to the consumer beside the queue. It is durable with the flush.
     pub fn guard(&mut self, now_ms: u64, outputs: &mut VecDeque<Output>) {
         self.move_alarm(now_ms + WATCHDOG_MS, outputs);
     }
 
-    /// Sets alarm and timer for what is wanted.
+    /// Sets alarm and timer to what is wanted.
     pub fn set(&mut self, now_ms: u64, wanted: &Wanted, outputs: &mut VecDeque<Output>) {
         let watchdog_ms = wanted.watchdog.then_some(now_ms + WATCHDOG_MS);
         if let Some(at_ms) = wanted.queue.alarm_ms.into_iter().chain(watchdog_ms).min() {
@@ -62,7 +62,7 @@ impl Wakes {
             }
         }
         let timer_ms = [wanted.queue.timer_ms, wanted.consumer_ms, self.retry_ms].into_iter().flatten().min();
-        // A timer that is too early is cheaper than moving it; none keeps the object awake for nothing.
+        // A timer that rings too early costs less than moving it. One that nobody needs would keep the object awake.
         let keeps = match (timer_ms, self.timer_ms) {
             (Some(wanted_ms), Some(set_ms)) => set_ms <= wanted_ms,
             (wanted, set) => wanted == set,
@@ -73,7 +73,7 @@ impl Wakes {
         }
     }
 
-    /// An alarm costs a stored row, so it is only ever moved to an earlier time.
+    /// Setting the alarm costs a stored row, so it only moves to an earlier time.
     fn move_alarm(&mut self, at_ms: u64, outputs: &mut VecDeque<Output>) {
         let set_ms = match self.alarm {
             Alarm::Known(set_ms) => set_ms,
@@ -85,7 +85,7 @@ impl Wakes {
         }
     }
 
-    /// The shell says when the alarm is set. What was set since then is known better.
+    /// The shell tells the time of the alarm. If it was set since the question, the answer is too old.
     pub fn alarm_is(&mut self, at_ms: Option<u64>) {
         if self.alarm == Alarm::Asked {
             self.alarm = Alarm::Known(at_ms);
@@ -97,14 +97,14 @@ impl Wakes {
         self.alarm = Alarm::Known(None);
     }
 
-    /// The timer went off. Says whether the queue is to be opened again after a failure.
+    /// The timer went off. Returns whether the queue must be opened again after a failure.
     pub fn timer_rang(&mut self, now_ms: u64) -> bool {
         self.timer_ms = None;
         self.retry_ms.take_if(|at_ms| *at_ms <= now_ms).is_some()
     }
 
-    /// A flush or an opening failed. Where another try may help, somebody must make it: watchers may wait for what the
-    /// failed turns were about, and nobody else may come.
+    /// A flush or an opening failed. If trying again may help, the timer sees to it: watchers may wait for what the failed
+    /// turns were about, and no other request may come.
     pub fn failed(&mut self, now_ms: u64, is_permanent: bool) {
         let pause_ms = RETRY_MS << self.failures.min(RETRY_DOUBLINGS_MAX);
         self.failures += 1;

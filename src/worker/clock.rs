@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use crate::wire::Answer;
 
-/// Random bits are fetched for this many requests at once: each fetch is a call out of the instance.
+/// Random bits are fetched for this many requests at once, as each fetch is a call out of the instance.
 const RANDOM_STOCK: usize = 64;
 
 /// Unix milliseconds.

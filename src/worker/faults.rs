@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-/// What the next flush of an object meets.
+/// The fault that the next flush of an object meets.
 #[derive(Clone, Copy)]
 enum Fault {
     Panic,

@@ -1,18 +1,18 @@
-//! A request's method, address and headers, as JavaScript tells them in one text: each text costs a crossing.
+//! Method, address and headers of a request. JavaScript passes them in one text, as each text costs a crossing.
 
 use crate::wire::{RequestParts, url::Url, v1::subprotocol};
 
-/// The head of a request: the method, the address, then `name: value` for each header, a line each.
+/// The head of a request, in lines: the method, the address, then `name: value` for each header.
 pub struct HeadText<'a> {
     method: &'a str,
-    /// The whole address.
+    /// The address, with its origin.
     pub url: &'a str,
     headers: &'a str,
     query: &'a str,
 }
 
 impl<'a> HeadText<'a> {
-    /// Takes the text apart.
+    /// Splits the text.
     pub fn new(text: &'a str) -> Self {
         let (method, rest) = text.split_once('\n').unwrap_or((text, ""));
         let (url, headers) = rest.split_once('\n').unwrap_or((rest, ""));
@@ -20,20 +20,20 @@ impl<'a> HeadText<'a> {
         Self { method, url, headers, query }
     }
 
-    /// Calls `read` with the head. Headers that the watch of a browser carries in its list of subprotocols are found in it.
+    /// Calls `read` with the head. Its headers include those that the watch of a browser carries in its subprotocols.
     pub fn read<T>(&self, read: impl FnOnce(&RequestParts<'_>) -> T) -> T {
         let Url { path, query, .. } = Url::of_request(self.url);
         let header = |name: &str| self.sent(name).or_else(|| self.carried(name));
         read(&RequestParts { method: self.method, path, query, header: &header })
     }
 
-    /// A header as it was sent.
+    /// A header of the request itself.
     pub fn sent(&self, name: &str) -> Option<String> {
         let mut pairs = self.headers.split('\n').filter_map(|line| line.split_once(": "));
         pairs.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
     }
 
-    /// A header that a watch carries as [`subprotocol`] describes. Other requests are not searched for it.
+    /// A header that a watch carries as [`subprotocol`] describes. Other requests carry none.
     pub fn carried(&self, name: &str) -> Option<String> {
         let offered = self.query.contains("_watch_").then(|| self.sent("Sec-WebSocket-Protocol"))?;
         subprotocol::carried(&offered?, name)

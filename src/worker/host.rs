@@ -1,4 +1,4 @@
-//! What the platform does for an object: the other half is `js/host.mjs`. Nothing here throws.
+//! The platform of an object. The other half is `js/host.mjs`. Nothing here throws.
 
 use wasm_bindgen::prelude::*;
 use worker::Env;
@@ -8,8 +8,8 @@ use crate::wire::{Answer, Transport, v1};
 
 #[wasm_bindgen]
 extern "C" {
-    /// The platform of one object. It comes with each call into the instance and is never kept: a shell that held it, held
-    /// by it in turn, would never be freed.
+    /// The platform of one object. It comes with each call into the instance and is never kept: it holds the shell, so a
+    /// shell that held it would never be freed.
     pub type Host;
 
     /// Answers a request: headers, an empty line and the body, in one text.
@@ -66,11 +66,11 @@ extern "C" {
     pub fn log(this: &Host, line: &str);
 }
 
-/// A body up to this many bytes crosses as a string: a buffer of its own costs the platform more.
+/// A body up to this many bytes crosses as a string, which costs the platform less than a buffer.
 const TEXT_BYTES_MAX: usize = 1024;
 
 impl Host {
-    /// Answers a request. Its client may be gone by now.
+    /// Answers a request. Its client may have gone away.
     pub fn respond(&self, id: f64, answer: &Answer) {
         let mut head = headers(answer);
         if answer.content_type.is_none() {
@@ -86,7 +86,7 @@ impl Host {
         }
     }
 
-    /// Answers a request with a connection. A subprotocol is only ever named to a client that offered it.
+    /// Answers a request with a connection. Only a client that offered a subprotocol hears of one.
     pub fn connect(&self, id: f64, connection: f64, transport: Transport) {
         let (transport, subprotocol) = match transport {
             Transport::Socket => ("socket", None),
@@ -97,7 +97,7 @@ impl Host {
         self.accept(id, connection, transport, subprotocol);
     }
 
-    /// Calls the outside.
+    /// Makes an outbound call.
     pub fn call(&self, id: f64, fetch: Fetch) {
         let Fetch { target, method, url, headers, body } = fetch;
         let (target, name) = match &target {
@@ -111,7 +111,7 @@ impl Host {
     }
 }
 
-/// The headers of an answer, a line each.
+/// The headers of an answer, in lines.
 fn headers(answer: &Answer) -> String {
     let mut lines = String::with_capacity(160);
     for (name, value) in &answer.headers {
@@ -123,7 +123,7 @@ fn headers(answer: &Answer) -> String {
     lines
 }
 
-/// An answer of the Worker itself, which has no host.
+/// An answer of the Worker itself, which has no [`Host`].
 pub fn response(answer: &Answer) -> Result<web_sys::Response, JsValue> {
     let init = web_sys::ResponseInit::new();
     init.set_status(answer.status);
@@ -139,7 +139,7 @@ pub fn response(answer: &Answer) -> Result<web_sys::Response, JsValue> {
     web_sys::Response::new_with_opt_str_and_init(body, &init)
 }
 
-/// Variables and secrets of the deployment; what is an object or a number there is told as its JSON.
+/// Variables and secrets of the deployment. An object or a number is given as its JSON.
 pub fn environment(env: Env) -> Environment {
     Box::new(move |name| {
         let value = js_sys::Reflect::get(env.as_ref(), &name.into()).ok()?;

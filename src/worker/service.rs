@@ -1,8 +1,8 @@
-//! The Worker: checks the token, finds the queue's object and hands the request on untouched. A request without a good
-//! token never reaches, and so never creates, an object.
+//! The Worker: it checks the token, finds the queue's object and passes the request on unread. A request without a valid
+//! token never reaches an object, and so never creates one.
 //!
-//! It is synchronous on purpose: it returns the object's promise itself instead of awaiting it. When a client goes away
-//! the platform drops the Worker's side of the request without a word, and a future waiting here would never be freed.
+//! It is synchronous on purpose, and returns the object's promise instead of awaiting it. When a client goes away, the
+//! platform drops the Worker's side of the request without notice, and a future that waits here would never be freed.
 
 use std::{cell::OnceCell, rc::Rc};
 
@@ -17,7 +17,7 @@ use crate::wire::{
     url::Url,
 };
 
-/// Name of the secret that every request must carry.
+/// Name of the secret with the token that every request must carry.
 const TOKEN: &str = "EDGEQUEUE_TOKEN";
 
 #[wasm_bindgen]
@@ -33,7 +33,7 @@ extern "C" {
     fn fetch(this: &Fetcher, request: &web_sys::Request) -> Result<Promise, JsValue>;
 }
 
-/// Answers a request with this head: with a response, or with the promise of one.
+/// Answers a request with a response, or with the promise of one. `head` is its [`HeadText`].
 #[wasm_bindgen]
 pub fn fetch(request: &web_sys::Request, head: &str, env: Env) -> Result<JsValue, JsValue> {
     let bindings = Bindings::of(&env)?;
@@ -45,7 +45,8 @@ pub fn fetch(request: &web_sys::Request, head: &str, env: Env) -> Result<JsValue
     Ok(fetcher.fetch(request)?.into())
 }
 
-/// What every request needs of the deployment. It does not change while an instance lives, and asking costs calls.
+/// The parts of the deployment that every request needs. They do not change while an instance lives, and each look-up
+/// costs a crossing.
 struct Bindings {
     queues: Namespace,
     token: Option<String>,
@@ -78,7 +79,7 @@ enum Route {
 
 fn route(told: &HeadText<'_>, bindings: &Bindings) -> Result<Route, Answer> {
     told.read(|head| {
-        // The page is only read. A body that nobody reads would break the connection under some proxies.
+        // Other methods than these are not for the page: a body that nobody reads breaks connections through some proxies.
         if matches!(head.method, "GET" | "HEAD") && !address::is_api(head) {
             return Ok(Route::Page);
         }
@@ -98,7 +99,7 @@ fn route(told: &HeadText<'_>, bindings: &Bindings) -> Result<Route, Answer> {
     })
 }
 
-/// The headers, in lines, that an answer gets in a deployment with a list of origins.
+/// The headers, in lines, that an answer to this origin gets in a deployment with this list of origins.
 #[wasm_bindgen]
 pub fn origin_headers(list: &str, origin: Option<String>) -> String {
     let headers = cors::headers(list, origin.as_deref());

@@ -1,4 +1,4 @@
-//! The Durable Object of one queue: every event becomes an input of the [`Broker`], every output a call to the [`Host`].
+//! The Durable Object of one queue. Every event becomes an input of the [`Broker`], every output a call to the [`Host`].
 
 use std::cell::RefCell;
 
@@ -33,7 +33,7 @@ pub enum Wait {
     Durable,
 }
 
-/// One object. Whatever is told to it ends with what is to be waited for.
+/// One object. Every call returns the wait that must follow it.
 #[wasm_bindgen]
 pub struct Shell {
     storage: Storage,
@@ -58,7 +58,7 @@ impl Shell {
         }
     }
 
-    /// A request: its head, and its body where that is known to be complete.
+    /// A request: its head, and its body if that is complete already.
     pub fn request(&self, host: &Host, id: f64, head: &str, body: Option<Vec<u8>>) -> Wait {
         let now_ms = now_ms();
         let call = HeadText::new(head).read(|head| wire::parse(head, now_ms));
@@ -74,12 +74,12 @@ impl Shell {
         }
     }
 
-    /// The body that was asked for; `None` when it was too long.
+    /// The body that the broker asked for; `None` if it was too long.
     pub fn body(&self, host: &Host, id: f64, body: Option<Vec<u8>>) -> Wait {
         self.read(host, id, body.map(Bytes::from).ok_or(BodyError::TooLong))
     }
 
-    /// The body that was asked for could not be read.
+    /// The body that the broker asked for could not be read.
     pub fn body_failed(&self, host: &Host, id: f64, error: String) -> Wait {
         self.read(host, id, Err(BodyError::Broken(error)))
     }
@@ -121,7 +121,7 @@ impl Shell {
         }
     }
 
-    /// A connection was closed by its client, or broke.
+    /// The client closed a connection, or it broke.
     pub fn closed(&self, host: &Host, connection: f64) -> Wait {
         self.tell(host, Input::Closed(ConnectionId(connection as u64)))
     }
@@ -131,7 +131,7 @@ impl Shell {
         self.tell(host, Input::Alarm)
     }
 
-    /// When the alarm is set, Unix milliseconds.
+    /// The time the alarm is set to, Unix milliseconds.
     pub fn alarm_set(&self, host: &Host, at_ms: Option<f64>) -> Wait {
         self.tell(host, Input::AlarmSet(at_ms.map(|ms| ms as u64)))
     }
@@ -168,7 +168,7 @@ impl Shell {
         self.tell(host, Input::Fetched(FetchId(id as u64), news))
     }
 
-    /// What was waited for has happened.
+    /// The wait is over.
     pub fn waited(&self, host: &Host) -> Wait {
         self.tell(host, Input::Waited)
     }
@@ -184,7 +184,8 @@ impl Shell {
 }
 
 impl Shell {
-    /// Tells the broker, and does what it says. It is never borrowed while the host does something.
+    /// Passes an input to the broker and does what it says. The broker is not borrowed while the host acts, which may
+    /// call back.
     fn tell(&self, host: &Host, input: Input<Store>) -> Wait {
         let now_ms = now_ms();
         self.broker.borrow_mut().handle(now_ms, input);
@@ -240,7 +241,7 @@ fn heartbeats(host: &Host, connections: Vec<ConnectionId>) -> Vec<(ConnectionId,
     heard.map(|(connection, at_ms)| (connection, at_ms as u64)).collect()
 }
 
-/// Does what asks no question.
+/// Carries out an output that is not a question.
 fn say(host: &Host, output: Output) {
     match output {
         Output::ReadBody(id, max) => host.read_body(id.0 as f64, max as f64),
@@ -261,7 +262,7 @@ fn say(host: &Host, output: Output) {
         Output::Abort(id) => host.abort_outside(id.0 as f64),
         Output::Log(line) => host.log(&line),
         Output::Open | Output::Flush { .. } | Output::Wait(_) | Output::AskHeartbeats(_) => {
-            unreachable!("what asks a question is answered by the loop")
+            unreachable!("the loop answers questions")
         }
     }
 }

@@ -1,7 +1,7 @@
 //! An object's SQLite storage: synchronous statements and synchronous transactions.
 //!
-//! The bindings are our own because the `worker` crate has no `transactionSync`, calls out once for each parameter, and
-//! imports the cursor's methods without `catch`: an error there would hang the request for ever.
+//! The bindings are our own. Those of the `worker` crate lack `transactionSync`, cross the border once for each parameter,
+//! and import the cursor's methods without `catch`, so that an error there would hang the request for ever.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
@@ -50,7 +50,7 @@ extern "C" {
 /// The largest integer that survives the way to SQLite and back: the platform carries numbers as 64-bit floats.
 const INT_MAX: u64 = (1 << 53) - 1;
 
-/// What a parameter is in the shape of a statement, where it is not a number of bytes; `statement.mjs` has the same.
+/// Parameters in the shape of a statement that are not a number of bytes. `statement.mjs` has the same numbers.
 const NUMBER: i32 = -1;
 const NOTHING: i32 = -2;
 
@@ -81,7 +81,7 @@ impl Storage {
             let failed = result.is_err();
             outcome = Some(result);
             if failed {
-                // The only way to roll back; nothing is left on this stack that would need a destructor.
+                // The only way to roll back. Nothing on this stack needs a destructor.
                 wasm_bindgen::throw_str("rolled back");
             }
         });
@@ -98,8 +98,7 @@ impl Storage {
 #[derive(Clone)]
 pub struct ObjectSql {
     raw: Rc<RawSql>,
-    /// Statement texts as they are known on the other side: a text crosses once, and the same string finds its
-    /// prepared statement.
+    /// Statement texts that have crossed already. A text crosses once, and the same string finds its prepared statement.
     queries: Rc<RefCell<HashMap<&'static str, JsString>>>,
 }
 
@@ -122,7 +121,7 @@ impl sql::Sql for ObjectSql {
         }
         let query = self.query(statement);
         let rows = execute(&self.raw, &query, &shape, &numbers, &bytes).and_then(|cursor| {
-            // Only these have rows.
+            // Only a query has rows.
             if statement.starts_with("SELECT") { cursor.raw()?.to_array() } else { Ok(Array::new()) }
         });
         let rows = rows.map_err(|thrown| failed(&thrown))?;
@@ -149,7 +148,7 @@ fn value(column: &JsValue) -> Result<SqlValue, StoreError> {
     }
 }
 
-/// What the storage said when it refused.
+/// The error that the storage threw.
 fn failed(thrown: &JsValue) -> StoreError {
     let message = thrown.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
     StoreError::Io(message.or_else(|| thrown.as_string()).unwrap_or_else(|| format!("{thrown:?}")))
