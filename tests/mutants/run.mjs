@@ -38,9 +38,7 @@ function parse(name) {
   const text = readFileSync(path.join(here, `${name}.txt`), "utf8");
   const parts = /^(.+)\n(\S+)\n(?:by (.+)\n)?<<<<\n([^]*?)\n====\n([^]*?)\n>>>>\n?$/.exec(text);
   if (!parts)
-    throw new Error(
-      `${name}.txt cannot be read as a mutant: reason, file, "by" and tests, <<<<, old, ====, new, >>>>`,
-    );
+    throw new Error(`${name}.txt cannot be read as a mutant: reason, file, "by" and tests, <<<<, old, ====, new, >>>>`);
   const [, why, file, by, from, to] = parts;
   return { name, why, file, tests: by?.split(" ") ?? TESTS[file.split("/")[1]], from, to };
 }
