@@ -34,8 +34,13 @@ impl World {
     }
 
     fn put(&mut self, count: usize) -> Vec<u64> {
-        let entry =
-            NewEntry { lane: Default::default(), tags: Default::default(), data: "x".into(), random: 0, dedup: None };
+        let entry = NewEntry {
+            priority: Default::default(),
+            tags: Default::default(),
+            data: "x".into(),
+            random: 0,
+            dedup: None,
+        };
         pushed(&self.turn(Event::Put(Ticket(0), vec![entry; count])))
     }
 

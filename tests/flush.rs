@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use edgequeue::queue::config::Settings;
 use edgequeue::queue::effect::{Record, Write};
-use edgequeue::queue::entry::{Entry, Filter, Index, Lane, Mark};
+use edgequeue::queue::entry::{Entry, Filter, Index, Mark, Priority};
 use edgequeue::queue::event::{ConsumerId, NewEntry, Start, Ticket, Watch, WatcherId};
 use edgequeue::queue::refusal::StoreError;
 use edgequeue::queue::store::{Side, Store, Stores, Totals};
@@ -37,20 +37,20 @@ impl Store for NotingSide<'_> {
         self.inner.totals()
     }
 
-    fn lanes(&self) -> Vec<(Lane, u64)> {
-        self.inner.lanes()
+    fn priorities(&self) -> Vec<(Priority, u64)> {
+        self.inner.priorities()
     }
 
-    fn next(&mut self, lane: Lane, from: Index) -> Result<Option<Entry>, StoreError> {
-        self.inner.next(lane, from)
+    fn next(&mut self, priority: Priority, from: Index) -> Result<Option<Entry>, StoreError> {
+        self.inner.next(priority, from)
     }
 
-    fn previous(&mut self, lane: Lane, upto: Index) -> Result<Option<Entry>, StoreError> {
-        self.inner.previous(lane, upto)
+    fn previous(&mut self, priority: Priority, upto: Index) -> Result<Option<Entry>, StoreError> {
+        self.inner.previous(priority, upto)
     }
 
-    fn next_marked(&mut self, lane: Lane, from: Index, marks: &[Mark]) -> Result<Option<Entry>, StoreError> {
-        self.inner.next_marked(lane, from, marks)
+    fn next_marked(&mut self, priority: Priority, from: Index, marks: &[Mark]) -> Result<Option<Entry>, StoreError> {
+        self.inner.next_marked(priority, from, marks)
     }
 
     fn find(&mut self, index: Index) -> Result<Option<Entry>, StoreError> {

@@ -53,14 +53,14 @@ pub(super) fn call(ticket: Ticket, call: Call, body: Bytes, random: u128) -> Res
         CallPurpose::Watch { watch, .. } => return Ok(Task::Watch(side, ticket, watch)),
     };
     let event = match operation {
-        Operation::Put { lane, tags, once } => {
+        Operation::Put { priority, tags, once } => {
             let once = once.then_some(Dedup::RequestId);
-            Event::Put(ticket, vec![NewEntry { lane, tags, data: body, random, dedup: once }])
+            Event::Put(ticket, vec![NewEntry { priority, tags, data: body, random, dedup: once }])
         }
         Operation::Batch { batch, .. } => Event::Put(ticket, batch.read(body, random)?),
         Operation::Get { get, .. } => Event::Get(ticket, get),
         Operation::Attributes { .. } | Operation::Settings => Event::Stats(ticket),
-        Operation::Count { lane, filter } => Event::Count(ticket, lane, filter),
+        Operation::Count { priority, filter } => Event::Count(ticket, priority, filter),
         Operation::Status { request_id } => Event::Find(ticket, request_id),
         Operation::Cancel { request_id } => Event::Cancel(ticket, request_id),
         Operation::Search { index } => Event::Search(ticket, consumer, index),

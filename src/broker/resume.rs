@@ -1,7 +1,7 @@
 //! The state kept with a socket while the object sleeps: its watch and its leases. `docs/storage.md` says why a deployment
 //! never meets the format of another one.
 
-use crate::queue::entry::{Filter, Index, Lane, Tags};
+use crate::queue::entry::{Filter, Index, Priority, Tags};
 use crate::queue::event::{ConsumerId, Start, Watch};
 use crate::queue::event::{Lease, ResumeState};
 use crate::queue::store::Side;
@@ -39,7 +39,7 @@ struct Record {
     #[prost(uint64, repeated, tag = "10")]
     index_steps: Vec<u64>,
     #[prost(sint64, repeated, tag = "11")]
-    lane_steps: Vec<i64>,
+    priority_steps: Vec<i64>,
     #[prost(sint64, repeated, tag = "12")]
     since_steps: Vec<i64>,
     #[prost(uint32, repeated, tag = "13")]
@@ -110,13 +110,13 @@ impl SocketState {
             draining: self.resume.draining,
             ..Record::default()
         };
-        let (mut index, mut lane, mut since) = (0, 0, 0);
+        let (mut index, mut priority, mut since) = (0, 0, 0);
         for lease in self.resume.leases.iter().take(kept) {
             record.index_steps.push(lease.index.0.wrapping_sub(index));
-            record.lane_steps.push(lease.lane.0.wrapping_sub(lane));
+            record.priority_steps.push(lease.priority.0.wrapping_sub(priority));
             record.since_steps.push((lease.since_ms as i64).wrapping_sub(since));
             record.bytes.push(lease.bytes);
-            (index, lane, since) = (lease.index.0, lease.lane.0, lease.since_ms as i64);
+            (index, priority, since) = (lease.index.0, lease.priority.0, lease.since_ms as i64);
         }
         record
     }
@@ -125,13 +125,13 @@ impl SocketState {
     /// being closed.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let record = Record::decode(bytes).ok().filter(|record| record.watcher != 0)?;
-        let (mut index, mut lane, mut since) = (0_u64, 0_i64, 0_i64);
-        let steps = record.index_steps.iter().zip(&record.lane_steps).zip(&record.since_steps).zip(&record.bytes);
-        let leases = steps.map(|(((index_step, lane_step), since_step), bytes)| {
+        let (mut index, mut priority, mut since) = (0_u64, 0_i64, 0_i64);
+        let steps = record.index_steps.iter().zip(&record.priority_steps).zip(&record.since_steps).zip(&record.bytes);
+        let leases = steps.map(|(((index_step, priority_step), since_step), bytes)| {
             index = index.wrapping_add(*index_step);
-            lane = lane.wrapping_add(*lane_step);
+            priority = priority.wrapping_add(*priority_step);
             since = since.wrapping_add(*since_step);
-            Lease { index: Index(index), lane: Lane(lane), since_ms: since as u64, bytes: *bytes }
+            Lease { index: Index(index), priority: Priority(priority), since_ms: since as u64, bytes: *bytes }
         });
         let leases = leases.collect();
         let watch = Watch {

@@ -257,9 +257,12 @@ mod tests {
         let endpoint = endpoint();
         let tags: Tags = [("k k".to_string(), "v&=\u{e9}".to_string())].into();
         let put = Put { tags: tags.clone(), priority: 3, path: "/a/b".into(), ..Put::default() };
-        let Operation::Put { lane, tags: stored, once } = read(&endpoint.put(&put, Bytes::new())) else { panic!() };
+        let Operation::Put { priority, tags: stored, once } = read(&endpoint.put(&put, Bytes::new())) else { panic!() };
         assert!(!once && !stored.contains_key("callback") && !endpoint.put(&put, Bytes::new()).repeatable);
-        assert_eq!((lane.0, stored.get("k k"), stored.get("Path")), (3, tags.get("k k"), Some(&"/a/b".to_string())));
+        assert_eq!(
+            (priority.0, stored.get("k k"), stored.get("Path")),
+            (3, tags.get("k k"), Some(&"/a/b".to_string()))
+        );
 
         let callback = "https://a/?b=1&c=%20";
         let once = Put { tags: named("mine"), once: true, callback: callback.into(), ..Put::default() };

@@ -1,6 +1,6 @@
 //! Which consumers are known, and until when.
 
-use super::entry::{Index, Lane};
+use super::entry::{Index, Priority};
 use super::event::{ConsumerId, WatcherId};
 use super::limits;
 use super::store::Store;
@@ -72,7 +72,7 @@ impl Stream {
         if group.consumers.is_empty() {
             self.groups.remove(group_name);
             self.unsaved.groups = true;
-            self.sweep = (!self.groups.is_empty()).then_some((Lane(i64::MAX), Index(0)));
+            self.sweep = (!self.groups.is_empty()).then_some((Priority(i64::MAX), Index(0)));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Filling free windows: which entry goes to which consumer, in which order.
 
 use super::effect::{Delivery, Effect};
-use super::entry::{Entry, Index, Lane};
+use super::entry::{Entry, Index, Priority};
 use super::event::WatcherId;
 use super::group::{FailureHistory, Group, Holder, Unacked};
 use super::invariants;
@@ -47,7 +47,7 @@ impl Round<'_> {
 }
 
 impl Stream {
-    /// Gives every group what its consumers have room for: highest lane first, inside a lane the requeued entries, then
+    /// Gives every group what its consumers have room for: highest priority first, inside a priority the requeued entries, then
     /// the undelivered ones, each in index order.
     pub(super) fn deliver<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
         if self.watchers.is_empty() {
@@ -91,9 +91,9 @@ impl Stream {
         if round.candidates.is_empty() {
             return Ok(());
         }
-        for (lane, _) in turn.store.lanes() {
-            self.deliver_requeued(turn, &mut round, lane)?;
-            self.deliver_undelivered(turn, &mut round, lane)?;
+        for (priority, _) in turn.store.priorities() {
+            self.deliver_requeued(turn, &mut round, priority)?;
+            self.deliver_undelivered(turn, &mut round, priority)?;
             if round.is_over() {
                 break;
             }
@@ -106,12 +106,12 @@ impl Stream {
         &mut self,
         turn: &mut Turn<'_, S>,
         round: &mut Round<'_>,
-        lane: Lane,
+        priority: Priority,
     ) -> Result<(), StoreError> {
-        let mut after = (Reverse(lane), Index(0));
+        let mut after = (Reverse(priority), Index(0));
         while !round.is_over() {
             let next = round.group.requeued.range(after..).next().copied();
-            let Some(place @ (_, index)) = next.filter(|(Reverse(of), _)| *of == lane) else { break };
+            let Some(place @ (_, index)) = next.filter(|(Reverse(of), _)| *of == priority) else { break };
             after = (place.0, index.next());
             let unacked = round.group.unacked.get(&index).expect("5: a requeued entry is unacked");
             let history = unacked.history.as_deref();
@@ -128,7 +128,7 @@ impl Stream {
         &mut self,
         turn: &mut Turn<'_, S>,
         round: &mut Round<'_>,
-        lane: Lane,
+        priority: Priority,
     ) -> Result<(), StoreError> {
         // A consumer that wants new entries only may find none where another still does.
         let mut reach = u64::MAX;
@@ -137,11 +137,11 @@ impl Stream {
             let reaching = candidates.filter(|id| connected(&self.watchers, *id).from < reach);
             let Some(id) = roomiest(&self.watchers, reaching) else { break };
             let from = connected(&self.watchers, id).from;
-            match round.group.next_undelivered(turn.store, lane, from, round.budget.looks)? {
+            match round.group.next_undelivered(turn.store, priority, from, round.budget.looks)? {
                 Some((entry, looked_at)) => {
                     round.budget.looks = round.budget.looks.saturating_sub(looked_at);
                     let Some(entry) = entry else { break };
-                    let undelivered = round.group.undelivered_in(lane);
+                    let undelivered = round.group.undelivered_in(priority);
                     invariants::first_delivery(undelivered, from, entry.index);
                     undelivered.remove(entry.index.0, entry.index.0 + 1);
                     round.budget.unacked -= 1;
@@ -157,7 +157,7 @@ impl Stream {
     fn push<S: Store>(&mut self, turn: &mut Turn<'_, S>, round: &mut Round<'_>, id: WatcherId, entry: Entry) {
         let watcher = connected_mut(&mut self.watchers, id);
         let (index, bytes) = (entry.index, entry.frame.len() as u32);
-        let new = Unacked { lane: entry.lane, holder: None, history: None };
+        let new = Unacked { priority: entry.priority, holder: None, history: None };
         let unacked = round.group.unacked.entry(index).or_insert(new);
         invariants::delivery(watcher, unacked, turn.now_ms);
         unacked.holder = Some(Holder { watcher: id, since_ms: turn.now_ms, bytes });

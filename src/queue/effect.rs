@@ -12,7 +12,7 @@ use prost::Message;
 /// A change to what is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// Appends an entry to its lane. Its index is the store's next one.
+    /// Appends an entry to its priority. Its index is the store's next one.
     Append(Entry, Vec<Mark>),
     /// Removes a live entry.
     Remove(Index),

@@ -16,9 +16,9 @@ impl Index {
     }
 }
 
-/// A priority and the log of entries that have it. Higher lanes are delivered first.
+/// A priority. Higher ones are delivered first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Lane(pub i64);
+pub struct Priority(pub i64);
 
 /// Tags of an entry, by key.
 pub type Tags = BTreeMap<String, String>;
@@ -56,7 +56,7 @@ pub struct Entry {
     /// Its number.
     pub index: Index,
     /// Its priority.
-    pub lane: Lane,
+    pub priority: Priority,
     /// When it was put, Unix milliseconds.
     pub put_ms: u64,
     /// Length in bytes of the part of `frame` before the body.
@@ -67,10 +67,10 @@ pub struct Entry {
 
 impl Entry {
     /// Encodes an entry. `tags` must hold everything it will ever be found by.
-    pub fn encode(index: Index, lane: Lane, put_ms: u64, tags: Tags, data: Bytes) -> Self {
+    pub fn encode(index: Index, priority: Priority, put_ms: u64, tags: Tags, data: Bytes) -> Self {
         let mut frame = Vec::with_capacity(data.len() + 64);
         let head_len = encode(index, &tags, None, &data, &mut frame);
-        Self { index, lane, put_ms, head_len, frame: frame.into() }
+        Self { index, priority, put_ms, head_len, frame: frame.into() }
     }
 
     /// Index and tags without the body: what an index-only watcher is sent.

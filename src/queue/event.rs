@@ -1,7 +1,7 @@
 //! What happened outside: one [`Event`] is one turn of the machine.
 
 use super::config::Settings;
-use super::entry::{Filter, Index, Lane, Tags};
+use super::entry::{Filter, Index, Priority, Tags};
 use alloc::{string::String, vec::Vec};
 use bytes::Bytes;
 
@@ -35,7 +35,7 @@ pub enum Start {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewEntry {
     /// Priority; higher is delivered first.
-    pub lane: Lane,
+    pub priority: Priority,
     /// Tags, checked by the wire. `requestId` is kept when given and made from `random` and the index otherwise.
     pub tags: Tags,
     /// The body.
@@ -104,8 +104,8 @@ pub struct Watch {
 pub struct Lease {
     /// The entry.
     pub index: Index,
-    /// The entry's lane.
-    pub lane: Lane,
+    /// The entry's priority.
+    pub priority: Priority,
     /// When it was pushed, Unix milliseconds.
     pub since_ms: u64,
     /// The bytes of its frame.
@@ -161,7 +161,7 @@ pub enum Event {
     /// The state of one side is asked for. Answer: [`Reply::Stats`](super::Reply::Stats).
     Stats(Ticket),
     /// The number of entries that match is asked for. Answer: [`Reply::Count`](super::Reply::Count).
-    Count(Ticket, Option<Lane>, Filter),
+    Count(Ticket, Option<Priority>, Filter),
     /// The position of an entry in a group is asked for. Answer: [`Reply::Position`](super::Reply::Position) or
     /// [`Refusal::NotFound`](super::refusal::Refusal::NotFound).
     Search(Ticket, ConsumerId, Index),

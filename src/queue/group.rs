@@ -4,7 +4,7 @@
 //! go out again) or settled (everything else). Memory therefore grows with the entries in flight and not with the
 //! backlog.
 
-use super::entry::{Entry, Filter, Index, Lane, TAG_LAST_CODE, TAG_LAST_REASON, Tags};
+use super::entry::{Entry, Filter, Index, Priority, TAG_LAST_CODE, TAG_LAST_REASON, Tags};
 use super::event::{Rejection, WatcherId};
 use super::ranges::Ranges;
 use super::refusal::StoreError;
@@ -21,14 +21,14 @@ use core::cmp::Reverse;
 pub(super) struct Group {
     /// The entries it takes; the same for all its consumers.
     pub filter: Filter,
-    /// Where it began: a lane it has not met yet is undelivered from here.
+    /// Where it began: a priority it has not met yet is undelivered from here.
     pub start: u64,
-    /// Per lane, what it was never given. A lane that is missing is undelivered from `start`.
-    pub undelivered: BTreeMap<Lane, Ranges>,
+    /// Per priority, what it was never given. A priority that is missing is undelivered from `start`.
+    pub undelivered: BTreeMap<Priority, Ranges>,
     /// What is out or requeued.
     pub unacked: BTreeMap<Index, Unacked>,
     /// The unacked entries that nobody holds, in delivery order, without the delayed ones.
-    pub requeued: BTreeSet<(Reverse<Lane>, Index)>,
+    pub requeued: BTreeSet<(Reverse<Priority>, Index)>,
     /// The requeued entries that are delayed, by the end of their delay in Unix milliseconds.
     pub delayed: BTreeSet<(u64, Index)>,
     /// Entries committed since the group exists.
@@ -40,7 +40,7 @@ pub(super) struct Group {
 /// An entry that was given out and is not settled.
 #[derive(Debug)]
 pub(super) struct Unacked {
-    pub lane: Lane,
+    pub priority: Priority,
     /// The connection it is out at; none while it is requeued.
     pub holder: Option<Holder>,
     /// Its failed deliveries, if there were any.
@@ -130,21 +130,21 @@ impl Group {
         Self { start, filter, ..Self::default() }
     }
 
-    /// What it was never given of a lane.
-    pub fn undelivered_in(&mut self, lane: Lane) -> &mut Ranges {
+    /// What it was never given of a priority.
+    pub fn undelivered_in(&mut self, priority: Priority) -> &mut Ranges {
         let start = self.start;
-        self.undelivered.entry(lane).or_insert_with(|| Ranges::starting_at(start))
+        self.undelivered.entry(priority).or_insert_with(|| Ranges::starting_at(start))
     }
 
     /// Whether an entry was never given to it, matching or not.
-    pub fn is_undelivered(&self, lane: Lane, index: Index) -> bool {
-        self.undelivered.get(&lane).map_or(index.0 >= self.start, |undelivered| undelivered.contains(index.0))
+    pub fn is_undelivered(&self, priority: Priority, index: Index) -> bool {
+        self.undelivered.get(&priority).map_or(index.0 >= self.start, |undelivered| undelivered.contains(index.0))
     }
 
     /// Whether the entry must stay for this group's sake.
     pub fn needs(&self, entry: &Entry) -> bool {
         self.unacked.contains_key(&entry.index)
-            || self.is_undelivered(entry.lane, entry.index) && self.filter.matches(entry)
+            || self.is_undelivered(entry.priority, entry.index) && self.filter.matches(entry)
     }
 
     /// Whether it was given the entry and is done with it.
@@ -167,9 +167,9 @@ impl Group {
     }
 
     /// An unacked entry that nobody holds waits to go out again.
-    pub fn wait_again(&mut self, index: Index, lane: Lane, not_before_ms: u64) {
+    pub fn wait_again(&mut self, index: Index, priority: Priority, not_before_ms: u64) {
         match not_before_ms {
-            0 => self.requeued.insert((Reverse(lane), index)),
+            0 => self.requeued.insert((Reverse(priority), index)),
             _ => self.delayed.insert((not_before_ms, index)),
         };
     }
@@ -184,13 +184,13 @@ impl Group {
         while let Some((_, index)) = self.delayed.first().copied().filter(|(until_ms, _)| *until_ms <= now_ms) {
             self.delayed.pop_first();
             let unacked = self.unacked.get(&index).expect("12: a delayed entry is unacked");
-            self.requeued.insert((Reverse(unacked.lane), index));
+            self.requeued.insert((Reverse(unacked.priority), index));
         }
     }
 
     /// An unacked entry that nobody held does not wait any more.
     pub fn wait_no_more(&mut self, index: Index, unacked: &Unacked) {
-        let waited = self.requeued.remove(&(Reverse(unacked.lane), index)) || {
+        let waited = self.requeued.remove(&(Reverse(unacked.priority), index)) || {
             let not_before_ms = unacked.history.as_ref().map_or(0, |history| history.not_before_ms);
             self.delayed.remove(&(not_before_ms, index))
         };
@@ -199,37 +199,37 @@ impl Group {
 
     /// Whether there is an entry that it wants and was never given. Looks at everything it has not passed over yet.
     pub fn has_undelivered<S: Store>(&mut self, store: &mut S) -> Result<bool, StoreError> {
-        for (lane, _) in store.lanes() {
-            if self.next_undelivered(store, lane, 0, usize::MAX)?.is_some() {
+        for (priority, _) in store.priorities() {
+            if self.next_undelivered(store, priority, 0, usize::MAX)?.is_some() {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// The first entry of a lane at `from` or after that the group was never given and wants, with the number of
+    /// The first entry of a priority at `from` or after that the group was never given and wants, with the number of
     /// entries that were looked at. `Some((None, n))` when `looks` ran out, `None` when there is no such entry. What
     /// the group does not want is passed over for good.
     pub fn next_undelivered<S: Store>(
         &mut self,
         store: &mut S,
-        lane: Lane,
+        priority: Priority,
         from: u64,
         looks: usize,
     ) -> Result<Option<(Option<Entry>, usize)>, StoreError> {
         let mut at = from;
         let mut looked_at = 0;
-        while let Some((start, end)) = self.undelivered_in(lane).first_from(at) {
-            let Some(entry) = store.next(lane, Index(start))? else { return Ok(None) };
+        while let Some((start, end)) = self.undelivered_in(priority).first_from(at) {
+            let Some(entry) = store.next(priority, Index(start))? else { return Ok(None) };
             if entry.index.0 >= end {
                 // Nothing lives in this range, and nothing ever will again.
-                self.undelivered_in(lane).remove(start, end);
+                self.undelivered_in(priority).remove(start, end);
                 at = end;
                 continue;
             }
             if self.filter.matches(&entry) {
                 // The entries before it are gone.
-                self.undelivered_in(lane).remove(start, entry.index.0);
+                self.undelivered_in(priority).remove(start, entry.index.0);
                 return Ok(Some((Some(entry), looked_at)));
             }
             if looked_at >= looks {
@@ -237,7 +237,7 @@ impl Group {
             }
             looked_at += 1;
             at = entry.index.0 + 1;
-            self.undelivered_in(lane).remove(start, at);
+            self.undelivered_in(priority).remove(start, at);
         }
         Ok(None)
     }

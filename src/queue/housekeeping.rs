@@ -1,7 +1,7 @@
 //! What is done because time has passed, timer by timer.
 
 use super::effect::{CloseReason, Effect, Write};
-use super::entry::{Index, Lane};
+use super::entry::{Index, Priority};
 use super::event::{ConsumerId, WatcherId};
 use super::group::{Group, Requeue};
 use super::limits;
@@ -45,8 +45,8 @@ impl Stream {
             return Ok(());
         }
         let mut left = limits::TURN_HOUSEKEEPING_MAX;
-        for (lane, _) in turn.store.lanes() {
-            while let Some(entry) = turn.store.next(lane, Index(0))? {
+        for (priority, _) in turn.store.priorities() {
+            while let Some(entry) = turn.store.next(priority, Index(0))? {
                 let due_ms = entry.put_ms.saturating_add(retention_ms);
                 if due_ms > turn.now_ms || left == 0 {
                     self.timers.set_earlier(Timer::Retention, due_ms);
@@ -121,13 +121,17 @@ impl Stream {
     }
 
     /// Removes entries that only a dropped group still needed, as many as one turn may, from a place on.
-    fn sweep<S: Store>(&mut self, turn: &mut Turn<'_, S>, (from_lane, from): (Lane, Index)) -> Result<(), StoreError> {
+    fn sweep<S: Store>(
+        &mut self,
+        turn: &mut Turn<'_, S>,
+        (from_priority, from): (Priority, Index),
+    ) -> Result<(), StoreError> {
         let mut left = limits::TURN_HOUSEKEEPING_MAX;
-        for (lane, _) in turn.store.lanes().into_iter().filter(|(lane, _)| *lane <= from_lane) {
-            let mut at = if lane == from_lane { from } else { Index(0) };
-            while let Some(entry) = turn.store.next(lane, at)? {
+        for (priority, _) in turn.store.priorities().into_iter().filter(|(priority, _)| *priority <= from_priority) {
+            let mut at = if priority == from_priority { from } else { Index(0) };
+            while let Some(entry) = turn.store.next(priority, at)? {
                 if left == 0 {
-                    self.sweep = Some((lane, at));
+                    self.sweep = Some((priority, at));
                     self.changed.again = true;
                     return Ok(());
                 }

@@ -1,7 +1,7 @@
 //! The state of a queue as it is told to people and programs.
 
 use super::effect::Reply;
-use super::entry::{Entry, Index, Lane};
+use super::entry::{Entry, Index, Priority};
 use super::event::{ConsumerId, Ticket};
 use super::group::{Consumer, Group};
 use super::limits;
@@ -19,8 +19,8 @@ impl Stream {
         let totals = turn.store.totals();
         let first = self.oldest(turn)?;
         let mut last = Index(0);
-        for (lane, _) in turn.store.lanes() {
-            last = turn.store.previous(lane, Index(u64::MAX))?.map_or(last, |entry| last.max(entry.index));
+        for (priority, _) in turn.store.priorities() {
+            last = turn.store.previous(priority, Index(u64::MAX))?.map_or(last, |entry| last.max(entry.index));
         }
         let (consumers, groups) = self.members(turn.now_ms);
         let in_flight = self.in_flight();
@@ -69,10 +69,11 @@ impl Stream {
     pub(super) fn settled_below<S: Store>(&self, group_name: &str, store: &S) -> Index {
         let Some(group) = self.groups.get(group_name) else { return Index(0) };
         let unacked = group.unacked.keys().next().copied();
-        let undelivered = store.lanes().into_iter().filter_map(|(lane, _)| match group.undelivered.get(&lane) {
-            Some(undelivered) => undelivered.first_from(0).map(|(start, _)| Index(start)),
-            None => Some(Index(group.start)),
-        });
+        let undelivered =
+            store.priorities().into_iter().filter_map(|(priority, _)| match group.undelivered.get(&priority) {
+                Some(undelivered) => undelivered.first_from(0).map(|(start, _)| Index(start)),
+                None => Some(Index(group.start)),
+            });
         undelivered.chain(unacked).min().unwrap_or(Index(u64::MAX)).min(store.totals().next_index)
     }
 
@@ -132,18 +133,18 @@ impl Stream {
 /// too; delayed ones do not.
 pub(super) fn ahead_of<S: Store>(store: &mut S, group: Option<&Group>, entry: &Entry) -> Result<u64, StoreError> {
     let mut ahead = 0;
-    for (lane, length) in store.lanes().into_iter().filter(|(lane, _)| *lane >= entry.lane) {
-        let below = if lane == entry.lane { entry.index } else { Index(u64::MAX) };
+    for (priority, length) in store.priorities().into_iter().filter(|(priority, _)| *priority >= entry.priority) {
+        let below = if priority == entry.priority { entry.index } else { Index(u64::MAX) };
         let Some(group) = group else {
-            ahead += if lane == entry.lane { store.count(lane, Index(0), below)? } else { length };
+            ahead += if priority == entry.priority { store.count(priority, Index(0), below)? } else { length };
             continue;
         };
-        if lane == entry.lane && group.unacked.contains_key(&entry.index) {
-            ahead += group.requeued_before(lane, below);
+        if priority == entry.priority && group.unacked.contains_key(&entry.index) {
+            ahead += group.requeued_before(priority, below);
             continue;
         }
-        // Requeued entries go out before the undelivered ones of their lane.
-        ahead += group.requeued_before(lane, Index(u64::MAX)) + group.undelivered_before(store, lane, below)?;
+        // Requeued entries go out before the undelivered ones of their priority.
+        ahead += group.requeued_before(priority, Index(u64::MAX)) + group.undelivered_before(store, priority, below)?;
     }
     Ok(ahead)
 }
@@ -158,20 +159,20 @@ impl Group {
         self.unacked.get(&index).is_some_and(|unacked| unacked.holder.is_some())
     }
 
-    /// Entries of a lane that were requeued and wait below an index.
-    fn requeued_before(&self, lane: Lane, below: Index) -> u64 {
-        self.requeued.range((Reverse(lane), Index(0))..(Reverse(lane), below)).count() as u64
+    /// Entries of a priority that were requeued and wait below an index.
+    fn requeued_before(&self, priority: Priority, below: Index) -> u64 {
+        self.requeued.range((Reverse(priority), Index(0))..(Reverse(priority), below)).count() as u64
     }
 
-    /// Entries of a lane below an index that were never given to it, matching or not.
-    fn undelivered_before<S: Store>(&self, store: &mut S, lane: Lane, below: Index) -> Result<u64, StoreError> {
-        let undelivered: Vec<_> = match self.undelivered.get(&lane) {
+    /// Entries of a priority below an index that were never given to it, matching or not.
+    fn undelivered_before<S: Store>(&self, store: &mut S, priority: Priority, below: Index) -> Result<u64, StoreError> {
+        let undelivered: Vec<_> = match self.undelivered.get(&priority) {
             Some(undelivered) => undelivered.pairs().collect(),
             None => Vec::from([(self.start, u64::MAX)]),
         };
         let mut count = 0;
         for (start, end) in undelivered {
-            count += store.count(lane, Index(start), Index(end.min(below.0)))?;
+            count += store.count(priority, Index(start), Index(end.min(below.0)))?;
         }
         Ok(count)
     }

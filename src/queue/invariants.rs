@@ -100,8 +100,8 @@ fn look_at_everything(stream: &Stream, store: &mut impl Store) -> Result<(), Sto
     if !is_looked_at(stream) {
         return Ok(());
     }
-    let lengths: u64 = store.lanes().iter().map(|(_, length)| length).sum();
-    assert_eq!(lengths, store.totals().length, "6: the lanes hold what the totals count");
+    let lengths: u64 = store.priorities().iter().map(|(_, length)| length).sum();
+    assert_eq!(lengths, store.totals().length, "6: the priorities hold what the totals count");
     let consumers: usize = stream.groups.values().map(|group| group.consumers.len()).sum();
     assert!(consumers <= limits::CONSUMERS_MAX, "8: consumers");
     stream.dedup_log.check();
@@ -133,10 +133,10 @@ fn look_at_everything(stream: &Stream, store: &mut impl Store) -> Result<(), Sto
 fn check_group(group: &Group, store: &mut impl Store) -> Result<(), StoreError> {
     let mut waiting = 0;
     for (index, unacked) in &group.unacked {
-        assert!(!group.is_undelivered(unacked.lane, *index), "2: {index:?} is either undelivered or unacked");
-        assert!(store.find(*index)?.is_some_and(|entry| entry.lane == unacked.lane), "1: {index:?} is stored");
+        assert!(!group.is_undelivered(unacked.priority, *index), "2: {index:?} is either undelivered or unacked");
+        assert!(store.find(*index)?.is_some_and(|entry| entry.priority == unacked.priority), "1: {index:?} is stored");
         let not_before_ms = unacked.history.as_ref().map_or(0, |history| history.not_before_ms);
-        let requeued = group.requeued.contains(&(core::cmp::Reverse(unacked.lane), *index));
+        let requeued = group.requeued.contains(&(core::cmp::Reverse(unacked.priority), *index));
         let delayed = group.delayed.contains(&(not_before_ms, *index));
         let places = usize::from(unacked.holder.is_some()) + usize::from(requeued) + usize::from(delayed);
         assert_eq!(places, 1, "5: {index:?} is held or waits at one place");

@@ -10,7 +10,7 @@ pub const QUEUE_BYTES_MAX: u64 = 8_000_000_000;
 /// Entries a queue may hold by default; the bound of bytes usually comes first.
 pub const QUEUE_LENGTH_DEFAULT: u64 = 100_000_000;
 /// Priorities that may have entries at the same time; each delivery looks at every one of them.
-pub const LANES_MAX: usize = 256;
+pub const PRIORITIES_MAX: usize = 256;
 /// Tags of one entry or of a filter.
 pub const TAGS_MAX: usize = 32;
 /// Longest tag key, in bytes.

@@ -51,7 +51,7 @@ impl Stream {
         }
         Ok(EntryStatus {
             index: entry.index,
-            lane: entry.lane,
+            priority: entry.priority,
             put_ms: entry.put_ms,
             tags: entry.tags(),
             ahead: ahead_of(turn.store, None, entry)?,
@@ -93,9 +93,9 @@ pub(super) fn find_request<S: Store>(store: &mut S, request_id: &str) -> Result<
     }
     let marks = filter.marks();
     let mut first: Option<Entry> = None;
-    for (lane, _) in store.lanes() {
+    for (priority, _) in store.priorities() {
         let mut at = Index(0);
-        while let Some(entry) = store.next_marked(lane, at, &marks)? {
+        while let Some(entry) = store.next_marked(priority, at, &marks)? {
             if first.as_ref().is_some_and(|first| first.index < entry.index) {
                 break;
             }

@@ -49,7 +49,7 @@ impl Stream {
             Event::Truncate(ticket, below) => self.truncate(turn, ticket, below),
             Event::End(ticket, force) => self.end(turn, ticket, force),
             Event::Stats(ticket) => self.stats(turn, ticket),
-            Event::Count(ticket, lane, filter) => self.count(turn, ticket, lane, &filter),
+            Event::Count(ticket, priority, filter) => self.count(turn, ticket, priority, &filter),
             Event::Search(ticket, consumer, index) => self.search(turn, ticket, consumer, index),
             Event::Find(ticket, request_id) => self.find(turn, ticket, &request_id),
             Event::Cancel(ticket, request_id) => self.cancel(turn, ticket, &request_id),
@@ -87,9 +87,9 @@ impl Stream {
     pub(super) fn before_flush(&mut self, store: &mut impl Store) -> Result<(), StoreError> {
         let unsaved = take(&mut self.unsaved);
         if unsaved.groups {
-            let lanes = store.lanes();
+            let priorities = store.priorities();
             for group in self.groups.values_mut() {
-                group.undelivered.retain(|lane, _| lanes.iter().any(|(live, _)| live == lane));
+                group.undelivered.retain(|priority, _| priorities.iter().any(|(live, _)| live == priority));
             }
             store.apply(Write::Save(Record::Groups, record::save_groups(self)))?;
         }

@@ -1,7 +1,7 @@
 //! Puts: capacity, numbering, storing.
 
 use super::effect::{Receipt, Reply, Write};
-use super::entry::{self, Entry, Index, Lane, Mark, TAG_REQUEST_ID, marks};
+use super::entry::{self, Entry, Index, Mark, Priority, TAG_REQUEST_ID, marks};
 use super::event::{NewEntry, Ticket};
 use super::refusal::{Refusal, StoreError};
 use super::store::Store;
@@ -43,11 +43,12 @@ impl Stream {
         turn: &mut Turn<'_, S>,
         dead: Vec<DeadLetter>,
     ) -> Result<(), StoreError> {
-        for DeadLetter { lane, tags, data } in dead {
-            let lanes = turn.store.lanes();
-            let known = lanes.len() < limits::LANES_MAX || lanes.iter().any(|(live, _)| *live == lane);
-            let lane = if known { lane } else { Lane::default() };
-            self.append(turn, vec![NewEntry { lane, tags, data, random: 0, dedup: None }])?;
+        for DeadLetter { priority, tags, data } in dead {
+            let priorities = turn.store.priorities();
+            let known =
+                priorities.len() < limits::PRIORITIES_MAX || priorities.iter().any(|(live, _)| *live == priority);
+            let priority = if known { priority } else { Priority::default() };
+            self.append(turn, vec![NewEntry { priority, tags, data, random: 0, dedup: None }])?;
         }
         Ok(())
     }
@@ -65,7 +66,7 @@ impl Stream {
         if let Some(bytes) = entries.iter().map(|entry| entry.data.len() as u64).find(|bytes| *bytes > max) {
             return Ok(Some(Refusal::TooLarge { bytes, max }));
         }
-        if let Some(refusal) = lanes_refusal(turn.store.lanes(), entries) {
+        if let Some(refusal) = priorities_refusal(turn.store.priorities(), entries) {
             return Ok(Some(refusal));
         }
         let wanted = entries.len() as u64;
@@ -92,8 +93,8 @@ impl Stream {
     /// The live entry with the lowest index.
     pub(super) fn oldest<S: Store>(&self, turn: &mut Turn<'_, S>) -> Result<Option<Entry>, StoreError> {
         let mut oldest: Option<Entry> = None;
-        for (lane, _) in turn.store.lanes() {
-            let first = turn.store.next(lane, Index(0))?;
+        for (priority, _) in turn.store.priorities() {
+            let first = turn.store.next(priority, Index(0))?;
             oldest = match (oldest, first) {
                 (Some(old), Some(new)) => Some(if new.index < old.index { new } else { old }),
                 (old, new) => old.or(new),
@@ -124,7 +125,7 @@ impl Stream {
                 frames.reserve_exact(left.min(CHUNK_BYTES.max(bytes)));
             }
             left -= bytes;
-            let NewEntry { lane, tags, data, random, .. } = entry;
+            let NewEntry { priority, tags, data, random, .. } = entry;
             // A request id made here is found by the index in it, so it gets no mark.
             let marks = marks(&tags);
             let (request_id, made) = match tags.get(TAG_REQUEST_ID) {
@@ -135,7 +136,7 @@ impl Stream {
             let more = made.then_some((TAG_REQUEST_ID, request_id.as_str()));
             let start = frames.len();
             let head_len = entry::encode(index, &tags, more, &data, &mut frames);
-            drafts.push(Draft { index, lane, head_len, frame: start..frames.len(), marks });
+            drafts.push(Draft { index, priority, head_len, frame: start..frames.len(), marks });
             receipts.push(Receipt { index, request_id, repeated: false });
             index = index.next();
         }
@@ -152,8 +153,8 @@ impl Stream {
         frames: Vec<u8>,
     ) -> Result<(), StoreError> {
         let frames = Bytes::from(frames);
-        for Draft { index, lane, head_len, frame, marks } in drafts.drain(..) {
-            let entry = Entry { index, lane, put_ms: turn.now_ms, head_len, frame: frames.slice(frame) };
+        for Draft { index, priority, head_len, frame, marks } in drafts.drain(..) {
+            let entry = Entry { index, priority, put_ms: turn.now_ms, head_len, frame: frames.slice(frame) };
             turn.store.apply(Write::Append(entry, marks))?;
             self.timers.entry_put(turn.now_ms, turn.settings);
         }
@@ -164,7 +165,7 @@ impl Stream {
 /// An entry whose frame is a range of a larger piece of memory.
 struct Draft {
     index: Index,
-    lane: Lane,
+    priority: Priority,
     head_len: u32,
     frame: Range<usize>,
     marks: Vec<Mark>,
@@ -176,17 +177,17 @@ fn size(entry: &NewEntry) -> u64 {
     (entry.data.len() + tags) as u64 + FRAMING_BYTES
 }
 
-/// The refusal of entries that would begin too many lanes.
-fn lanes_refusal(live: Vec<(Lane, u64)>, entries: &[NewEntry]) -> Option<Refusal> {
-    let mut lanes: Vec<Lane> = live.into_iter().map(|(lane, _)| lane).collect();
+/// The refusal of entries that would begin too many priorities.
+fn priorities_refusal(live: Vec<(Priority, u64)>, entries: &[NewEntry]) -> Option<Refusal> {
+    let mut priorities: Vec<Priority> = live.into_iter().map(|(priority, _)| priority).collect();
     for entry in entries {
-        if !lanes.contains(&entry.lane) {
-            lanes.push(entry.lane);
+        if !priorities.contains(&entry.priority) {
+            priorities.push(entry.priority);
         }
     }
-    (lanes.len() > limits::LANES_MAX).then_some(Refusal::TooMany {
+    (priorities.len() > limits::PRIORITIES_MAX).then_some(Refusal::TooMany {
         what: "different priorities",
-        max: limits::LANES_MAX,
+        max: limits::PRIORITIES_MAX,
         advice: "use fewer priorities, or wait until some have no entries left",
     })
 }

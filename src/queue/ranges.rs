@@ -1,4 +1,4 @@
-//! Sets of indexes as half-open ranges. The undelivered entries of a lane are nearly always one range.
+//! Sets of indexes as half-open ranges. The undelivered entries of a priority are nearly always one range.
 
 use alloc::vec::Vec;
 

@@ -1,7 +1,7 @@
 //! Gets, waiting or not, and counts: plain reads that ignore groups.
 
 use super::effect::{Delivery, Reply};
-use super::entry::{Entry, Filter, Index, Lane, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
+use super::entry::{Entry, Filter, Index, Priority, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
 use super::event::{Get, Start, Ticket};
 use super::refusal::{Refusal, StoreError};
 use super::store::Store;
@@ -113,13 +113,13 @@ impl Stream {
         &self,
         turn: &mut Turn<'_, S>,
         ticket: Ticket,
-        lane: Option<Lane>,
+        priority: Option<Priority>,
         filter: &Filter,
     ) -> Result<(), StoreError> {
-        let wanted = |(live, _): &(Lane, u64)| lane.is_none_or(|lane| lane == *live);
-        let lanes: Vec<(Lane, u64)> = turn.store.lanes().into_iter().filter(wanted).collect();
+        let wanted = |(live, _): &(Priority, u64)| priority.is_none_or(|priority| priority == *live);
+        let priorities: Vec<(Priority, u64)> = turn.store.priorities().into_iter().filter(wanted).collect();
         if filter.is_any() {
-            turn.reply(ticket, Reply::Count(lanes.iter().map(|(_, length)| length).sum()));
+            turn.reply(ticket, Reply::Count(priorities.iter().map(|(_, length)| length).sum()));
             return Ok(());
         }
         let get =
@@ -127,10 +127,11 @@ impl Stream {
         let mut collector = Collector::new(&get);
         let marks = filter.marks();
         let mut count = 0;
-        let made = made_here(turn.store, filter)?.filter(|entry| lane.is_none_or(|lane| lane == entry.lane));
-        for (lane, _) in lanes {
+        let made =
+            made_here(turn.store, filter)?.filter(|entry| priority.is_none_or(|priority| priority == entry.priority));
+        for (priority, _) in priorities {
             let mut at = Index(0);
-            while let Some(entry) = turn.store.next_marked(lane, at, &marks)? {
+            while let Some(entry) = turn.store.next_marked(priority, at, &marks)? {
                 at = entry.index.next();
                 let known = made.as_ref().is_some_and(|made| made.index == entry.index);
                 count += u64::from(!known && filter.matches(&entry));
@@ -211,7 +212,7 @@ pub(super) fn made_here<S: Store>(store: &mut S, filter: &Filter) -> Result<Opti
     }
 }
 
-/// Collects entries from `start` on, merging the lanes by index. `made` is an entry that marks do not lead to.
+/// Collects entries from `start` on, merging the priorities by index. `made` is an entry that marks do not lead to.
 fn collect<S: Store>(
     store: &mut S,
     collector: &mut Collector<'_>,
@@ -222,14 +223,14 @@ fn collect<S: Store>(
     let marks = filter.marks();
     let mut made = made;
     let mut heads = Vec::new();
-    for (lane, _) in store.lanes() {
-        heads.extend(store.next_marked(lane, start, &marks)?);
+    for (priority, _) in store.priorities() {
+        heads.extend(store.next_marked(priority, start, &marks)?);
     }
     loop {
         let lowest = heads.iter().enumerate().min_by_key(|(_, entry)| entry.index).map(|(at, _)| at);
         let Some(at) = lowest else { break };
         let entry = heads.swap_remove(at);
-        heads.extend(store.next_marked(entry.lane, entry.index.next(), &marks)?);
+        heads.extend(store.next_marked(entry.priority, entry.index.next(), &marks)?);
         if let Some(first) = made.take_if(|made| made.index < entry.index)
             && !collector.add(first)
         {
@@ -255,14 +256,14 @@ fn collect<S: Store>(
 fn collect_newest<S: Store>(store: &mut S, collector: &mut Collector<'_>) -> Result<Result<(), Refusal>, StoreError> {
     let filter = &collector.get.filter;
     let mut tails = Vec::new();
-    for (lane, _) in store.lanes() {
-        tails.extend(store.previous(lane, Index(u64::MAX))?);
+    for (priority, _) in store.priorities() {
+        tails.extend(store.previous(priority, Index(u64::MAX))?);
     }
     loop {
         let highest = tails.iter().enumerate().max_by_key(|(_, entry)| entry.index).map(|(at, _)| at);
         let Some(at) = highest else { break };
         let entry = tails.swap_remove(at);
-        tails.extend(store.previous(entry.lane, Index(entry.index.0.saturating_sub(1)))?);
+        tails.extend(store.previous(entry.priority, Index(entry.index.0.saturating_sub(1)))?);
         if !filter.is_any()
             && let Err(refusal) = collector.look()
         {

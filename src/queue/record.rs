@@ -1,7 +1,7 @@
 //! The queue's own records as bytes: the state beside the entries that must outlive the memory.
 
 use super::dedup_log::DedupLog;
-use super::entry::{Filter, Index, Lane, Tags};
+use super::entry::{Filter, Index, Priority, Tags};
 use super::group::{Consumer, FailureHistory, Group, Unacked};
 use super::ranges::Ranges;
 use super::refusal::StoreError;
@@ -44,13 +44,13 @@ struct GroupRecord {
     #[prost(uint64, tag = "4")]
     delivered: u64,
     #[prost(message, repeated, tag = "5")]
-    undelivered: Vec<LaneRecord>,
+    undelivered: Vec<PriorityRecord>,
     /// Unacked entries, each as the distance from the one before.
     #[prost(uint64, repeated, tag = "6")]
     unacked: Vec<u64>,
-    /// Their lanes; left out when all are 0.
+    /// Their priorities; left out when all are 0.
     #[prost(sint64, repeated, tag = "7")]
-    lanes: Vec<i64>,
+    priorities: Vec<i64>,
     #[prost(message, repeated, tag = "8")]
     histories: Vec<FailureRecord>,
     /// The users that the histories name.
@@ -59,9 +59,9 @@ struct GroupRecord {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct LaneRecord {
+struct PriorityRecord {
     #[prost(sint64, tag = "1")]
-    lane: i64,
+    priority: i64,
     /// Start and length of each range, alternating; a length of 0 means without end.
     #[prost(uint64, repeated, tag = "2")]
     ranges: Vec<u64>,
@@ -124,8 +124,8 @@ pub(super) fn save_groups(stream: &Stream) -> Bytes {
 }
 
 fn save_group(name: &str, group: &Group) -> GroupRecord {
-    let undelivered = group.undelivered.iter().map(|(lane, ranges)| LaneRecord {
-        lane: lane.0,
+    let undelivered = group.undelivered.iter().map(|(priority, ranges)| PriorityRecord {
+        priority: priority.0,
         ranges: ranges
             .pairs()
             .flat_map(|(start, end)| [start, if end == u64::MAX { 0 } else { end - start }])
@@ -142,14 +142,14 @@ fn save_group(name: &str, group: &Group) -> GroupRecord {
     let mut before = 0;
     for (place, (index, unacked)) in group.unacked.iter().enumerate() {
         record.unacked.push(index.0 - before);
-        record.lanes.push(unacked.lane.0);
+        record.priorities.push(unacked.priority.0);
         before = index.0;
         if let Some(history) = &unacked.history {
             record.histories.push(save_history(place as u32, history, &mut record.users));
         }
     }
-    if record.lanes.iter().all(|lane| *lane == 0) {
-        record.lanes.clear();
+    if record.priorities.iter().all(|priority| *priority == 0) {
+        record.priorities.clear();
     }
     record
 }
@@ -178,7 +178,7 @@ pub(super) fn load_groups(stream: &mut Stream, bytes: &Bytes) -> Result<(), Stor
     stream.ended = record.ended;
     (stream.done, stream.failed) = (record.done, record.failed);
     stream.dedup_log = DedupLog::load(record.dedup_below, &record.dedup);
-    stream.sweep = record.sweeping.then_some((Lane(i64::MAX), Index(0)));
+    stream.sweep = record.sweeping.then_some((Priority(i64::MAX), Index(0)));
     stream.groups = record.groups.into_iter().map(|group| (group.name.clone(), load_group(group))).collect();
     Ok(())
 }
@@ -186,18 +186,18 @@ pub(super) fn load_groups(stream: &mut Stream, bytes: &Bytes) -> Result<(), Stor
 fn load_group(record: GroupRecord) -> Group {
     let mut group = Group::starting_at(record.start, Filter(record.filter));
     group.delivered = record.delivered;
-    for LaneRecord { lane, ranges } in record.undelivered {
+    for PriorityRecord { priority, ranges } in record.undelivered {
         let pairs = ranges.chunks_exact(2).filter_map(|pair| {
             let (start, length) = (*pair.first()?, *pair.get(1)?);
             Some((start, if length == 0 { u64::MAX } else { start.saturating_add(length) }))
         });
-        group.undelivered.insert(Lane(lane), Ranges::from_pairs(pairs));
+        group.undelivered.insert(Priority(priority), Ranges::from_pairs(pairs));
     }
     let mut histories = record.histories.into_iter().peekable();
     let mut index = Index(0);
     for (place, step) in record.unacked.into_iter().enumerate() {
         index = Index(index.0.saturating_add(step));
-        let lane = Lane(record.lanes.get(place).copied().unwrap_or(0));
+        let priority = Priority(record.priorities.get(place).copied().unwrap_or(0));
         let history = histories.next_if(|history| history.place as usize == place).map(|history| {
             Box::new(FailureHistory {
                 attempts: history.attempts,
@@ -210,8 +210,8 @@ fn load_group(record: GroupRecord) -> Group {
             })
         });
         let not_before_ms = history.as_deref().map_or(0, |history: &FailureHistory| history.not_before_ms);
-        group.wait_again(index, lane, not_before_ms);
-        group.unacked.insert(index, Unacked { lane, holder: None, history });
+        group.wait_again(index, priority, not_before_ms);
+        group.unacked.insert(index, Unacked { priority, holder: None, history });
     }
     group
 }

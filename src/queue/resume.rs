@@ -79,11 +79,11 @@ impl Stream {
             group.unacked.insert(lease.index, unacked);
             return Ok(free);
         }
-        if !group.is_undelivered(lease.lane, lease.index) || turn.store.find(lease.index)?.is_none() {
+        if !group.is_undelivered(lease.priority, lease.index) || turn.store.find(lease.index)?.is_none() {
             return Ok(false);
         }
-        group.undelivered_in(lease.lane).remove(lease.index.0, lease.index.0 + 1);
-        group.unacked.insert(lease.index, Unacked { lane: lease.lane, holder, history: None });
+        group.undelivered_in(lease.priority).remove(lease.index.0, lease.index.0 + 1);
+        group.unacked.insert(lease.index, Unacked { priority: lease.priority, holder, history: None });
         Ok(true)
     }
 

@@ -27,7 +27,7 @@ impl Stream {
             return Ok(());
         };
         let pieces: usize = group.undelivered.values().map(Ranges::len).sum();
-        if pieces > limits::GROUP_RANGES_MAX + limits::LANES_MAX {
+        if pieces > limits::GROUP_RANGES_MAX + limits::PRIORITIES_MAX {
             turn.refuse(
                 ticket,
                 Refusal::TooMany {
@@ -68,7 +68,7 @@ impl Stream {
                 return Ok(());
             }
             group.delivered += 1;
-            group.undelivered_in(entry.lane).remove(index.0, index.0 + 1);
+            group.undelivered_in(entry.priority).remove(index.0, index.0 + 1);
         }
         self.done += 1;
         self.unsaved.groups = true;
@@ -165,8 +165,8 @@ impl Stream {
             return self.give_up(turn, &consumer.group, index);
         }
         self.timers.entry_delayed(back.not_before_ms);
-        let lane = unacked.lane;
-        group.wait_again(index, lane, back.not_before_ms);
+        let priority = unacked.priority;
+        group.wait_again(index, priority, back.not_before_ms);
         Ok(())
     }
 
@@ -179,7 +179,7 @@ impl Stream {
             let entry = turn.store.find(index)?.expect("1: an entry is stored until its last group settles it");
             let mut tags = entry.tags();
             tags.extend(unacked.history.map(|history| history.tags()).unwrap_or_default());
-            self.dead.push(DeadLetter { lane: entry.lane, tags, data: entry.data() });
+            self.dead.push(DeadLetter { priority: entry.priority, tags, data: entry.data() });
         }
         self.leave_if_done(turn, group_name, index)
     }

@@ -1,7 +1,7 @@
 //! The state of a queue, of an entry and of a consumer, as it is told to people and programs.
 
 use super::config::Settings;
-use super::entry::{Filter, Index, Lane, Tags};
+use super::entry::{Filter, Index, Priority, Tags};
 use super::event::ConsumerId;
 use alloc::{string::String, vec::Vec};
 
@@ -106,7 +106,7 @@ pub struct EntryStatus {
     /// The entry.
     pub index: Index,
     /// Its priority.
-    pub lane: Lane,
+    pub priority: Priority,
     /// When it was put, Unix milliseconds.
     pub put_ms: u64,
     /// Its tags as stored.

@@ -2,7 +2,7 @@
 //! shell's business.
 
 use super::effect::{Record, Write};
-use super::entry::{Entry, Index, Lane, Mark};
+use super::entry::{Entry, Index, Mark, Priority};
 use super::refusal::StoreError;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -23,26 +23,26 @@ pub trait Store {
     /// The sums.
     fn totals(&self) -> Totals;
 
-    /// The lanes that are not empty, highest first, with their number of live entries.
-    fn lanes(&self) -> Vec<(Lane, u64)>;
+    /// The priorities that are not empty, highest first, with their number of live entries.
+    fn priorities(&self) -> Vec<(Priority, u64)>;
 
-    /// The first live entry of a lane at `from` or after.
-    fn next(&mut self, lane: Lane, from: Index) -> Result<Option<Entry>, StoreError>;
+    /// The first live entry of a priority at `from` or after.
+    fn next(&mut self, priority: Priority, from: Index) -> Result<Option<Entry>, StoreError>;
 
-    /// The last live entry of a lane at `upto` or before.
-    fn previous(&mut self, lane: Lane, upto: Index) -> Result<Option<Entry>, StoreError>;
+    /// The last live entry of a priority at `upto` or before.
+    fn previous(&mut self, priority: Priority, upto: Index) -> Result<Option<Entry>, StoreError>;
 
-    /// The first live entry of a lane at `from` or after that *may* carry all of these marks: entries that cannot are
+    /// The first live entry of a priority at `from` or after that *may* carry all of these marks: entries that cannot are
     /// skipped where that is cheap, so the caller still has to look.
-    fn next_marked(&mut self, lane: Lane, from: Index, marks: &[Mark]) -> Result<Option<Entry>, StoreError>;
+    fn next_marked(&mut self, priority: Priority, from: Index, marks: &[Mark]) -> Result<Option<Entry>, StoreError>;
 
-    /// The live entry with this index, in any lane.
+    /// The live entry with this index, in any priority.
     fn find(&mut self, index: Index) -> Result<Option<Entry>, StoreError>;
 
-    /// The number of live entries of a lane with an index in `from..below`.
-    fn count(&mut self, lane: Lane, from: Index, below: Index) -> Result<u64, StoreError> {
+    /// The number of live entries of a priority with an index in `from..below`.
+    fn count(&mut self, priority: Priority, from: Index, below: Index) -> Result<u64, StoreError> {
         let (mut count, mut at) = (0, from);
-        while let Some(entry) = self.next(lane, at)?.filter(|entry| entry.index < below) {
+        while let Some(entry) = self.next(priority, at)?.filter(|entry| entry.index < below) {
             count += 1;
             at = entry.index.next();
         }

@@ -3,7 +3,7 @@
 use super::config::Settings;
 use super::dedup_log::DedupLog;
 use super::effect::{Effect, Reply};
-use super::entry::{Index, Lane, Tags};
+use super::entry::{Index, Priority, Tags};
 use super::event::{Lease, Ticket, WatcherId};
 use super::group::{Group, Unacked};
 use super::refusal::Refusal;
@@ -31,7 +31,7 @@ pub(super) struct Stream {
     /// When something is due.
     pub timers: Timers,
     /// A group was dropped: from here on entries are looked for that waited for it alone.
-    pub sweep: Option<(Lane, Index)>,
+    pub sweep: Option<(Priority, Index)>,
     /// Entries that failed too often in this turn, on their way to the rear side.
     pub dead: Vec<DeadLetter>,
     /// What the shell must be told at the end of the turn.
@@ -69,7 +69,7 @@ pub(super) struct Unsaved {
 /// An entry on its way to the rear side.
 #[derive(Debug)]
 pub(super) struct DeadLetter {
-    pub lane: Lane,
+    pub priority: Priority,
     pub tags: Tags,
     pub data: Bytes,
 }
@@ -108,7 +108,7 @@ impl Stream {
         watcher.leases.iter().map(|index| {
             let unacked = group.unacked.get(index).expect("5: a lease is an unacked entry");
             let holder = unacked.holder.expect("5: a leased entry has a holder");
-            Lease { index: *index, lane: unacked.lane, since_ms: holder.since_ms, bytes: holder.bytes }
+            Lease { index: *index, priority: unacked.priority, since_ms: holder.since_ms, bytes: holder.bytes }
         })
     }
 }

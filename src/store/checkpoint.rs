@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! 1 byte      version, 2
-//! 8 bytes     the row's column `lane`
+//! 8 bytes     the row's column `priority`
 //! 3 * 8 bytes the row's columns `last`, `count`, `bytes`, big-endian
 //! six varints the fields of `Checkpoint` in order, LEB128 of at most ten bytes
 //! 4 bytes     checksum of all before, seeded with the row's key, little-endian
@@ -15,8 +15,8 @@
 //! version byte and the varints.
 
 use super::format::{self, checksum, segment_seed};
-use super::rows::{Extent, LaneKey};
-use crate::queue::entry::Lane;
+use super::rows::{Extent, PriorityKey};
+use crate::queue::entry::Priority;
 use crate::queue::refusal::StoreError;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
@@ -34,9 +34,9 @@ pub struct Checkpoint {
     /// Their bytes.
     pub bytes: u64,
     /// Live entries of the priority.
-    pub lane_length: u64,
+    pub priority_length: u64,
     /// Their bytes.
-    pub lane_bytes: u64,
+    pub priority_bytes: u64,
 }
 
 /// Bytes of a checkpoint that repeat the row's columns.
@@ -44,11 +44,11 @@ const COLUMNS_BYTES: usize = 32;
 
 impl Checkpoint {
     /// The stored form, for the row with this extent.
-    pub fn encode(&self, key: LaneKey, extent: &Extent) -> Bytes {
+    pub fn encode(&self, key: PriorityKey, extent: &Extent) -> Bytes {
         let mut out = Vec::with_capacity(80);
         out.push(format::CHECKPOINT);
-        out.extend_from_slice(&columns(key.lane, extent));
-        for number in [self.seq, self.next_index, self.length, self.bytes, self.lane_length, self.lane_bytes] {
+        out.extend_from_slice(&columns(key.priority, extent));
+        for number in [self.seq, self.next_index, self.length, self.bytes, self.priority_length, self.priority_bytes] {
             encode_varint(number, &mut out);
         }
         out.extend_from_slice(&checksum(segment_seed(key, extent.first), &out).to_le_bytes());
@@ -56,7 +56,7 @@ impl Checkpoint {
     }
 
     /// Reads the stored form from the row with this extent. Fails where either is damaged.
-    pub fn decode(key: LaneKey, extent: &Extent, stored: &Bytes) -> Result<Self, StoreError> {
+    pub fn decode(key: PriorityKey, extent: &Extent, stored: &Bytes) -> Result<Self, StoreError> {
         let damaged = |what: &str| StoreError::corrupt(format::segment_name(key, extent.first), what);
         let mut numbers = match stored.first() {
             Some(1) => stored.slice(1..),
@@ -66,7 +66,7 @@ impl Checkpoint {
                 if checksum(segment_seed(key, extent.first), bytes) != u32::from_le_bytes(*sum) {
                     return Err(damaged("the checksum of its checkpoint is wrong"));
                 }
-                if !repeats_columns(key.lane, extent, stored) {
+                if !repeats_columns(key.priority, extent, stored) {
                     return Err(damaged("its columns are not those of its checkpoint"));
                 }
                 stored.slice(1 + COLUMNS_BYTES..bytes.len())
@@ -79,17 +79,17 @@ impl Checkpoint {
             next_index: number()?,
             length: number()?,
             bytes: number()?,
-            lane_length: number()?,
-            lane_bytes: number()?,
+            priority_length: number()?,
+            priority_bytes: number()?,
         };
         if numbers.has_remaining() { Err(damaged("its checkpoint is too long")) } else { Ok(checkpoint) }
     }
 }
 
 /// The columns beside the key, as a checkpoint repeats them.
-fn columns(lane: Lane, extent: &Extent) -> [u8; COLUMNS_BYTES] {
+fn columns(priority: Priority, extent: &Extent) -> [u8; COLUMNS_BYTES] {
     let mut out = [0; COLUMNS_BYTES];
-    let words = [lane.0 as u64 ^ 1 << 63, extent.last.0, extent.count, extent.bytes];
+    let words = [priority.0 as u64 ^ 1 << 63, extent.last.0, extent.count, extent.bytes];
     for (bytes, word) in out.chunks_exact_mut(8).zip(words) {
         bytes.copy_from_slice(&word.to_be_bytes());
     }
@@ -97,6 +97,6 @@ fn columns(lane: Lane, extent: &Extent) -> [u8; COLUMNS_BYTES] {
 }
 
 /// Whether a row's columns are those that its checkpoint repeats. Version 1 repeats none and vouches for any.
-pub fn repeats_columns(lane: Lane, extent: &Extent, stored: &[u8]) -> bool {
-    stored.first() == Some(&1) || stored.get(1..=COLUMNS_BYTES) == Some(&columns(lane, extent)[..])
+pub fn repeats_columns(priority: Priority, extent: &Extent, stored: &[u8]) -> bool {
+    stored.first() == Some(&1) || stored.get(1..=COLUMNS_BYTES) == Some(&columns(priority, extent)[..])
 }

@@ -2,7 +2,7 @@
 
 use super::format::{self, checksum, segment_seed};
 use super::limits::SEGMENT_ENTRIES_MAX;
-use super::rows::LaneKey;
+use super::rows::PriorityKey;
 use crate::queue::entry::Index;
 use alloc::{format, string::String, vec::Vec};
 use bytes::{Buf, Bytes};
@@ -29,7 +29,7 @@ pub(super) struct Directory {
 
 impl Directory {
     /// Reads and checks the directory of a body; fails with what is wrong.
-    pub fn read(key: LaneKey, first: Index, body: &Bytes) -> Result<Self, String> {
+    pub fn read(key: PriorityKey, first: Index, body: &Bytes) -> Result<Self, String> {
         let mut rest = body.clone();
         let is_checked = match rest.try_get_u8() {
             Ok(1) => false,

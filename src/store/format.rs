@@ -11,7 +11,7 @@
 //! | body of a segment | side, place, first index | [`SEGMENT`] | `segment.rs` |
 //! | checkpoint of a segment | same row | [`CHECKPOINT`] | [`checkpoint`](super::checkpoint) |
 
-use super::rows::{LaneKey, Rows, StateId};
+use super::rows::{PriorityKey, Rows, StateId};
 use crate::queue::effect::Record;
 use crate::queue::entry::Index;
 use crate::queue::refusal::StoreError;
@@ -77,9 +77,9 @@ pub fn state_row(side: Side, record: Record) -> &'static StateRow {
 }
 
 /// What an operator calls a segment.
-pub fn segment_name(key: LaneKey, first: Index) -> String {
+pub fn segment_name(key: PriorityKey, first: Index) -> String {
     let queue = if key.side == Side::Rear { "the rear queue" } else { "the queue" };
-    format!("segment {} of priority {} of {queue}", first.0, key.lane.0)
+    format!("segment {} of priority {} of {queue}", first.0, key.priority.0)
 }
 
 /// The low half of XXH64. CRC-32C takes 24 KB of tables to be a third as fast in WebAssembly, which has no instruction
@@ -89,10 +89,10 @@ pub fn checksum(seed: u64, bytes: &[u8]) -> u32 {
 }
 
 /// Seed of a segment's checksums: bytes that are right in another row are wrong in this one.
-pub fn segment_seed(key: LaneKey, first: Index) -> u64 {
+pub fn segment_seed(key: PriorityKey, first: Index) -> u64 {
     let mut bytes = [0; 17];
     bytes[0] = u8::from(key.side == Side::Rear);
-    bytes[1..9].copy_from_slice(&key.lane.0.to_be_bytes());
+    bytes[1..9].copy_from_slice(&key.priority.0.to_be_bytes());
     bytes[9..].copy_from_slice(&first.0.to_be_bytes());
     XxHash64::oneshot(0, &bytes)
 }

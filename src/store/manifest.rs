@@ -38,7 +38,7 @@ pub struct Manifest {
 pub struct PrioritySums {
     /// The priority.
     #[prost(sint64, tag = "1")]
-    pub lane: i64,
+    pub priority: i64,
     /// Live entries.
     #[prost(uint64, tag = "2")]
     pub length: u64,
@@ -52,7 +52,7 @@ pub struct PrioritySums {
 pub struct TombstonesRecord {
     /// The segment's priority.
     #[prost(sint64, tag = "1")]
-    pub lane: i64,
+    pub priority: i64,
     /// The segment's key.
     #[prost(uint64, tag = "2")]
     pub first: u64,

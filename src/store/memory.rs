@@ -1,8 +1,8 @@
 //! Rows in memory, for simulators, tests and benchmarks: cheap to clone, with transactions, and counted.
 
 use super::checkpoint::repeats_columns;
-use super::rows::{Extent, LaneKey, RowSums, Rows, SegmentRow, StateId};
-use crate::queue::entry::{Index, Lane, Mark};
+use super::rows::{Extent, PriorityKey, RowSums, Rows, SegmentRow, StateId};
+use crate::queue::entry::{Index, Mark, Priority};
 use crate::queue::refusal::StoreError;
 use crate::queue::store::Side;
 use alloc::{collections::BTreeMap, vec::Vec};
@@ -24,7 +24,7 @@ pub struct RowCounts {
 #[derive(Clone, Debug, Default)]
 pub struct MemoryRows {
     state: BTreeMap<StateId, Bytes>,
-    segments: BTreeMap<(LaneKey, Index), SegmentRow>,
+    segments: BTreeMap<(PriorityKey, Index), SegmentRow>,
     counts: RowCounts,
     undo: Option<Vec<Undo>>,
 }
@@ -33,7 +33,7 @@ pub struct MemoryRows {
 #[derive(Clone, Debug)]
 enum Undo {
     State(StateId, Option<Bytes>),
-    Segment(LaneKey, Index, Option<SegmentRow>),
+    Segment(PriorityKey, Index, Option<SegmentRow>),
 }
 
 impl MemoryRows {
@@ -70,7 +70,7 @@ impl MemoryRows {
     }
 
     /// All segment rows of a priority, in order.
-    pub fn segments(&self, key: LaneKey) -> impl DoubleEndedIterator<Item = &SegmentRow> {
+    pub fn segments(&self, key: PriorityKey) -> impl DoubleEndedIterator<Item = &SegmentRow> {
         self.segments.range((key, Index(0))..=(key, Index(u64::MAX))).map(|(_, row)| row)
     }
 
@@ -108,27 +108,27 @@ impl Rows for MemoryRows {
         Ok(())
     }
 
-    fn lane_above(&mut self, side: Side, above: Option<Lane>) -> Result<Option<Lane>, StoreError> {
+    fn priority_above(&mut self, side: Side, above: Option<Priority>) -> Result<Option<Priority>, StoreError> {
         let mut keys = match above {
-            Some(lane) => self.segments.range((LaneKey { side, lane }, Index(u64::MAX))..),
-            None => self.segments.range((LaneKey { side, lane: Lane(i64::MIN) }, Index(0))..),
+            Some(priority) => self.segments.range((PriorityKey { side, priority }, Index(u64::MAX))..),
+            None => self.segments.range((PriorityKey { side, priority: Priority(i64::MIN) }, Index(0))..),
         };
-        let lane = keys.next().map(|((key, _), _)| *key).filter(|key| key.side == side).map(|key| key.lane);
-        self.read(lane)
+        let priority = keys.next().map(|((key, _), _)| *key).filter(|key| key.side == side).map(|key| key.priority);
+        self.read(priority)
     }
 
-    fn checkpoint_below(&mut self, key: LaneKey, below: Index) -> Result<Option<(Extent, Bytes)>, StoreError> {
+    fn checkpoint_below(&mut self, key: PriorityKey, below: Index) -> Result<Option<(Extent, Bytes)>, StoreError> {
         let last = self.segments.range((key, Index(0))..(key, below)).next_back();
         let last = last.map(|(_, row)| (row.extent, row.checkpoint.clone()));
         self.read(last)
     }
 
-    fn segment_upto(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
+    fn segment_upto(&mut self, key: PriorityKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
         let row = self.segments.range((key, Index(0))..=(key, at)).next_back().map(|(_, row)| row.clone());
         self.read(row)
     }
 
-    fn segment_above(&mut self, key: LaneKey, above: Index) -> Result<Option<SegmentRow>, StoreError> {
+    fn segment_above(&mut self, key: PriorityKey, above: Index) -> Result<Option<SegmentRow>, StoreError> {
         let after = (Bound::Excluded((key, above)), Bound::Included((key, Index(u64::MAX))));
         let row = self.segments.range(after).next().map(|(_, row)| row.clone());
         self.read(row)
@@ -136,7 +136,7 @@ impl Rows for MemoryRows {
 
     fn segment_tagged(
         &mut self,
-        key: LaneKey,
+        key: PriorityKey,
         above: Index,
         hashes: &[Mark],
     ) -> Result<Option<SegmentRow>, StoreError> {
@@ -147,11 +147,11 @@ impl Rows for MemoryRows {
         Ok(found)
     }
 
-    fn sums(&mut self, key: LaneKey, from: Index, below: Index) -> Result<RowSums, StoreError> {
+    fn sums(&mut self, key: PriorityKey, from: Index, below: Index) -> Result<RowSums, StoreError> {
         let mut sums = RowSums::default();
         for (_, row) in self.segments.range((key, from)..(key, below)) {
             sums.rows += 1;
-            if repeats_columns(key.lane, &row.extent, &row.checkpoint) {
+            if repeats_columns(key.priority, &row.extent, &row.checkpoint) {
                 sums.count += row.extent.count;
                 sums.bytes += row.extent.bytes;
             } else {
@@ -162,7 +162,7 @@ impl Rows for MemoryRows {
         Ok(sums)
     }
 
-    fn put_segment(&mut self, key: LaneKey, row: SegmentRow) -> Result<(), StoreError> {
+    fn put_segment(&mut self, key: PriorityKey, row: SegmentRow) -> Result<(), StoreError> {
         self.counts.written += 1;
         let first = row.extent.first;
         let before = self.segments.insert((key, first), row);
@@ -170,7 +170,7 @@ impl Rows for MemoryRows {
         Ok(())
     }
 
-    fn delete_segment(&mut self, key: LaneKey, first: Index) -> Result<(), StoreError> {
+    fn delete_segment(&mut self, key: PriorityKey, first: Index) -> Result<(), StoreError> {
         if let Some(row) = self.segments.remove(&(key, first)) {
             self.counts.deleted += 1;
             self.remember(Undo::Segment(key, first, Some(row)));
@@ -178,7 +178,7 @@ impl Rows for MemoryRows {
         Ok(())
     }
 
-    fn delete_below(&mut self, key: LaneKey, below: Index) -> Result<u64, StoreError> {
+    fn delete_below(&mut self, key: PriorityKey, below: Index) -> Result<u64, StoreError> {
         let gone: Vec<Index> =
             self.segments.range((key, Index(0))..(key, below)).map(|((_, first), _)| *first).collect();
         for first in &gone {

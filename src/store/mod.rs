@@ -37,7 +37,7 @@ mod tag_hashes;
 mod tombstones;
 
 use crate::queue::effect::{Record, Write};
-use crate::queue::entry::{Entry, Index, Lane, Mark};
+use crate::queue::entry::{Entry, Index, Mark, Priority};
 use crate::queue::refusal::StoreError;
 use crate::queue::store::{Side, Store, Stores, Totals};
 use alloc::vec::Vec;
@@ -160,28 +160,28 @@ impl<R: Rows> Store for SideStore<'_, R> {
         self.log.totals()
     }
 
-    fn lanes(&self) -> Vec<(Lane, u64)> {
-        self.log.lanes()
+    fn priorities(&self) -> Vec<(Priority, u64)> {
+        self.log.priorities()
     }
 
-    fn next(&mut self, lane: Lane, from: Index) -> Result<Option<Entry>, StoreError> {
-        self.log.next(self.rows, lane, from)
+    fn next(&mut self, priority: Priority, from: Index) -> Result<Option<Entry>, StoreError> {
+        self.log.next(self.rows, priority, from)
     }
 
-    fn previous(&mut self, lane: Lane, upto: Index) -> Result<Option<Entry>, StoreError> {
-        self.log.previous(self.rows, lane, upto)
+    fn previous(&mut self, priority: Priority, upto: Index) -> Result<Option<Entry>, StoreError> {
+        self.log.previous(self.rows, priority, upto)
     }
 
-    fn next_marked(&mut self, lane: Lane, from: Index, marks: &[Mark]) -> Result<Option<Entry>, StoreError> {
-        self.log.next_tagged(self.rows, lane, from, marks)
+    fn next_marked(&mut self, priority: Priority, from: Index, marks: &[Mark]) -> Result<Option<Entry>, StoreError> {
+        self.log.next_tagged(self.rows, priority, from, marks)
     }
 
     fn find(&mut self, index: Index) -> Result<Option<Entry>, StoreError> {
         self.log.find(self.rows, index)
     }
 
-    fn count(&mut self, lane: Lane, from: Index, below: Index) -> Result<u64, StoreError> {
-        self.log.count(self.rows, lane, from, below)
+    fn count(&mut self, priority: Priority, from: Index, below: Index) -> Result<u64, StoreError> {
+        self.log.count(self.rows, priority, from, below)
     }
 
     fn load(&mut self, record: Record) -> Result<Option<Bytes>, StoreError> {

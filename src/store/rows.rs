@@ -1,18 +1,18 @@
 //! The few row operations the store wants from a database. Synchronous; atomicity is the business of whoever calls
 //! [`SegmentStore::flush`](super::SegmentStore::flush).
 
-use crate::queue::entry::{Index, Lane, Mark};
+use crate::queue::entry::{Index, Mark, Priority};
 use crate::queue::refusal::StoreError;
 use crate::queue::store::Side;
 use bytes::Bytes;
 
 /// A priority of one side: its segments are ordered by their first index and do not overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LaneKey {
+pub struct PriorityKey {
     /// The side.
     pub side: Side,
     /// The priority.
-    pub lane: Lane,
+    pub priority: Priority,
 }
 
 /// Which entries a segment holds and how much they are.
@@ -68,31 +68,35 @@ pub trait Rows {
     fn put_state(&mut self, id: StateId, value: Bytes) -> Result<(), StoreError>;
 
     /// The lowest priority that has segments and is above `above`, or the lowest of all.
-    fn lane_above(&mut self, side: Side, above: Option<Lane>) -> Result<Option<Lane>, StoreError>;
+    fn priority_above(&mut self, side: Side, above: Option<Priority>) -> Result<Option<Priority>, StoreError>;
 
     /// Extent and checkpoint of the last segment with a key below `below`, without its body.
-    fn checkpoint_below(&mut self, key: LaneKey, below: Index) -> Result<Option<(Extent, Bytes)>, StoreError>;
+    fn checkpoint_below(&mut self, key: PriorityKey, below: Index) -> Result<Option<(Extent, Bytes)>, StoreError>;
 
     /// The last segment with a key at `at` or before.
-    fn segment_upto(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError>;
+    fn segment_upto(&mut self, key: PriorityKey, at: Index) -> Result<Option<SegmentRow>, StoreError>;
 
     /// The first segment with a key above `above`.
-    fn segment_above(&mut self, key: LaneKey, above: Index) -> Result<Option<SegmentRow>, StoreError>;
+    fn segment_above(&mut self, key: PriorityKey, above: Index) -> Result<Option<SegmentRow>, StoreError>;
 
     /// The first segment with a key above `above` whose tag hashes contain the bytes of each of `hashes`, aligned or
     /// not; there is at least one. An implementation may look at the first four only.
-    fn segment_tagged(&mut self, key: LaneKey, above: Index, hashes: &[Mark])
-    -> Result<Option<SegmentRow>, StoreError>;
+    fn segment_tagged(
+        &mut self,
+        key: PriorityKey,
+        above: Index,
+        hashes: &[Mark],
+    ) -> Result<Option<SegmentRow>, StoreError>;
 
     /// Sums over the segments with a key in `from..below`, without reading bodies.
-    fn sums(&mut self, key: LaneKey, from: Index, below: Index) -> Result<RowSums, StoreError>;
+    fn sums(&mut self, key: PriorityKey, from: Index, below: Index) -> Result<RowSums, StoreError>;
 
     /// Writes a segment, replacing the one with the same key.
-    fn put_segment(&mut self, key: LaneKey, row: SegmentRow) -> Result<(), StoreError>;
+    fn put_segment(&mut self, key: PriorityKey, row: SegmentRow) -> Result<(), StoreError>;
 
     /// Deletes a segment.
-    fn delete_segment(&mut self, key: LaneKey, first: Index) -> Result<(), StoreError>;
+    fn delete_segment(&mut self, key: PriorityKey, first: Index) -> Result<(), StoreError>;
 
     /// Deletes the segments with a key below `below`, and says how many.
-    fn delete_below(&mut self, key: LaneKey, below: Index) -> Result<u64, StoreError>;
+    fn delete_below(&mut self, key: PriorityKey, below: Index) -> Result<u64, StoreError>;
 }

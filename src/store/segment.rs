@@ -28,10 +28,10 @@ use super::checkpoint::Checkpoint;
 use super::directory::{Directory, Draft};
 use super::format::{self, checksum, segment_name, segment_seed};
 use super::limits::{self, ROW_BYTES_MAX, ROW_REST_BYTES_MAX, SEGMENT_ENTRIES_MAX};
-use super::rows::{Extent, LaneKey, SegmentRow};
+use super::rows::{Extent, PriorityKey, SegmentRow};
 use super::tag_hashes::TagHashes;
 use super::tombstones::Tombstones;
-use crate::queue::entry::{self, Entry, Index, Lane, Mark};
+use crate::queue::entry::{self, Entry, Index, Mark, Priority};
 use crate::queue::refusal::StoreError;
 use alloc::{collections::BTreeSet, format, vec::Vec};
 use bytes::Bytes;
@@ -89,7 +89,7 @@ impl Segment {
 
     /// Reads a row; frames are slices of its body. Damage that leaves entries in reach is appended to `damage`, any
     /// other is the error.
-    pub fn decode(key: LaneKey, row: SegmentRow, damage: &mut Vec<StoreError>) -> Result<Self, StoreError> {
+    pub fn decode(key: PriorityKey, row: SegmentRow, damage: &mut Vec<StoreError>) -> Result<Self, StoreError> {
         let SegmentRow { extent, checkpoint, tag_hashes, body } = row;
         let first = extent.first;
         let corrupt = |what: &str| StoreError::corrupt(segment_name(key, first), what);
@@ -126,7 +126,7 @@ impl Segment {
             Some(hashes) => segment.tag_hashes = hashes,
             None => {
                 damage.push(corrupt("its tag hashes"));
-                segment.hash_tags(key.lane);
+                segment.hash_tags(key.priority);
             }
         }
         segment.stored = Some(found);
@@ -134,7 +134,7 @@ impl Segment {
     }
 
     /// The row. Afterwards the segment is what its row holds.
-    pub fn encode(&mut self, key: LaneKey, checkpoint: &Checkpoint) -> SegmentRow {
+    pub fn encode(&mut self, key: PriorityKey, checkpoint: &Checkpoint) -> SegmentRow {
         let mut body = Vec::with_capacity(self.bytes as usize + self.places.len() * 16 + 16);
         body.push(format::SEGMENT);
         encode_varint(self.places.len() as u64, &mut body);
@@ -220,36 +220,36 @@ impl Segment {
     }
 
     /// The first live entry at an index or after.
-    pub fn next_live(&self, tombstones: Option<&Tombstones>, from: Index, lane: Lane) -> Option<Entry> {
+    pub fn next_live(&self, tombstones: Option<&Tombstones>, from: Index, priority: Priority) -> Option<Entry> {
         let mut place = self.place_from(from);
         loop {
             place = tombstones.map_or(place, |tombstones| tombstones.next_live(place));
             if !self.damaged.contains(&place) {
-                return self.entry(place, lane);
+                return self.entry(place, priority);
             }
             place += 1;
         }
     }
 
     /// The last live entry at an index or before.
-    pub fn previous_live(&self, tombstones: Option<&Tombstones>, upto: Index, lane: Lane) -> Option<Entry> {
+    pub fn previous_live(&self, tombstones: Option<&Tombstones>, upto: Index, priority: Priority) -> Option<Entry> {
         let mut place = self.place_from(upto.next()).checked_sub(1)?;
         loop {
             place = tombstones.map_or(Some(place), |tombstones| tombstones.previous_live(place))?;
             if !self.damaged.contains(&place) {
-                return self.entry(place, lane);
+                return self.entry(place, priority);
             }
             place = place.checked_sub(1)?;
         }
     }
 
     /// The entry at a place, removed or not; none where its frame is damaged.
-    pub fn entry(&self, place: usize, lane: Lane) -> Option<Entry> {
+    pub fn entry(&self, place: usize, priority: Priority) -> Option<Entry> {
         if self.damaged.contains(&place) {
             return None;
         }
         let Place { index, put_ms, head_len, frame, .. } = self.places.get(place)?;
-        Some(Entry { index: *index, lane, put_ms: *put_ms, head_len: *head_len, frame: frame.clone() })
+        Some(Entry { index: *index, priority, put_ms: *put_ms, head_len: *head_len, frame: frame.clone() })
     }
 
     /// Drops the entries with tombstones. Their tag hashes stay.
@@ -276,9 +276,9 @@ impl Segment {
     }
 
     /// Makes the tag hashes anew from the entries.
-    fn hash_tags(&mut self, lane: Lane) {
+    fn hash_tags(&mut self, priority: Priority) {
         for place in 0..self.places.len() {
-            let hashes = self.entry(place, lane).map(|entry| entry::marks(&entry.tags())).unwrap_or_default();
+            let hashes = self.entry(place, priority).map(|entry| entry::marks(&entry.tags())).unwrap_or_default();
             if self.tag_hashes.has_room(hashes.len()) {
                 self.tag_hashes.add(&hashes);
             }

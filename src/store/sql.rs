@@ -1,9 +1,9 @@
 //! Rows in SQLite: the schema and every statement. The shell executes them.
 
 use super::limits::{EMPTY_PRIORITIES_MAX, SEARCH_TAG_HASHES_MAX};
-use super::rows::{Extent, LaneKey, RowSums, Rows, SegmentRow, StateId};
-use crate::queue::entry::{Index, Lane, Mark};
-use crate::queue::limits::LANES_MAX;
+use super::rows::{Extent, PriorityKey, RowSums, Rows, SegmentRow, StateId};
+use crate::queue::entry::{Index, Mark, Priority};
+use crate::queue::limits::PRIORITIES_MAX;
 use crate::queue::refusal::StoreError;
 use crate::queue::store::Side;
 use alloc::{collections::BTreeMap, format, vec, vec::Vec};
@@ -44,7 +44,7 @@ pub struct SqlRows<S> {
 /// The place of each priority of a side.
 #[derive(Debug, Default)]
 struct Places {
-    of: BTreeMap<Lane, u64>,
+    of: BTreeMap<Priority, u64>,
     /// Whether these are exactly the priorities that have rows.
     exact: bool,
 }
@@ -53,7 +53,7 @@ struct Places {
 const FIRST_BITS: u32 = 43;
 /// Places of one side: twice as many as there can be priorities with entries.
 const PLACES: u64 = 512;
-const _: () = assert!(LANES_MAX + EMPTY_PRIORITIES_MAX < PLACES as usize);
+const _: () = assert!(PRIORITIES_MAX + EMPTY_PRIORITIES_MAX < PLACES as usize);
 /// The largest index that can be stored.
 const INDEX_MAX: u64 = (1 << FIRST_BITS) - 1;
 
@@ -183,7 +183,7 @@ impl<S: Sql> SqlRows<S> {
             let Some(mut columns) = self.one(PLACE_FROM, &range)? else { break };
             let id = columns.number();
             place = (id >> FIRST_BITS) % PLACES;
-            if of.insert(columns.lane()?, place).is_some() {
+            if of.insert(columns.priority()?, place).is_some() {
                 return Err(StoreError::corrupt(format!("row {id}"), "its priority is that of other rows"));
             }
             place += 1;
@@ -193,8 +193,9 @@ impl<S: Sql> SqlRows<S> {
     }
 
     /// The key of a priority that has rows; `None` for one that has none.
-    fn key(&mut self, key: LaneKey) -> Result<Option<Key>, StoreError> {
-        let known = |rows: &mut Self| rows.places(key.side).of.get(&key.lane).map(|place| Key::of(key.side, *place));
+    fn key(&mut self, key: PriorityKey) -> Result<Option<Key>, StoreError> {
+        let known =
+            |rows: &mut Self| rows.places(key.side).of.get(&key.priority).map(|place| Key::of(key.side, *place));
         if let Some(found) = known(self) {
             return Ok(Some(found));
         }
@@ -205,7 +206,7 @@ impl<S: Sql> SqlRows<S> {
     }
 
     /// The key of a priority that is to get a row.
-    fn make_key(&mut self, key: LaneKey) -> Result<Key, StoreError> {
+    fn make_key(&mut self, key: PriorityKey) -> Result<Key, StoreError> {
         if let Some(found) = self.key(key)? {
             return Ok(found);
         }
@@ -216,7 +217,7 @@ impl<S: Sql> SqlRows<S> {
         let free = (0..PLACES).find(|place| !places.of.values().any(|taken| taken == place));
         let place =
             free.ok_or_else(|| StoreError::Contradiction(format!("there are more than {PLACES} priorities")))?;
-        places.of.insert(key.lane, place);
+        places.of.insert(key.priority, place);
         places.exact = false;
         Ok(Key::of(key.side, place))
     }
@@ -232,33 +233,33 @@ impl<S: Sql> Rows for SqlRows<S> {
         self.sql.exec(PUT_STATE, &[SqlValue::Int(id.0.into()), blob_value(value)]).map(drop)
     }
 
-    fn lane_above(&mut self, side: Side, above: Option<Lane>) -> Result<Option<Lane>, StoreError> {
+    fn priority_above(&mut self, side: Side, above: Option<Priority>) -> Result<Option<Priority>, StoreError> {
         if !self.places(side).exact {
             self.look(side)?;
         }
         let from = above.map_or(Bound::Unbounded, Bound::Excluded);
-        Ok(self.places(side).of.range((from, Bound::Unbounded)).next().map(|(lane, _)| *lane))
+        Ok(self.places(side).of.range((from, Bound::Unbounded)).next().map(|(priority, _)| *priority))
     }
 
-    fn checkpoint_below(&mut self, key: LaneKey, below: Index) -> Result<Option<(Extent, Bytes)>, StoreError> {
+    fn checkpoint_below(&mut self, key: PriorityKey, below: Index) -> Result<Option<(Extent, Bytes)>, StoreError> {
         let Some(key) = self.key(key)? else { return Ok(None) };
         let columns = self.one(CHECKPOINT_BELOW, &[key.begin(), key.at(below)])?;
         Ok(columns.map(|mut columns| (columns.extent(), columns.blob())))
     }
 
-    fn segment_upto(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
+    fn segment_upto(&mut self, key: PriorityKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
         let Some(key) = self.key(key)? else { return Ok(None) };
         self.segment(SEGMENT_UPTO, &[key.begin(), key.at(at)])
     }
 
-    fn segment_above(&mut self, key: LaneKey, above: Index) -> Result<Option<SegmentRow>, StoreError> {
+    fn segment_above(&mut self, key: PriorityKey, above: Index) -> Result<Option<SegmentRow>, StoreError> {
         let Some(key) = self.key(key)? else { return Ok(None) };
         self.segment(SEGMENT_ABOVE, &[key.at(above), key.end()])
     }
 
     fn segment_tagged(
         &mut self,
-        key: LaneKey,
+        key: PriorityKey,
         above: Index,
         hashes: &[Mark],
     ) -> Result<Option<SegmentRow>, StoreError> {
@@ -270,7 +271,7 @@ impl<S: Sql> Rows for SqlRows<S> {
         self.segment(SEGMENT_TAGGED, &params)
     }
 
-    fn sums(&mut self, key: LaneKey, from: Index, below: Index) -> Result<RowSums, StoreError> {
+    fn sums(&mut self, key: PriorityKey, from: Index, below: Index) -> Result<RowSums, StoreError> {
         let Some(key) = self.key(key)? else { return Ok(RowSums::default()) };
         let Some(mut columns) = self.one(SUMS, &[key.at(from), key.at(below)])? else {
             return Ok(RowSums::default());
@@ -279,25 +280,25 @@ impl<S: Sql> Rows for SqlRows<S> {
         Ok(RowSums { rows: number(), damaged: number(), count: number(), bytes: number() })
     }
 
-    fn put_segment(&mut self, key: LaneKey, row: SegmentRow) -> Result<(), StoreError> {
+    fn put_segment(&mut self, key: PriorityKey, row: SegmentRow) -> Result<(), StoreError> {
         let Extent { first, last, count, bytes } = row.extent;
         if last.0 >= INDEX_MAX {
             return Err(StoreError::Contradiction(format!("index {} is too large to be stored", last.0)));
         }
-        let (lane, key) = (lane_value(key.lane), self.make_key(key)?);
+        let (priority, key) = (priority_value(key.priority), self.make_key(key)?);
         let [last, count, bytes] = [exact(last.0)?, exact(count)?, exact(bytes)?];
         let [head, marks, body] = [row.checkpoint, row.tag_hashes, row.body].map(blob_value);
-        self.sql.exec(PUT_SEGMENT, &[key.at(first), lane, last, count, bytes, head, marks, body]).map(drop)
+        self.sql.exec(PUT_SEGMENT, &[key.at(first), priority, last, count, bytes, head, marks, body]).map(drop)
     }
 
-    fn delete_segment(&mut self, key: LaneKey, first: Index) -> Result<(), StoreError> {
+    fn delete_segment(&mut self, key: PriorityKey, first: Index) -> Result<(), StoreError> {
         let side = key.side;
         let Some(key) = self.key(key)? else { return Ok(()) };
         self.places(side).exact = false;
         self.sql.exec(DELETE_SEGMENT, &[key.at(first)]).map(drop)
     }
 
-    fn delete_below(&mut self, key: LaneKey, below: Index) -> Result<u64, StoreError> {
+    fn delete_below(&mut self, key: PriorityKey, below: Index) -> Result<u64, StoreError> {
         let side = key.side;
         let Some(key) = self.key(key)? else { return Ok(0) };
         self.places(side).exact = false;
@@ -325,8 +326,8 @@ fn blob_value(bytes: Bytes) -> SqlValue {
 }
 
 /// Eight bytes that sort like the number: the sign bit is flipped.
-fn lane_value(lane: Lane) -> SqlValue {
-    SqlValue::Blob(Bytes::copy_from_slice(&(lane.0 as u64 ^ 1 << 63).to_be_bytes()))
+fn priority_value(priority: Priority) -> SqlValue {
+    SqlValue::Blob(Bytes::copy_from_slice(&(priority.0 as u64 ^ 1 << 63).to_be_bytes()))
 }
 
 /// Columns of a row, from left to right. A value of another type than was written is a damaged one: it becomes a value
@@ -348,9 +349,9 @@ impl Columns {
         }
     }
 
-    fn lane(&mut self) -> Result<Lane, StoreError> {
+    fn priority(&mut self) -> Result<Priority, StoreError> {
         match <[u8; 8]>::try_from(self.blob().as_ref()) {
-            Ok(bytes) => Ok(Lane((u64::from_be_bytes(bytes) ^ 1 << 63) as i64)),
+            Ok(bytes) => Ok(Priority((u64::from_be_bytes(bytes) ^ 1 << 63) as i64)),
             Err(_) => Err(StoreError::corrupt("a segment", "its priority is not eight bytes")),
         }
     }

@@ -6,7 +6,7 @@ use super::names::{TAG_CALLBACK, TAG_PATH};
 use super::put_entry::PutEntry;
 use super::tags::check_tags;
 use super::url::Url;
-use crate::queue::entry::{Lane, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
+use crate::queue::entry::{Priority, TAG_REQUEST_ID, TAG_TIME_PREFIX, Tags};
 use crate::queue::event::{Dedup, NewEntry};
 use crate::queue::limits::DEDUP_LOOKUPS_MAX;
 use alloc::{
@@ -60,7 +60,7 @@ pub struct PutDefaults {
     /// What every entry gets.
     pub stamp: Stamp,
     /// Priority of entries that name none.
-    pub lane: Lane,
+    pub priority: Priority,
     /// Tags of all entries; an entry's own win.
     pub tags: Tags,
     /// Whether entries that do not say so themselves are stored only if their request id is not there yet.
@@ -70,7 +70,7 @@ pub struct PutDefaults {
 impl PutDefaults {
     /// Nothing in common but the stamp.
     pub fn of(stamp: Stamp) -> Self {
-        Self { stamp, lane: Lane::default(), tags: Tags::new(), once: false }
+        Self { stamp, priority: Priority::default(), tags: Tags::new(), once: false }
     }
 
     /// Entries as they are stored, at least one. All get the same random bits: their indexes tell them apart.
@@ -90,7 +90,7 @@ impl PutDefaults {
                 lookups += 1;
                 check_lookup(lookups, &tags)?;
             }
-            Ok(NewEntry { lane: priority.map_or(self.lane, Lane), tags, data, random, dedup: once })
+            Ok(NewEntry { priority: priority.map_or(self.priority, Priority), tags, data, random, dedup: once })
         };
         entries.into_iter().map(complete).collect()
     }

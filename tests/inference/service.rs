@@ -177,10 +177,10 @@ impl Service {
     pub fn is_in_sink(&mut self, id: &str) -> bool {
         let mut stores = self.open(Name::Sink);
         let mut store = stores.side(Side::Main);
-        store.lanes().into_iter().any(|(lane, _)| {
+        store.priorities().into_iter().any(|(priority, _)| {
             let mut from = Index(0);
             std::iter::from_fn(|| {
-                let entry = store.next(lane, from).expect("no faults here")?;
+                let entry = store.next(priority, from).expect("no faults here")?;
                 from = entry.index.next();
                 Some(entry)
             })

@@ -5,7 +5,7 @@ use super::requests::{self, Asking};
 use super::script::{Choice, Item, ItemOnce, Op, Place, Saying, Want, Who};
 use super::world::World;
 use edgequeue::broker::{ConnectionId, FetchId, Message, RequestId};
-use edgequeue::queue::entry::{Filter, Index, Lane, TAG_REQUEST_ID, Tags};
+use edgequeue::queue::entry::{Filter, Index, Priority, TAG_REQUEST_ID, Tags};
 use edgequeue::queue::event::{Dedup, Event, NewEntry, Rejection, Start, Ticket, Watch};
 use edgequeue::queue::limits::WINDOW_MAX;
 use edgequeue::queue::store::Side;
@@ -100,7 +100,7 @@ impl Clients {
                 Dedup::Source { index: index(behind), settled_below: index(settled_behind) }
             }
         });
-        NewEntry { lane: Lane(item.lane), tags, data: data.into(), random: 0, dedup }
+        NewEntry { priority: Priority(item.priority), tags, data: data.into(), random: 0, dedup }
     }
 
     fn new_entries(&mut self, side: Side, items: &[Item]) -> Vec<NewEntry> {
@@ -168,7 +168,7 @@ impl<D: FaultyDisk> World<D> {
             Op::End { side, force } => requests::end(*side, *force),
             Op::Configure { settings, keys } => requests::configure(settings, keys),
             Op::Stats { side } => requests::stats(*side, address),
-            Op::Count { side, lane, want } => requests::count(*side, *lane, self.wanted(*side, *want)),
+            Op::Count { side, priority, want } => requests::count(*side, *priority, self.wanted(*side, *want)),
             Op::Search { who, at } => requests::search(*who, self.place(who.side, *at)),
             Op::Find { side, behind } => requests::find(*side, address, self.request_id(*side, *behind)),
             Op::Cancel { side, behind } => requests::cancel(*side, address, self.request_id(*side, *behind)),

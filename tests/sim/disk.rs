@@ -3,7 +3,7 @@
 use crate::support::disk::{Disk, Versions};
 use edgequeue::broker::Durable;
 use edgequeue::queue::effect::{Record, Write};
-use edgequeue::queue::entry::{Entry, Index, Lane, Mark, TAG_REQUEST_ID, marks};
+use edgequeue::queue::entry::{Entry, Index, Mark, Priority, TAG_REQUEST_ID, marks};
 use edgequeue::queue::refusal::StoreError;
 use edgequeue::queue::store::{Side, Store, Stores, Totals};
 use edgequeue::store::Flushed;
@@ -69,14 +69,14 @@ impl Faults {
 pub fn listing(stores: &mut impl Stores, side: Side) -> Result<BTreeMap<u64, Entry>, StoreError> {
     let mut store = stores.side(side);
     let mut entries = BTreeMap::new();
-    for (lane, length) in store.lanes() {
+    for (priority, length) in store.priorities() {
         let mut from = Index(0);
         let mut counted = 0;
-        while let Some(entry) = store.next(lane, from)? {
-            if entry.lane != lane || entry.index < from {
+        while let Some(entry) = store.next(priority, from)? {
+            if entry.priority != priority || entry.index < from {
                 return Err(StoreError::Contradiction(format!(
-                    "next({lane:?}, {from:?}) answered {:?} {:?}",
-                    entry.lane, entry.index
+                    "next({priority:?}, {from:?}) answered {:?} {:?}",
+                    entry.priority, entry.index
                 )));
             }
             from = entry.index.next();
@@ -84,7 +84,7 @@ pub fn listing(stores: &mut impl Stores, side: Side) -> Result<BTreeMap<u64, Ent
             entries.insert(entry.index.0, entry);
         }
         if counted != length {
-            return Err(StoreError::Contradiction(format!("{lane:?} holds {counted} entries but claims {length}")));
+            return Err(StoreError::Contradiction(format!("{priority:?} holds {counted} entries but claims {length}")));
         }
     }
     Ok(entries)
@@ -184,29 +184,36 @@ impl Store for PlainStore<'_> {
         }
     }
 
-    fn lanes(&self) -> Vec<(Lane, u64)> {
-        let mut lanes = BTreeMap::new();
+    fn priorities(&self) -> Vec<(Priority, u64)> {
+        let mut priorities = BTreeMap::new();
         for entry in self.side.entries.values() {
-            *lanes.entry(entry.lane).or_insert(0) += 1;
+            *priorities.entry(entry.priority).or_insert(0) += 1;
         }
-        lanes.into_iter().rev().collect()
+        priorities.into_iter().rev().collect()
     }
 
-    fn next(&mut self, lane: Lane, from: Index) -> Result<Option<Entry>, StoreError> {
+    fn next(&mut self, priority: Priority, from: Index) -> Result<Option<Entry>, StoreError> {
         self.faults.pass()?;
-        Ok(self.side.entries.range(from..).map(|(_, entry)| entry).find(|entry| entry.lane == lane).cloned())
+        Ok(self.side.entries.range(from..).map(|(_, entry)| entry).find(|entry| entry.priority == priority).cloned())
     }
 
-    fn previous(&mut self, lane: Lane, upto: Index) -> Result<Option<Entry>, StoreError> {
+    fn previous(&mut self, priority: Priority, upto: Index) -> Result<Option<Entry>, StoreError> {
         self.faults.pass()?;
-        Ok(self.side.entries.range(..=upto).rev().map(|(_, entry)| entry).find(|entry| entry.lane == lane).cloned())
+        Ok(self
+            .side
+            .entries
+            .range(..=upto)
+            .rev()
+            .map(|(_, entry)| entry)
+            .find(|entry| entry.priority == priority)
+            .cloned())
     }
 
-    fn next_marked(&mut self, lane: Lane, from: Index, wanted: &[Mark]) -> Result<Option<Entry>, StoreError> {
+    fn next_marked(&mut self, priority: Priority, from: Index, wanted: &[Mark]) -> Result<Option<Entry>, StoreError> {
         self.faults.pass()?;
         let may_match = |entry: &&Entry| {
             let present = marks(&entry.tags());
-            entry.lane == lane && wanted.iter().all(|mark| present.contains(mark))
+            entry.priority == priority && wanted.iter().all(|mark| present.contains(mark))
         };
         Ok(self.side.entries.range(from..).map(|(_, entry)| entry).find(may_match).cloned())
     }

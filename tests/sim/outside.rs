@@ -363,7 +363,7 @@ fn same(asked: &Event, seen: &Event) -> bool {
             asked.len() == seen.len()
                 && asked.iter().zip(seen).all(|(asked, seen)| {
                     let tags = asked.tags.iter().all(|(key, value)| seen.tags.get(key) == Some(value));
-                    tags && (asked.lane, &asked.data, asked.dedup) == (seen.lane, &seen.data, seen.dedup)
+                    tags && (asked.priority, &asked.data, asked.dedup) == (seen.priority, &seen.data, seen.dedup)
                 })
         }
         (Event::Get(_, asked), Event::Get(_, seen)) => asked == seen,
@@ -378,7 +378,9 @@ fn same(asked: &Event, seen: &Event) -> bool {
         (Event::Truncate(_, asked), Event::Truncate(_, seen)) => asked == seen,
         (Event::End(_, asked), Event::End(_, seen)) => asked == seen,
         (Event::Configure(..), Event::Configure(..)) | (Event::Stats(_), Event::Stats(_)) => true,
-        (Event::Count(_, lane, filter), Event::Count(_, seen_lane, seen)) => (lane, filter) == (seen_lane, seen),
+        (Event::Count(_, priority, filter), Event::Count(_, seen_lane, seen)) => {
+            (priority, filter) == (seen_lane, seen)
+        }
         (Event::Search(_, by, asked), Event::Search(_, seen_by, seen)) => (by, asked) == (seen_by, seen),
         (Event::Find(_, asked), Event::Find(_, seen)) | (Event::Cancel(_, asked), Event::Cancel(_, seen)) => {
             asked == seen

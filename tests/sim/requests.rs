@@ -5,7 +5,7 @@ use super::script::Who;
 use crate::support::request::Request;
 use bytes::Bytes;
 use edgequeue::queue::config::Settings;
-use edgequeue::queue::entry::{Filter, Index, Lane};
+use edgequeue::queue::entry::{Filter, Index, Priority};
 use edgequeue::queue::event::{ConsumerId, Dedup, Event, Get, NewEntry, Rejection, Start, Ticket, Watch, WatcherId};
 use edgequeue::queue::store::Side;
 use edgequeue::wire::http::settings;
@@ -43,8 +43,8 @@ pub fn filter(color: Option<u8>) -> Filter {
 
 /// An entry as it is put.
 pub fn put_entry(entry: &NewEntry) -> PutEntry {
-    let NewEntry { lane, tags, data, dedup, .. } = entry.clone();
-    PutEntry { tags, data, priority: Some(lane.0), once: dedup }
+    let NewEntry { priority, tags, data, dedup, .. } = entry.clone();
+    PutEntry { tags, data, priority: Some(priority.0), once: dedup }
 }
 
 fn asking(side: Side, request: Request, event: Event, form: Form) -> Asking {
@@ -53,7 +53,9 @@ fn asking(side: Side, request: Request, event: Event, form: Form) -> Asking {
 }
 
 pub fn put(side: Side, entries: Vec<NewEntry>) -> Asking {
-    if let [NewEntry { lane: Lane(0), data, dedup: None | Some(Dedup::RequestId), tags, .. }] = entries.as_slice() {
+    if let [NewEntry { priority: Priority(0), data, dedup: None | Some(Dedup::RequestId), tags, .. }] =
+        entries.as_slice()
+    {
         let once = if entries[0].dedup.is_some() { "&_once_=true" } else { "" };
         let tags: String = tags.iter().map(|(key, value)| format!("&{key}={value}")).collect();
         let request = Request::with_body("POST", format!("{}{once}", tags.trim_start_matches('&')), data.clone());
@@ -139,10 +141,10 @@ pub fn stats(side: Side, address: Address) -> Asking {
     asking(side, Request::new("GET", "_attrs_=true"), Event::Stats(TICKET), form)
 }
 
-pub fn count(side: Side, lane: Option<i64>, filter: Filter) -> Asking {
-    let lane_query = lane.map(|lane| format!("&_priority_={lane}")).unwrap_or_default();
+pub fn count(side: Side, priority: Option<i64>, filter: Filter) -> Asking {
+    let lane_query = priority.map(|priority| format!("&_priority_={priority}")).unwrap_or_default();
     let request = Request::new("GET", format!("_count_=true{lane_query}{}", tags(&filter)));
-    asking(side, request, Event::Count(TICKET, lane.map(Lane), filter), Form::Count)
+    asking(side, request, Event::Count(TICKET, priority.map(Priority), filter), Form::Count)
 }
 
 pub fn search(who: Who, index: u64) -> Asking {

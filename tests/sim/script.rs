@@ -80,7 +80,7 @@ pub enum Op {
     },
     Count {
         side: Side,
-        lane: Option<i64>,
+        priority: Option<i64>,
         want: Want,
     },
     Search {
@@ -163,7 +163,7 @@ pub enum Saying {
 /// An entry to be put.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Item {
-    pub lane: i64,
+    pub priority: i64,
     pub color: u8,
     pub bytes: u32,
     /// Whether the client chooses the request id.

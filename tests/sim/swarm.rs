@@ -83,7 +83,7 @@ struct Swarm {
     groups: u64,
     users: u64,
     colors: u64,
-    lanes: i64,
+    priorities: i64,
     windows: u64,
     batch: u64,
     body: u64,
@@ -112,7 +112,7 @@ pub fn script(seed: u64) -> Script {
         groups: random.between(1, 3),
         users: random.between(1, 4),
         colors: random.pick(&[1, 1, 2, 3]),
-        lanes: random.pick(&[1, 1, 2, 3]),
+        priorities: random.pick(&[1, 1, 2, 3]),
         windows: random.pick(&[1, 2, 4, 16, 1000]),
         batch: random.pick(&[1, 3, 10]),
         body: random.pick(&[0, 20, 200, 1_500, 40_000]),
@@ -216,8 +216,8 @@ impl Swarm {
             }
             Kind::Stats => Op::Stats { side: self.side() },
             Kind::Count => {
-                let lane = if self.random.percent(50) { Some(self.lane()) } else { None };
-                Op::Count { side: self.side(), lane, want: self.want() }
+                let priority = if self.random.percent(50) { Some(self.priority()) } else { None };
+                Op::Count { side: self.side(), priority, want: self.want() }
             }
             Kind::Search => Op::Search { who: self.who(), at: self.place() },
             Kind::Find => Op::Find { side: self.side(), behind: self.random.below(10) },
@@ -241,7 +241,7 @@ impl Swarm {
         if self.random.below(400) == 0 {
             let first = self.random.below(40) as i64;
             let items = (0..self.random.between(200, 260) as i64).map(|offset| Item {
-                lane: first + offset,
+                priority: first + offset,
                 color: 0,
                 bytes: 10,
                 named: false,
@@ -256,7 +256,7 @@ impl Swarm {
 
     fn items(&mut self, count: u64) -> Vec<Item> {
         let items = (0..count).map(|_| Item {
-            lane: self.lane(),
+            priority: self.priority(),
             color: self.random.below(self.colors) as u8,
             bytes: self.random.between(0, self.body) as u32,
             named: self.random.percent(20),
@@ -359,9 +359,9 @@ impl Swarm {
         if self.random.percent(self.rear) { Side::Rear } else { Side::Main }
     }
 
-    fn lane(&mut self) -> i64 {
-        let lane = self.random.below(self.lanes as u64) as i64;
-        if self.random.percent(2) { -lane } else { lane }
+    fn priority(&mut self) -> i64 {
+        let priority = self.random.below(self.priorities as u64) as i64;
+        if self.random.percent(2) { -priority } else { priority }
     }
 
     fn want(&mut self) -> Want {

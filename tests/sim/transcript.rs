@@ -50,7 +50,7 @@ fn brief_event(event: &Event) -> String {
     match event {
         Event::Put(ticket, entries) => {
             let briefly = |entry: &edgequeue::queue::event::NewEntry| {
-                format!("lane {} {:?} {} bytes", entry.lane.0, entry.tags.get("color"), entry.data.len())
+                format!("priority {} {:?} {} bytes", entry.priority.0, entry.tags.get("color"), entry.data.len())
             };
             let shown: Vec<String> = entries.iter().take(4).map(briefly).collect();
             format!("put {} ({}): {}", ticket.0, entries.len(), shown.join("; "))
@@ -72,7 +72,7 @@ fn brief_effect(effect: &Effect) -> String {
 fn brief_delivery(delivery: &Delivery) -> String {
     let entry = &delivery.entry;
     let gained = if delivery.gained.is_empty() { String::new() } else { format!(" gained {:?}", delivery.gained) };
-    format!("#{} lane {}{gained}", entry.index.0, entry.lane.0)
+    format!("#{} priority {}{gained}", entry.index.0, entry.priority.0)
 }
 
 fn shortened(mut text: String) -> String {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use edgequeue::queue::effect::Write;
-use edgequeue::queue::entry::{self, Entry, Index, Lane, Mark};
+use edgequeue::queue::entry::{self, Entry, Index, Mark, Priority};
 use edgequeue::queue::refusal::StoreError;
 use edgequeue::queue::store::{Side, Store, Stores};
 use edgequeue::store::memory::MemoryRows;
@@ -96,16 +96,16 @@ pub fn flush<R: Backing>(store: &mut SegmentStore<R>) -> Flushed {
 }
 
 /// An entry with one tag, or none, and the next index.
-pub fn entry(store: &mut impl Stores, side: Side, lane: i64, tag: Option<u8>, bytes: usize) -> (Entry, Vec<Mark>) {
+pub fn entry(store: &mut impl Stores, side: Side, priority: i64, tag: Option<u8>, bytes: usize) -> (Entry, Vec<Mark>) {
     let index = store.side(side).totals().next_index;
     let tags = tag.map(|tag| (String::from("kind"), tag.to_string())).into_iter().collect();
     let marks = entry::marks(&tags);
     let data = Bytes::from(vec![index.0 as u8; bytes]);
-    (Entry::encode(index, Lane(lane), 1_700_000_000_000 + index.0 * 7, tags, data), marks)
+    (Entry::encode(index, Priority(priority), 1_700_000_000_000 + index.0 * 7, tags, data), marks)
 }
 
-pub fn append(store: &mut impl Stores, side: Side, lane: i64, bytes: usize) -> Index {
-    let (entry, marks) = entry(store, side, lane, None, bytes);
+pub fn append(store: &mut impl Stores, side: Side, priority: i64, bytes: usize) -> Index {
+    let (entry, marks) = entry(store, side, priority, None, bytes);
     let index = entry.index;
     store.side(side).apply(Write::Append(entry, marks)).unwrap();
     index

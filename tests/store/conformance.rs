@@ -5,20 +5,20 @@ use super::faulty::FaultyRows;
 use super::reference::Reference;
 use bytes::Bytes;
 use edgequeue::queue::effect::{Record, Write};
-use edgequeue::queue::entry::{Index, Lane, Mark, mark};
+use edgequeue::queue::entry::{Index, Mark, Priority, mark};
 use edgequeue::queue::store::{Side, Store, Stores};
 use edgequeue::store::SegmentStore;
 use edgequeue::store::memory::MemoryRows;
 use edgequeue::store::sql::SqlRows;
 use proptest::prelude::*;
 
-const LANES: [i64; 7] = [0, 1, -1, i64::MIN, i64::MAX, 7, 1_000_000];
+const PRIORITIES: [i64; 7] = [0, 1, -1, i64::MIN, i64::MAX, 7, 1_000_000];
 const SIDES: [Side; 2] = [Side::Main, Side::Rear];
 const RECORDS: [Record; 3] = [Record::Groups, Record::Consumers, Record::Settings];
 
 #[derive(Clone, Debug)]
 pub enum Op {
-    /// How many, in which lane, with which tag, of which size.
+    /// How many, in which priority, with which tag, of which size.
     Append(u8, usize, Option<u8>, usize),
     /// Where between the first and the next index, in 1/255, and how many from there on in which stride.
     Remove(u8, u8, u8),
@@ -33,12 +33,12 @@ pub enum Op {
     Fault(u64),
 }
 
-fn op(lanes: usize) -> impl Strategy<Value = Op> {
+fn op(priorities: usize) -> impl Strategy<Value = Op> {
     let size = prop_oneof![6 => 0..200_usize, 3 => 200..3_000_usize, 1 => 15_000..40_000_usize, 1 => Just(600_000)];
     let count = prop_oneof![4 => Just(1), 2 => 2..12_u8, 1 => 60..150_u8];
     prop_oneof![
-        8 => (count, 0..lanes, proptest::option::of(0..4_u8), size).prop_map(|(count, lane, tag, size)| {
-            Op::Append(if size > 20_000 { count.min(5) } else { count }, lane, tag, size)
+        8 => (count, 0..priorities, proptest::option::of(0..4_u8), size).prop_map(|(count, priority, tag, size)| {
+            Op::Append(if size > 20_000 { count.min(5) } else { count }, priority, tag, size)
         }),
         5 => (any::<u8>(), prop_oneof![1..3_u8, 1..100_u8], 1..4_u8)
             .prop_map(|(at, count, stride)| Op::Remove(at, count, stride)),
@@ -54,15 +54,15 @@ fn op(lanes: usize) -> impl Strategy<Value = Op> {
 
 fn ops() -> impl Strategy<Value = Vec<(Side, Op)>> {
     let side = prop_oneof![4 => Just(Side::Main), 1 => Just(Side::Rear)];
-    (1..=LANES.len()).prop_flat_map(move |lanes| prop::collection::vec((side.clone(), op(lanes)), 1..60))
+    (1..=PRIORITIES.len()).prop_flat_map(move |priorities| prop::collection::vec((side.clone(), op(priorities)), 1..60))
 }
 
-/// Single puts and commits of a lane or two, each stored by itself: tails that are emptied, kept and used again.
+/// Single puts and commits of a priority or two, each stored by itself: tails that are emptied, kept and used again.
 fn slow_ops() -> impl Strategy<Value = Vec<(Side, Op)>> {
     let size = prop_oneof![4 => Just(100), 2 => Just(9_000), 2 => Just(20_000)];
     let op = prop_oneof![
         4 => (1..3_u8, prop_oneof![9 => Just(0), 1 => Just(1)], size)
-            .prop_map(|(count, lane, size)| Op::Append(count, lane, None, size)),
+            .prop_map(|(count, priority, size)| Op::Append(count, priority, None, size)),
         1 => Just(Op::Remove(0, 1, 1)),
         1 => Just(Op::Remove(255, 1, 1)),
         3 => Just(Op::Remove(0, 100, 1)),
@@ -81,8 +81,8 @@ fn cache() -> impl Strategy<Value = usize> {
 fn index_at(reference: &mut Reference, side: Side, at: u8) -> Index {
     let store = reference.side(side);
     let next = store.totals().next_index.0;
-    let lanes = store.lanes();
-    let firsts = lanes.iter().filter_map(|(lane, _)| reference.side(side).next(*lane, Index(0)).unwrap());
+    let priorities = store.priorities();
+    let firsts = priorities.iter().filter_map(|(priority, _)| reference.side(side).next(*priority, Index(0)).unwrap());
     let first = firsts.map(|entry| entry.index.0).min().unwrap_or(next);
     Index(first + (next - first) * u64::from(at) / 255)
 }
@@ -92,19 +92,23 @@ fn compare<R: Backing>(store: &mut SegmentStore<R>, reference: &mut Reference) {
     for side in SIDES {
         let next = reference.side(side).totals().next_index;
         assert_eq!(store.side(side).totals(), reference.side(side).totals());
-        assert_eq!(store.side(side).lanes(), reference.side(side).lanes());
+        assert_eq!(store.side(side).priorities(), reference.side(side).priorities());
         let mut probes: Vec<Index> = [0, 80, 128, 200, 255].map(|at| index_at(reference, side, at)).to_vec();
         probes.extend([Index(0), Index(next.0 / 2), Index(u64::MAX)]);
-        for lane in LANES.map(Lane) {
+        for priority in PRIORITIES.map(Priority) {
             for from in &probes {
-                assert_eq!(store.side(side).next(lane, *from), reference.side(side).next(lane, *from), "next {from:?}");
-                let previous = reference.side(side).previous(lane, *from);
-                assert_eq!(store.side(side).previous(lane, *from), previous, "previous {from:?}");
+                assert_eq!(
+                    store.side(side).next(priority, *from),
+                    reference.side(side).next(priority, *from),
+                    "next {from:?}"
+                );
+                let previous = reference.side(side).previous(priority, *from);
+                assert_eq!(store.side(side).previous(priority, *from), previous, "previous {from:?}");
             }
-            compare_marked(store, reference, side, lane, probes[1]);
+            compare_marked(store, reference, side, priority, probes[1]);
             for pair in probes.windows(2) {
-                let count = reference.side(side).count(lane, pair[0], pair[1]);
-                assert_eq!(store.side(side).count(lane, pair[0], pair[1]), count, "count {pair:?}");
+                let count = reference.side(side).count(priority, pair[0], pair[1]);
+                assert_eq!(store.side(side).count(priority, pair[0], pair[1]), count, "count {pair:?}");
             }
         }
         for index in probes.iter().flat_map(|probe| probe.0..probe.0.saturating_add(3)).map(Index) {
@@ -121,21 +125,21 @@ fn compare_marked<R: Backing>(
     store: &mut SegmentStore<R>,
     reference: &mut Reference,
     side: Side,
-    lane: Lane,
+    priority: Priority,
     from: Index,
 ) {
     for marks in [vec![], vec![mark("kind", "1")], vec![mark("kind", "1"), mark("kind", "2")]] {
         let marks: &[Mark] = &marks;
-        let expected = reference.side(side).next_marked(lane, from, marks).unwrap();
+        let expected = reference.side(side).next_marked(priority, from, marks).unwrap();
         let mut at = from;
         for step in 0.. {
-            let got = store.side(side).next_marked(lane, at, marks).unwrap();
+            let got = store.side(side).next_marked(priority, at, marks).unwrap();
             let Some(got) = got else {
                 assert_eq!(expected, None, "marked from {from:?}");
                 break;
             };
             assert_eq!(reference.side(side).find(got.index), Ok(Some(got.clone())));
-            assert!(got.lane == lane && got.index >= at);
+            assert!(got.priority == priority && got.index >= at);
             if expected.as_ref() == Some(&got) || step > 20 {
                 break;
             }
@@ -148,16 +152,16 @@ fn compare_marked<R: Backing>(
 /// Reads everything in order, both ways.
 fn compare_scan<R: Backing>(store: &mut SegmentStore<R>, reference: &mut Reference) {
     for side in SIDES {
-        for (lane, length) in reference.side(side).lanes() {
+        for (priority, length) in reference.side(side).priorities() {
             let (mut at, mut seen) = (Index(0), Vec::new());
-            while let Some(entry) = store.side(side).next(lane, at).unwrap() {
+            while let Some(entry) = store.side(side).next(priority, at).unwrap() {
                 assert_eq!(reference.side(side).find(entry.index), Ok(Some(entry.clone())));
                 at = entry.index.next();
                 seen.push(entry.index);
             }
             assert_eq!(seen.len() as u64, length);
             let mut at = Index(u64::MAX);
-            while let Some(entry) = store.side(side).previous(lane, at).unwrap() {
+            while let Some(entry) = store.side(side).previous(priority, at).unwrap() {
                 assert_eq!(seen.pop(), Some(entry.index));
                 at = Index(entry.index.0 - 1);
             }
@@ -173,10 +177,10 @@ fn apply(store: &mut impl Stores, reference: &mut Reference, side: Side, write: 
 
 fn writes(reference: &mut Reference, side: Side, op: &Op) -> Vec<Write> {
     match *op {
-        Op::Append(count, lane, tag, size) => {
+        Op::Append(count, priority, tag, size) => {
             let mut twin = reference.clone();
             let mut next = || {
-                let (entry, marks) = entry(&mut twin, side, LANES[lane], tag, size);
+                let (entry, marks) = entry(&mut twin, side, PRIORITIES[priority], tag, size);
                 let write = Write::Append(entry, marks);
                 twin.side(side).apply(write.clone()).unwrap();
                 write

@@ -5,17 +5,17 @@ use super::backing::{Sqlite, append, entry, flush};
 use super::golden::every_kind;
 use bytes::Bytes;
 use edgequeue::queue::effect::{Record, Write};
-use edgequeue::queue::entry::{Entry, Index, Lane, mark};
+use edgequeue::queue::entry::{Entry, Index, Priority, mark};
 use edgequeue::queue::refusal::StoreError;
 use edgequeue::queue::store::{Side, Store, Stores};
 use edgequeue::store::SegmentStore;
 use edgequeue::store::memory::MemoryRows;
-use edgequeue::store::rows::{LaneKey, Rows, SegmentRow, StateId};
+use edgequeue::store::rows::{PriorityKey, Rows, SegmentRow, StateId};
 use edgequeue::store::sql::{SqlRows, SqlValue};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-const MAIN: LaneKey = LaneKey { side: Side::Main, lane: Lane(0) };
+const MAIN: PriorityKey = PriorityKey { side: Side::Main, priority: Priority(0) };
 const SIDES: [Side; 2] = [Side::Main, Side::Rear];
 const RECORDS: [Record; 3] = [Record::Groups, Record::Consumers, Record::Settings];
 
@@ -48,10 +48,10 @@ type Contents = (BTreeMap<(Side, Index), Entry>, Vec<Option<Bytes>>);
 fn read<R: Rows>(store: &mut SegmentStore<R>) -> Result<Contents, StoreError> {
     let (mut entries, mut records) = (BTreeMap::new(), Vec::new());
     for side in SIDES {
-        for (lane, length) in store.side(side).lanes() {
+        for (priority, length) in store.side(side).priorities() {
             let (mut at, mut seen) = (Index(0), Vec::new());
-            while let Some(entry) = store.side(side).next(lane, at)? {
-                assert!(entry.index >= at && entry.lane == lane);
+            while let Some(entry) = store.side(side).next(priority, at)? {
+                assert!(entry.index >= at && entry.priority == priority);
                 let _ = (entry.tags(), entry.data());
                 at = entry.index.next();
                 assert_eq!(store.side(side).find(entry.index)?.as_ref(), Some(&entry));
@@ -60,14 +60,14 @@ fn read<R: Rows>(store: &mut SegmentStore<R>) -> Result<Contents, StoreError> {
             }
             assert!(seen.len() as u64 <= length, "what is delivered is counted");
             let mut at = Index(u64::MAX);
-            while let Some(entry) = store.side(side).previous(lane, at)? {
+            while let Some(entry) = store.side(side).previous(priority, at)? {
                 assert_eq!(seen.pop(), Some(entry.index));
                 at = Index(entry.index.0 - 1);
             }
             assert!(seen.is_empty());
-            store.side(side).next_marked(lane, Index(0), &[mark("kind", "1")])?;
+            store.side(side).next_marked(priority, Index(0), &[mark("kind", "1")])?;
             for (from, below) in [(3, 8), (3, 25), (0, 21), (0, u64::MAX)] {
-                assert!(store.side(side).count(lane, Index(from), Index(below))? <= length);
+                assert!(store.side(side).count(priority, Index(from), Index(below))? <= length);
             }
         }
         for record in RECORDS {
@@ -322,7 +322,7 @@ fn a_truncation_into_a_damaged_segment_leaves_it_whole() {
     let firsts: Vec<u64> = store.rows().segments(MAIN).map(|row| row.extent.first.0).collect();
     assert_eq!(firsts, [11, 21]);
     assert_eq!(store.side(Side::Main).totals().length, 9 + 10, "what is out of reach is counted still");
-    assert_eq!(store.side(Side::Main).next(Lane(0), Index(0)).unwrap().unwrap().index, Index(21));
+    assert_eq!(store.side(Side::Main).next(Priority(0), Index(0)).unwrap().unwrap().index, Index(21));
     store.side(Side::Main).apply(Write::RemoveBelow(Index(21))).unwrap();
     flush(&mut store);
     assert_eq!(store.side(Side::Main).totals().length, 10);
@@ -339,7 +339,7 @@ fn a_row_in_the_place_of_another_is_damaged() {
     )
     .unwrap();
     let mut store = SegmentStore::open(rows).unwrap();
-    let entry = store.side(Side::Main).next(Lane(0), Index(11)).unwrap().unwrap();
+    let entry = store.side(Side::Main).next(Priority(0), Index(11)).unwrap().unwrap();
     assert_eq!((entry.index, store.take_damage().len()), (Index(21), 1));
 }
 

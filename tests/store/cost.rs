@@ -3,14 +3,14 @@
 use super::backing::{Backing, Sqlite, append, entry, flush, sqlite};
 use bytes::Bytes;
 use edgequeue::queue::effect::{Record, Write};
-use edgequeue::queue::entry::{Index, Lane, mark};
+use edgequeue::queue::entry::{Index, Priority, mark};
 use edgequeue::queue::store::{Side, Store, Stores};
 use edgequeue::store::memory::MemoryRows;
-use edgequeue::store::rows::{LaneKey, Rows, StateId};
+use edgequeue::store::rows::{PriorityKey, Rows, StateId};
 use edgequeue::store::sql::SqlRows;
 use edgequeue::store::{Flushed, SegmentStore};
 
-const MAIN: LaneKey = LaneKey { side: Side::Main, lane: Lane(0) };
+const MAIN: PriorityKey = PriorityKey { side: Side::Main, priority: Priority(0) };
 
 /// A store whose schema row is written already.
 fn store() -> SegmentStore<MemoryRows> {
@@ -148,12 +148,12 @@ fn slow_puts_and_commits_cost_two_rows_and_seldom_a_delete() {
 #[test]
 fn empty_priorities_do_not_pile_up() {
     let mut store = store();
-    for lane in 0..200 {
-        let index = append(&mut store, Side::Main, lane, 10);
+    for priority in 0..200 {
+        let index = append(&mut store, Side::Main, priority, 10);
         flush(&mut store);
         remove(&mut store, [index.0]);
         flush(&mut store);
-        assert_eq!(store.side(Side::Main).lanes(), []);
+        assert_eq!(store.side(Side::Main).priorities(), []);
     }
     assert!(store.rows().len() <= 3 + 4, "{} rows", store.rows().len());
 }
@@ -168,7 +168,7 @@ fn a_long_queue_opens_like_a_short_one() {
         flush(&mut store);
         let before = store.rows().counts().read;
         store = reopen(store);
-        let head = store.side(Side::Main).next(Lane(0), Index(0)).unwrap().unwrap();
+        let head = store.side(Side::Main).next(Priority(0), Index(0)).unwrap().unwrap();
         assert_eq!((head.index, store.side(Side::Main).totals().length), (Index(2), length as u64 - 3));
         reads.push(store.rows().counts().read - before);
     }
@@ -184,7 +184,7 @@ fn a_scan_reads_each_segment_once() {
     let segments = store.rows().segments(MAIN).count() as u64;
     let before = store.rows().counts().read;
     let (mut at, mut seen) = (Index(0), 0);
-    while let Some(entry) = store.side(Side::Main).next(Lane(0), at).unwrap() {
+    while let Some(entry) = store.side(Side::Main).next(Priority(0), at).unwrap() {
         at = entry.index.next();
         seen += 1;
         assert!(store.side(Side::Main).find(entry.index).unwrap().is_some());
@@ -205,7 +205,7 @@ fn truncating_reads_at_most_one_body_and_deletes_by_range() {
     assert_eq!(store.side(Side::Main).totals().length, 39_500);
     assert_eq!(flush(&mut store), rows(1, 60));
     store = reopen(store);
-    assert_eq!(store.side(Side::Main).next(Lane(0), Index(0)).unwrap().unwrap().index, Index(60_501));
+    assert_eq!(store.side(Side::Main).next(Priority(0), Index(0)).unwrap().unwrap().index, Index(60_501));
     store.side(Side::Main).apply(Write::RemoveBelow(Index(u64::MAX))).unwrap();
     assert_eq!(flush(&mut store), rows(1, segments - 60));
 }
@@ -219,7 +219,7 @@ fn what_is_put_after_a_truncation_of_everything_is_found() {
     store.side(Side::Main).apply(Write::RemoveBelow(Index(u64::MAX))).unwrap();
     append_some(&mut store, 1, 10);
     for _ in 0..2 {
-        let first = store.side(Side::Main).next(Lane(0), Index(0)).unwrap();
+        let first = store.side(Side::Main).next(Priority(0), Index(0)).unwrap();
         assert_eq!(first.map(|entry| entry.index), Some(Index(4)));
         flush(&mut store);
     }
@@ -269,9 +269,9 @@ fn a_search_by_tag_reads_only_segments_that_may_match() {
         }
     }
     store = reopen(store);
-    let found = store.side(Side::Main).next_marked(Lane(0), Index(0), &[mark("kind", "17")]).unwrap().unwrap();
+    let found = store.side(Side::Main).next_marked(Priority(0), Index(0), &[mark("kind", "17")]).unwrap().unwrap();
     assert_eq!(found.index, Index(1701));
-    assert_eq!(store.side(Side::Main).next_marked(Lane(0), Index(1801), &[mark("kind", "17")]), Ok(None));
+    assert_eq!(store.side(Side::Main).next_marked(Priority(0), Index(1801), &[mark("kind", "17")]), Ok(None));
 }
 
 /// In SQLite's own program a replaced segment is one insert into one b-tree, without a delete.

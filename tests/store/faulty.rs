@@ -2,10 +2,10 @@
 
 use super::backing::Backing;
 use bytes::Bytes;
-use edgequeue::queue::entry::{Index, Lane, Mark};
+use edgequeue::queue::entry::{Index, Mark, Priority};
 use edgequeue::queue::refusal::StoreError;
 use edgequeue::queue::store::Side;
-use edgequeue::store::rows::{Extent, LaneKey, RowSums, Rows, SegmentRow, StateId};
+use edgequeue::store::rows::{Extent, PriorityKey, RowSums, Rows, SegmentRow, StateId};
 
 /// Wraps rows. Once the operation that was chosen has failed, all later ones fail too, until
 /// [`heal`](FaultyRows::heal).
@@ -51,44 +51,44 @@ impl<R: Rows> Rows for FaultyRows<R> {
         self.rows()?.put_state(id, value)
     }
 
-    fn lane_above(&mut self, side: Side, above: Option<Lane>) -> Result<Option<Lane>, StoreError> {
-        self.rows()?.lane_above(side, above)
+    fn priority_above(&mut self, side: Side, above: Option<Priority>) -> Result<Option<Priority>, StoreError> {
+        self.rows()?.priority_above(side, above)
     }
 
-    fn checkpoint_below(&mut self, key: LaneKey, below: Index) -> Result<Option<(Extent, Bytes)>, StoreError> {
+    fn checkpoint_below(&mut self, key: PriorityKey, below: Index) -> Result<Option<(Extent, Bytes)>, StoreError> {
         self.rows()?.checkpoint_below(key, below)
     }
 
-    fn segment_upto(&mut self, key: LaneKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
+    fn segment_upto(&mut self, key: PriorityKey, at: Index) -> Result<Option<SegmentRow>, StoreError> {
         self.rows()?.segment_upto(key, at)
     }
 
-    fn segment_above(&mut self, key: LaneKey, above: Index) -> Result<Option<SegmentRow>, StoreError> {
+    fn segment_above(&mut self, key: PriorityKey, above: Index) -> Result<Option<SegmentRow>, StoreError> {
         self.rows()?.segment_above(key, above)
     }
 
     fn segment_tagged(
         &mut self,
-        key: LaneKey,
+        key: PriorityKey,
         above: Index,
         hashes: &[Mark],
     ) -> Result<Option<SegmentRow>, StoreError> {
         self.rows()?.segment_tagged(key, above, hashes)
     }
 
-    fn sums(&mut self, key: LaneKey, from: Index, below: Index) -> Result<RowSums, StoreError> {
+    fn sums(&mut self, key: PriorityKey, from: Index, below: Index) -> Result<RowSums, StoreError> {
         self.rows()?.sums(key, from, below)
     }
 
-    fn put_segment(&mut self, key: LaneKey, row: SegmentRow) -> Result<(), StoreError> {
+    fn put_segment(&mut self, key: PriorityKey, row: SegmentRow) -> Result<(), StoreError> {
         self.rows()?.put_segment(key, row)
     }
 
-    fn delete_segment(&mut self, key: LaneKey, first: Index) -> Result<(), StoreError> {
+    fn delete_segment(&mut self, key: PriorityKey, first: Index) -> Result<(), StoreError> {
         self.rows()?.delete_segment(key, first)
     }
 
-    fn delete_below(&mut self, key: LaneKey, below: Index) -> Result<u64, StoreError> {
+    fn delete_below(&mut self, key: PriorityKey, below: Index) -> Result<u64, StoreError> {
         self.rows()?.delete_below(key, below)
     }
 }

@@ -45,10 +45,10 @@ pub fn listing(store: &mut Opened) -> String {
         let totals = store.side(side).totals();
         writeln!(out, "{side:?}: next {}, {} entries, {} bytes", totals.next_index.0, totals.length, totals.bytes)
             .unwrap();
-        for (lane, length) in store.side(side).lanes() {
-            writeln!(out, "priority {}: {length} entries", lane.0).unwrap();
+        for (priority, length) in store.side(side).priorities() {
+            writeln!(out, "priority {}: {length} entries", priority.0).unwrap();
             let mut at = Index(0);
-            while let Some(entry) = store.side(side).next(lane, at).unwrap() {
+            while let Some(entry) = store.side(side).next(priority, at).unwrap() {
                 let data = entry.data();
                 let sum: u64 = data.iter().map(|byte| u64::from(*byte)).sum();
                 let start = String::from_utf8_lossy(&data[..data.len().min(12)]).into_owned();

@@ -34,11 +34,11 @@ pub fn dump(sql: &Sqlite) -> String {
 /// A store with every kind of row: two priorities, tags, tombstones, records, dead letters.
 pub fn every_kind() -> SegmentStore<SqlRows<Sqlite>> {
     let mut store = SegmentStore::open(sqlite()).unwrap();
-    for (side, lane, tag) in
+    for (side, priority, tag) in
         [(Side::Main, 0, Some(1)), (Side::Main, 0, None), (Side::Main, -7, Some(2)), (Side::Rear, 3, Some(1))]
     {
         for _ in 0..3 {
-            let (entry, hashes) = entry(&mut store, side, lane, tag, 5);
+            let (entry, hashes) = entry(&mut store, side, priority, tag, 5);
             store.side(side).apply(Write::Append(entry, hashes)).unwrap();
         }
     }

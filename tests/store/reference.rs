@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use edgequeue::queue::effect::{Record, Write};
-use edgequeue::queue::entry::{Entry, Index, Lane, Mark};
+use edgequeue::queue::entry::{Entry, Index, Mark, Priority};
 use edgequeue::queue::refusal::StoreError;
 use edgequeue::queue::store::{Side, Store, Stores, Totals};
 use std::collections::BTreeMap;
@@ -39,8 +39,8 @@ impl Stores for Reference {
 }
 
 impl ReferenceSide {
-    fn lane(&self, lane: Lane) -> impl DoubleEndedIterator<Item = &(Entry, Vec<Mark>)> {
-        self.entries.values().filter(move |(entry, _)| entry.lane == lane)
+    fn priority(&self, priority: Priority) -> impl DoubleEndedIterator<Item = &(Entry, Vec<Mark>)> {
+        self.entries.values().filter(move |(entry, _)| entry.priority == priority)
     }
 }
 
@@ -50,23 +50,23 @@ impl Store for &mut ReferenceSide {
         Totals { next_index: self.next_index, length: self.entries.len() as u64, bytes }
     }
 
-    fn lanes(&self) -> Vec<(Lane, u64)> {
-        let mut lanes = BTreeMap::new();
-        self.entries.values().for_each(|(entry, _)| *lanes.entry(entry.lane).or_default() += 1);
-        lanes.into_iter().rev().collect()
+    fn priorities(&self) -> Vec<(Priority, u64)> {
+        let mut priorities = BTreeMap::new();
+        self.entries.values().for_each(|(entry, _)| *priorities.entry(entry.priority).or_default() += 1);
+        priorities.into_iter().rev().collect()
     }
 
-    fn next(&mut self, lane: Lane, from: Index) -> Result<Option<Entry>, StoreError> {
-        Ok(self.lane(lane).find(|(entry, _)| entry.index >= from).map(|(entry, _)| entry.clone()))
+    fn next(&mut self, priority: Priority, from: Index) -> Result<Option<Entry>, StoreError> {
+        Ok(self.priority(priority).find(|(entry, _)| entry.index >= from).map(|(entry, _)| entry.clone()))
     }
 
-    fn previous(&mut self, lane: Lane, upto: Index) -> Result<Option<Entry>, StoreError> {
-        Ok(self.lane(lane).rev().find(|(entry, _)| entry.index <= upto).map(|(entry, _)| entry.clone()))
+    fn previous(&mut self, priority: Priority, upto: Index) -> Result<Option<Entry>, StoreError> {
+        Ok(self.priority(priority).rev().find(|(entry, _)| entry.index <= upto).map(|(entry, _)| entry.clone()))
     }
 
-    fn next_marked(&mut self, lane: Lane, from: Index, marks: &[Mark]) -> Result<Option<Entry>, StoreError> {
+    fn next_marked(&mut self, priority: Priority, from: Index, marks: &[Mark]) -> Result<Option<Entry>, StoreError> {
         let carries = |own: &[Mark]| marks.iter().all(|mark| own.contains(mark));
-        let found = self.lane(lane).find(|(entry, own)| entry.index >= from && carries(own));
+        let found = self.priority(priority).find(|(entry, own)| entry.index >= from && carries(own));
         Ok(found.map(|(entry, _)| entry.clone()))
     }
 

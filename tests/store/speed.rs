@@ -2,7 +2,7 @@
 
 use super::backing::{Backing, append, flush, sqlite};
 use edgequeue::queue::effect::Write;
-use edgequeue::queue::entry::{Index, Lane};
+use edgequeue::queue::entry::{Index, Priority};
 use edgequeue::queue::store::{Side, Store, Stores};
 use edgequeue::store::SegmentStore;
 use edgequeue::store::memory::MemoryRows;
@@ -24,7 +24,7 @@ fn put_deliver_commit<R: Backing>(name: &str, rows: R, backlog: usize, count: us
         let mut side = store.side(Side::Main);
         let mut delivered = Vec::with_capacity(BATCH);
         for _ in 0..BATCH {
-            let entry = side.next(Lane(0), at).unwrap().unwrap();
+            let entry = side.next(Priority(0), at).unwrap().unwrap();
             at = entry.index.next();
             delivered.push(entry.index);
         }

@@ -3,7 +3,7 @@
 use super::golden::{delivery, stats};
 use super::tags;
 use edgequeue::queue::effect::{Delivery, Receipt, Reply};
-use edgequeue::queue::entry::{Entry, Index, Lane, Tags};
+use edgequeue::queue::entry::{Entry, Index, Priority, Tags};
 use edgequeue::queue::event::ConsumerId;
 use edgequeue::queue::refusal::Refusal;
 use edgequeue::queue::stats::Position;
@@ -70,7 +70,7 @@ fn entries() {
 #[test]
 fn raw_content_types() {
     let content_type = |tags: Tags, data: &'static [u8]| {
-        let entry = Entry::encode(Index(1), Lane(0), 0, tags, data.into());
+        let entry = Entry::encode(Index(1), Priority(0), 0, tags, data.into());
         let delivery = Delivery { entry, gained: Tags::new(), index_only: false, attempt: 0 };
         answer(&Form::Entries(Raw), Reply::Entries(vec![delivery])).content_type.unwrap().to_string()
     };

@@ -3,7 +3,7 @@
 use crate::{NOW_MS, operation, refusal, tags};
 use bytes::Bytes;
 use edgequeue::queue::effect::{Receipt, Reply};
-use edgequeue::queue::entry::{Index, Lane};
+use edgequeue::queue::entry::{Index, Priority};
 use edgequeue::queue::event::{Dedup, NewEntry};
 use edgequeue::wire::http::batch::BatchPut;
 use edgequeue::wire::proto::frame;
@@ -36,9 +36,9 @@ fn json() {
     let expected = |all| tags([("all", all), ("ts@source", &stamp), ("Path", "/sub")]);
     assert_eq!(
         entries[0],
-        NewEntry { lane: Lane(-5), tags: expected("mine"), data: "hi".into(), random: 9, dedup: None }
+        NewEntry { priority: Priority(-5), tags: expected("mine"), data: "hi".into(), random: 9, dedup: None }
     );
-    assert_eq!((entries[1].lane, &entries[1].tags), (Lane(3), &expected("1")));
+    assert_eq!((entries[1].priority, &entries[1].tags), (Priority(3), &expected("1")));
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn what_was_read_can_be_put_again() {
         |priority| PutEntry { tags: tags([("a", "b"), ("requestId", "")]), data: "x".into(), priority, once: None };
     let list = frame::list(&[entry(None).encode().into(), entry(Some(i64::MIN)).encode().into()]);
     let entries = read("application/vnd.google.protobuf", &list).unwrap();
-    assert_eq!(entries.iter().map(|entry| entry.lane).collect::<Vec<_>>(), [Lane(3), Lane(i64::MIN)]);
+    assert_eq!(entries.iter().map(|entry| entry.priority).collect::<Vec<_>>(), [Priority(3), Priority(i64::MIN)]);
     assert!(entries.iter().all(|entry| entry.tags["a"] == "b" && !entry.tags.contains_key("requestId")));
 }
 

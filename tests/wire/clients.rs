@@ -1,7 +1,7 @@
 //! Requests exactly as the vendor's page and the official clients send them.
 
 use super::{NOW_MS, operation, send, tags};
-use edgequeue::queue::entry::{Filter, Index, Lane, Tags};
+use edgequeue::queue::entry::{Filter, Index, Priority, Tags};
 use edgequeue::queue::event::{ConsumerId, Get, Start, Watch};
 use edgequeue::queue::store::Side;
 use edgequeue::wire::{Address, CallPurpose, Encoding, EntryEncoding, Operation, Transport};
@@ -18,8 +18,8 @@ fn indexes(numbers: &[u64]) -> Vec<Index> {
     numbers.iter().copied().map(Index).collect()
 }
 
-fn put(lane: i64, tags: Tags) -> Operation {
-    Operation::Put { lane: Lane(lane), tags, once: false }
+fn put(priority: i64, tags: Tags) -> Operation {
+    Operation::Put { priority: Priority(priority), tags, once: false }
 }
 
 /// `curl` lines of "Access the queue service"; curl adds `Accept: */*` and, with `-d`, a content type.
@@ -228,11 +228,11 @@ fn java() {
         ),
         (
             format!("GET /api/predict/svc?_count_=true&_priority_=1&k=v\n{headers}"),
-            Operation::Count { lane: Some(Lane(1)), filter: Filter(tags([("k", "v")])) },
+            Operation::Count { priority: Some(Priority(1)), filter: Filter(tags([("k", "v")])) },
         ),
         (
             format!("GET /api/predict/svc?_count_=true\n{headers}"),
-            Operation::Count { lane: None, filter: Filter::default() },
+            Operation::Count { priority: None, filter: Filter::default() },
         ),
         (format!("GET /api/predict/svc?_search_=true&_index_=3\n{headers}"), Operation::Search { index: Index(3) }),
         (format!("PUT /api/predict/svc?_indexes_=3%2C4\n{headers}"), Operation::Commit { indexes: indexes(&[3, 4]) }),

@@ -4,7 +4,7 @@ use super::tags;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use edgequeue::queue::config::Settings;
 use edgequeue::queue::effect::Delivery;
-use edgequeue::queue::entry::{Entry, Filter, Frame, Index, Lane};
+use edgequeue::queue::entry::{Entry, Filter, Frame, Index, Priority};
 use edgequeue::queue::event::ConsumerId;
 use edgequeue::queue::stats::{ConsumerStats, ConsumerStatus, GroupStats, Stats};
 use edgequeue::queue::store::Side;
@@ -21,7 +21,7 @@ fn hex(text: &str) -> Vec<u8> {
 }
 
 pub fn delivery() -> Delivery {
-    let entry = Entry::encode(Index(5), Lane(0), 0, tags([("requestId", "abc")]), "hi".into());
+    let entry = Entry::encode(Index(5), Priority(0), 0, tags([("requestId", "abc")]), "hi".into());
     Delivery { entry, gained: tags([]), index_only: false, attempt: 1 }
 }
 
@@ -55,7 +55,7 @@ fn json() {
 
 #[test]
 fn gained_tags_override_stored_ones() {
-    let entry = Entry::encode(Index(1), Lane(0), 0, tags([("lastCode", "400"), ("a", "1")]), "x".into());
+    let entry = Entry::encode(Index(1), Priority(0), 0, tags([("lastCode", "400"), ("a", "1")]), "x".into());
     let delivery = Delivery { entry, gained: tags([("lastCode", "500")]), index_only: false, attempt: 1 };
     let decoded = frame::decode_list(&frame::list(&[delivery.frame()])).unwrap();
     assert_eq!(decoded, [frame::of(&delivery)]);

@@ -1,7 +1,7 @@
 //! Addresses, parameters, headers and methods, one rule each.
 
 use super::{operation, refusal, send, tags};
-use edgequeue::queue::entry::{Filter, Index, Lane};
+use edgequeue::queue::entry::{Filter, Index, Priority};
 use edgequeue::queue::event::{Get, Start};
 use edgequeue::queue::limits;
 use edgequeue::queue::store::Side;
@@ -199,14 +199,14 @@ fn identity() {
 #[test]
 fn put_priorities_and_tags() {
     let put = |line: &str| match operation(line) {
-        Operation::Put { lane, tags, .. } => (lane, tags),
+        Operation::Put { priority, tags, .. } => (priority, tags),
         other => panic!("{line}: {other:?}"),
     };
-    let lane = |line: &str| put(line).0;
-    assert_eq!(lane("POST /?_priority_=3\nX-EAS-QueueService-Priority: 1"), Lane(3));
-    assert_eq!(lane("POST /\nX-EAS-QueueService-Priority: 7"), Lane(7));
-    assert_eq!(lane("POST /\nX-EAS-QueueService-Priority:"), Lane(0));
-    assert_eq!(lane("POST /?_priority_=-9223372036854775808"), Lane(i64::MIN));
+    let priority = |line: &str| put(line).0;
+    assert_eq!(priority("POST /?_priority_=3\nX-EAS-QueueService-Priority: 1"), Priority(3));
+    assert_eq!(priority("POST /\nX-EAS-QueueService-Priority: 7"), Priority(7));
+    assert_eq!(priority("POST /\nX-EAS-QueueService-Priority:"), Priority(0));
+    assert_eq!(priority("POST /?_priority_=-9223372036854775808"), Priority(i64::MIN));
     assert_eq!(refusal("POST /?_priority_=9223372036854775808").0, 400);
     assert!(refusal("POST /\nX-EAS-QueueService-Priority: high").1.contains("X-EAS-QueueService-Priority must be"));
 

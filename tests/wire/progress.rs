@@ -2,7 +2,7 @@
 
 use super::{operation, refusal, send, tags};
 use edgequeue::queue::effect::Reply;
-use edgequeue::queue::entry::{Index, Lane};
+use edgequeue::queue::entry::{Index, Priority};
 use edgequeue::queue::event::ConsumerId;
 use edgequeue::queue::stats::{EntryStatus, GroupStatus};
 use edgequeue::queue::store::Side;
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 fn whereabouts(groups: Vec<(&str, GroupStatus)>) -> EntryStatus {
     EntryStatus {
         index: Index(7),
-        lane: Lane(0),
+        priority: Priority(0),
         put_ms: 1_000,
         tags: tags([("lastCode", "500"), ("lastReason", "no memory")]),
         ahead: 2,

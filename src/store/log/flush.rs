@@ -67,7 +67,7 @@ impl Log {
         for log in self.priorities.values_mut() {
             let key = log.key;
             let (written, deleted) = log.write(rows, with_manifest, |segment, live| {
-                segment.encode(key, &Checkpoint { lane_length: live.length, lane_bytes: live.bytes, ..sums })
+                segment.encode(key, &Checkpoint { priority_length: live.length, priority_bytes: live.bytes, ..sums })
             })?;
             flushed.rows_written += written;
             flushed.rows_deleted += deleted;
@@ -96,21 +96,22 @@ impl Log {
             log.settle(&mut Access { rows, cache: &mut self.cache, damage: &mut self.damage }, empty)?;
             empty += usize::from(log.live.length == 0 && log.tail.is_some());
         }
-        let all = || self.priorities.iter().flat_map(|(lane, log)| log.tombstones.iter().map(move |of| (*lane, of)));
+        let all =
+            || self.priorities.iter().flat_map(|(priority, log)| log.tombstones.iter().map(move |of| (*priority, of)));
         let mut weight: usize = all().map(|(_, (_, tombstones))| tombstones.weight()).sum();
         if weight <= TOMBSTONES_BYTES_MAX {
             return Ok(());
         }
         let compactable = all().filter(|(_, (_, tombstones))| !tombstones.all_deleted);
         let mut compactable: Vec<_> =
-            compactable.map(|(lane, (first, tombstones))| (tombstones.weight(), lane, *first)).collect();
+            compactable.map(|(priority, (first, tombstones))| (tombstones.weight(), priority, *first)).collect();
         compactable.sort_unstable();
         let mut compactions = 0;
         while weight > TOMBSTONES_BYTES_MAX
             && (compactions < COMPACTIONS_PER_FLUSH || weight > 2 * TOMBSTONES_BYTES_MAX)
-            && let Some((heaviest, lane, first)) = compactable.pop()
+            && let Some((heaviest, priority, first)) = compactable.pop()
         {
-            let log = self.priorities.get_mut(&lane).expect("it has tombstones");
+            let log = self.priorities.get_mut(&priority).expect("it has tombstones");
             let mut access = Access { rows, cache: &mut self.cache, damage: &mut self.damage };
             if log.compact(&mut access, first)? {
                 (weight, compactions) = (weight - heaviest, compactions + 1);
@@ -120,14 +121,14 @@ impl Log {
     }
 
     fn manifest(&self) -> Manifest {
-        let sums = self.priorities.iter().map(|(lane, log)| PrioritySums {
-            lane: lane.0,
+        let sums = self.priorities.iter().map(|(priority, log)| PrioritySums {
+            priority: priority.0,
             length: log.live.length,
             bytes: log.live.bytes,
         });
-        let tombstones = self.priorities.iter().flat_map(|(lane, log)| {
+        let tombstones = self.priorities.iter().flat_map(|(priority, log)| {
             log.tombstones.iter().map(|(first, tombstones)| TombstonesRecord {
-                lane: lane.0,
+                priority: priority.0,
                 first: first.0,
                 bytes: tombstones.bytes,
                 all_deleted: tombstones.all_deleted,

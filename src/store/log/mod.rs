@@ -4,14 +4,14 @@ mod flush;
 mod open;
 
 use crate::queue::effect::{Record, Write};
-use crate::queue::entry::{Entry, Index, Lane, Mark};
+use crate::queue::entry::{Entry, Index, Mark, Priority};
 use crate::queue::refusal::StoreError;
 use crate::queue::store::{Side, Totals};
 use crate::store::damage::Damage;
 use crate::store::format::{state_row, unseal};
 use crate::store::limits::FRAME_BYTES_MAX;
 use crate::store::priority_log::{Access, Cache, PriorityLog, Sums};
-use crate::store::rows::{LaneKey, Rows};
+use crate::store::rows::{PriorityKey, Rows};
 use alloc::{collections::BTreeMap, vec::Vec};
 use bytes::Bytes;
 
@@ -22,7 +22,7 @@ pub(super) struct Log {
     seq: u64,
     next_index: Index,
     live: Sums,
-    priorities: BTreeMap<Lane, PriorityLog>,
+    priorities: BTreeMap<Priority, PriorityLog>,
     cache: Cache,
     damage: Damage,
     groups: Option<Bytes>,
@@ -44,35 +44,46 @@ impl Log {
     }
 
     /// Priorities with live entries, highest first.
-    pub fn lanes(&self) -> Vec<(Lane, u64)> {
+    pub fn priorities(&self) -> Vec<(Priority, u64)> {
         let live = self.priorities.iter().rev().filter(|(_, log)| log.live.length > 0);
-        live.map(|(lane, log)| (*lane, log.live.length)).collect()
+        live.map(|(priority, log)| (*priority, log.live.length)).collect()
     }
 
     /// As [`Store::next`](crate::queue::store::Store::next).
-    pub fn next(&mut self, rows: &mut impl Rows, lane: Lane, from: Index) -> Result<Option<Entry>, StoreError> {
-        self.ask(rows, lane, |log, access| log.next(access, from))
+    pub fn next(&mut self, rows: &mut impl Rows, priority: Priority, from: Index) -> Result<Option<Entry>, StoreError> {
+        self.ask(rows, priority, |log, access| log.next(access, from))
     }
 
     /// As [`Store::previous`](crate::queue::store::Store::previous).
-    pub fn previous(&mut self, rows: &mut impl Rows, lane: Lane, upto: Index) -> Result<Option<Entry>, StoreError> {
-        self.ask(rows, lane, |log, access| log.previous(access, upto))
+    pub fn previous(
+        &mut self,
+        rows: &mut impl Rows,
+        priority: Priority,
+        upto: Index,
+    ) -> Result<Option<Entry>, StoreError> {
+        self.ask(rows, priority, |log, access| log.previous(access, upto))
     }
 
     /// As [`Store::next_marked`](crate::queue::store::Store::next_marked).
     pub fn next_tagged(
         &mut self,
         rows: &mut impl Rows,
-        lane: Lane,
+        priority: Priority,
         from: Index,
         hashes: &[Mark],
     ) -> Result<Option<Entry>, StoreError> {
-        self.ask(rows, lane, |log, access| log.next_tagged(access, from, hashes))
+        self.ask(rows, priority, |log, access| log.next_tagged(access, from, hashes))
     }
 
     /// As [`Store::count`](crate::queue::store::Store::count).
-    pub fn count(&mut self, rows: &mut impl Rows, lane: Lane, from: Index, below: Index) -> Result<u64, StoreError> {
-        self.ask(rows, lane, |log, access| {
+    pub fn count(
+        &mut self,
+        rows: &mut impl Rows,
+        priority: Priority,
+        from: Index,
+        below: Index,
+    ) -> Result<u64, StoreError> {
+        self.ask(rows, priority, |log, access| {
             Ok(log.live_below(access, below)?.saturating_sub(log.live_below(access, from)?))
         })
     }
@@ -80,7 +91,7 @@ impl Log {
     /// As [`Store::find`](crate::queue::store::Store::find).
     pub fn find(&mut self, rows: &mut impl Rows, index: Index) -> Result<Option<Entry>, StoreError> {
         let found = self.locate(rows, index)?;
-        let entry = found.and_then(|(lane, first, place)| self.priorities.get(&lane)?.entry(first, place));
+        let entry = found.and_then(|(priority, first, place)| self.priorities.get(&priority)?.entry(first, place));
         self.evict();
         Ok(entry)
     }
@@ -126,14 +137,14 @@ impl Log {
         self.next_index = entry.index.next();
         self.live.add(Sums { length: 1, bytes: entry.bytes() });
         self.appended = true;
-        let key = LaneKey { side: self.side, lane: entry.lane };
-        let log = self.priorities.entry(entry.lane).or_insert_with(|| PriorityLog::new(key));
+        let key = PriorityKey { side: self.side, priority: entry.priority };
+        let log = self.priorities.entry(entry.priority).or_insert_with(|| PriorityLog::new(key));
         log.append(&mut Access { rows, cache: &mut self.cache, damage: &mut self.damage }, entry, hashes)
     }
 
     fn remove(&mut self, rows: &mut impl Rows, index: Index) -> Result<(), StoreError> {
-        let Some((lane, first, place)) = self.locate(rows, index)? else { return Ok(()) };
-        let log = self.priorities.get_mut(&lane).expect("located there");
+        let Some((priority, first, place)) = self.locate(rows, index)? else { return Ok(()) };
+        let log = self.priorities.get_mut(&priority).expect("located there");
         let removed = log.remove(first, place)?;
         self.manifest_dirty |= removed.length > 0;
         self.live.take(removed)
@@ -152,19 +163,19 @@ impl Log {
 
     /// Priority, segment and place of an index, removed or not: it is in one priority only, so memory is asked for all
     /// of them first.
-    fn locate(&mut self, rows: &mut impl Rows, index: Index) -> Result<Option<(Lane, Index, usize)>, StoreError> {
+    fn locate(&mut self, rows: &mut impl Rows, index: Index) -> Result<Option<(Priority, Index, usize)>, StoreError> {
         if index >= self.next_index {
             return Ok(None);
         }
-        for (lane, log) in &self.priorities {
+        for (priority, log) in &self.priorities {
             if let Some((first, place)) = log.place_in_memory(index) {
-                return Ok(Some((*lane, first, place)));
+                return Ok(Some((*priority, first, place)));
             }
         }
-        for (lane, log) in &mut self.priorities {
+        for (priority, log) in &mut self.priorities {
             let mut access = Access { rows, cache: &mut self.cache, damage: &mut self.damage };
             if let Some((first, place)) = log.place(&mut access, index)? {
-                return Ok(Some((*lane, first, place)));
+                return Ok(Some((*priority, first, place)));
             }
         }
         Ok(None)
@@ -174,10 +185,10 @@ impl Log {
     fn ask<R: Rows, T: Default>(
         &mut self,
         rows: &mut R,
-        lane: Lane,
+        priority: Priority,
         question: impl FnOnce(&mut PriorityLog, &mut Access<'_, R>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let Some(log) = self.priorities.get_mut(&lane) else { return Ok(T::default()) };
+        let Some(log) = self.priorities.get_mut(&priority) else { return Ok(T::default()) };
         let answer = question(log, &mut Access { rows, cache: &mut self.cache, damage: &mut self.damage })?;
         self.evict();
         Ok(answer)
@@ -190,22 +201,22 @@ impl Log {
         }
         let mut clean = Vec::new();
         self.cache.bytes = 0;
-        for (lane, log) in &self.priorities {
+        for (priority, log) in &self.priorities {
             for (first, segment) in &log.segments {
                 match segment.dirty {
                     true => continue,
-                    false => clean.push((segment.used, *lane, *first, segment.cost())),
+                    false => clean.push((segment.used, *priority, *first, segment.cost())),
                 }
                 self.cache.bytes += segment.cost();
             }
         }
         clean.sort_unstable_by_key(|segment| segment.0);
-        for (_, lane, first, cost) in clean {
+        for (_, priority, first, cost) in clean {
             if self.cache.bytes <= self.cache.bytes_max / 4 * 3 {
                 break;
             }
             self.cache.bytes -= cost;
-            self.priorities.get_mut(&lane).and_then(|log| log.segments.remove(&first));
+            self.priorities.get_mut(&priority).and_then(|log| log.segments.remove(&first));
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use super::{Log, Side};
 use crate::queue::effect::Record;
-use crate::queue::entry::{Index, Lane};
+use crate::queue::entry::{Index, Priority};
 use crate::queue::refusal::StoreError;
 use crate::store::damage::Damage;
 use crate::store::format::state_row;
 use crate::store::manifest::{self, Manifest, PrioritySums, TombstonesRecord};
 use crate::store::priority_log::{Access, Cache, Opened, PriorityLog, Sums};
-use crate::store::rows::{LaneKey, Rows};
+use crate::store::rows::{PriorityKey, Rows};
 use crate::store::tombstones::Tombstones;
 use alloc::{collections::BTreeMap, vec::Vec};
 
@@ -45,13 +45,13 @@ impl Log {
         rows: &mut impl Rows,
         manifest_seq: u64,
         sums: &[PrioritySums],
-    ) -> Result<Vec<(Lane, Sums)>, StoreError> {
+    ) -> Result<Vec<(Priority, Sums)>, StoreError> {
         let (mut above, mut to_count) = (None, Vec::new());
-        while let Some(lane) = rows.lane_above(self.side, above)? {
-            above = Some(lane);
+        while let Some(priority) = rows.priority_above(self.side, above)? {
+            above = Some(priority);
             let mut access = Access { rows, cache: &mut self.cache, damage: &mut self.damage };
             let Opened { mut log, checkpoint, uncounted } =
-                PriorityLog::open(LaneKey { side: self.side, lane }, &mut access)?;
+                PriorityLog::open(PriorityKey { side: self.side, priority }, &mut access)?;
             if let Some(checkpoint) = checkpoint.filter(|checkpoint| checkpoint.seq > self.seq) {
                 self.seq = checkpoint.seq;
                 self.next_index = self.next_index.max(Index(checkpoint.next_index));
@@ -60,18 +60,18 @@ impl Log {
             match (uncounted, checkpoint) {
                 (Some(uncounted), _) => {
                     self.next_index = self.next_index.max(log.next_index());
-                    to_count.push((lane, uncounted));
+                    to_count.push((priority, uncounted));
                 }
                 (None, Some(checkpoint)) if checkpoint.seq > manifest_seq => {
-                    log.live = Sums { length: checkpoint.lane_length, bytes: checkpoint.lane_bytes };
+                    log.live = Sums { length: checkpoint.priority_length, bytes: checkpoint.priority_bytes };
                 }
                 _ => {
-                    let stored = sums.iter().find(|sums| sums.lane == lane.0);
+                    let stored = sums.iter().find(|sums| sums.priority == priority.0);
                     let stored = stored.ok_or_else(|| contradiction("the manifest does not know a priority"))?;
                     log.live = Sums { length: stored.length, bytes: stored.bytes };
                 }
             }
-            self.priorities.insert(lane, log);
+            self.priorities.insert(priority, log);
         }
         Ok(to_count)
     }
@@ -86,7 +86,7 @@ impl Log {
     ) -> Result<(), StoreError> {
         for record in records {
             let first = Index(record.first);
-            let Some(log) = self.priorities.get_mut(&Lane(record.lane)) else {
+            let Some(log) = self.priorities.get_mut(&Priority(record.priority)) else {
                 // The only row of a priority may be one that cannot say which priority it has.
                 if is_damaged {
                     continue;
@@ -109,10 +109,10 @@ impl Log {
     }
 
     /// Counts what could not be read, and holds the sums of the priorities against the queue's.
-    fn check_opened(&mut self, rows: &mut impl Rows, uncounted: Vec<(Lane, Sums)>) -> Result<(), StoreError> {
+    fn check_opened(&mut self, rows: &mut impl Rows, uncounted: Vec<(Priority, Sums)>) -> Result<(), StoreError> {
         let is_damaged = !uncounted.is_empty();
-        for (lane, uncounted) in uncounted {
-            let log = self.priorities.get_mut(&lane).expect("it was opened");
+        for (priority, uncounted) in uncounted {
+            let log = self.priorities.get_mut(&priority).expect("it was opened");
             log.bound_tail(self.next_index);
             log.recount(&mut Access { rows, cache: &mut self.cache, damage: &mut self.damage }, uncounted)?;
         }

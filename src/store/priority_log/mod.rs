@@ -11,7 +11,7 @@ mod trim;
 use super::checkpoint::{Checkpoint, repeats_columns};
 use super::damage::Damage;
 use super::limits::{SEGMENT_ENTRIES_MAX, SMALL_BYTES, SMALL_ENTRIES};
-use super::rows::{Extent, LaneKey, Rows};
+use super::rows::{Extent, PriorityKey, Rows};
 use super::segment::Segment;
 use super::tombstones::Tombstones;
 use crate::queue::entry::{Entry, Index};
@@ -84,7 +84,7 @@ pub(super) struct Access<'a, R> {
 /// Invariants: a segment whose row must be written is in `segments` and in `dirty`; tombstones belong to a segment that
 /// has a row or is dirty; rows with a key below `first_kept` are gone once a pending trim is carried out.
 pub(super) struct PriorityLog {
-    pub key: LaneKey,
+    pub key: PriorityKey,
     pub live: Sums,
     /// The last segment: the only one that takes entries. It may have no live ones.
     pub tail: Option<Extent>,
@@ -110,7 +110,7 @@ pub(super) struct Opened {
 }
 
 impl PriorityLog {
-    pub fn new(key: LaneKey) -> Self {
+    pub fn new(key: PriorityKey) -> Self {
         Self {
             key,
             live: Sums::default(),
@@ -126,7 +126,7 @@ impl PriorityLog {
     }
 
     /// Opens what the rows hold, from the last checkpoint that can be read.
-    pub fn open(key: LaneKey, access: &mut Access<'_, impl Rows>) -> Result<Opened, StoreError> {
+    pub fn open(key: PriorityKey, access: &mut Access<'_, impl Rows>) -> Result<Opened, StoreError> {
         let mut log = Self::new(key);
         let (mut below, mut uncounted) = (Index(u64::MAX), None);
         while let Some((extent, stored)) = access.rows.checkpoint_below(key, below)? {
@@ -142,7 +142,7 @@ impl PriorityLog {
             // Its columns are not to be trusted, but its entries may be in order.
             let readable = log.read(access, extent.first)?.map(|segment| segment.extent());
             let uncounted = uncounted.get_or_insert_default();
-            if let Some(extent) = readable.filter(|_| !repeats_columns(key.lane, &extent, &stored)) {
+            if let Some(extent) = readable.filter(|_| !repeats_columns(key.priority, &extent, &stored)) {
                 uncounted.add(extent.into());
             }
             log.tail = log.tail.or(readable).or_else(|| log.damaged.get(&extent.first).copied());
@@ -183,7 +183,7 @@ impl PriorityLog {
         if self.tombstones.get(&first).is_some_and(|tombstones| tombstones.contains(place)) {
             return None;
         }
-        self.segments.get(&first)?.entry(place, self.key.lane)
+        self.segments.get(&first)?.entry(place, self.key.priority)
     }
 
     /// A segment that was just found in memory.
@@ -206,7 +206,7 @@ impl PriorityLog {
     }
 
     fn lost(&self, at: Index) -> StoreError {
-        let priority = self.key.lane.0;
+        let priority = self.key.priority.0;
         StoreError::Contradiction(alloc::format!("priority {priority} has no segment at index {} or after", at.0))
     }
 }

@@ -18,7 +18,7 @@ impl PriorityLog {
             && let Some(first) = self.seek(access, at, passed)?
         {
             let segment = self.resident(first);
-            let entry = segment.next_live(self.tombstones.get(&first), at.max(self.trim_point), self.key.lane);
+            let entry = segment.next_live(self.tombstones.get(&first), at.max(self.trim_point), self.key.priority);
             if entry.is_some() {
                 return Ok(entry);
             }
@@ -34,7 +34,7 @@ impl PriorityLog {
             && self.live.length > 0
             && let Some(first) = self.seek_back(access, upto)?
         {
-            let entry = self.resident(first).previous_live(self.tombstones.get(&first), upto, self.key.lane);
+            let entry = self.resident(first).previous_live(self.tombstones.get(&first), upto, self.key.priority);
             if entry.is_some() {
                 return Ok(entry);
             }
@@ -58,7 +58,7 @@ impl PriorityLog {
             let segment = self.segments.get_mut(&first).expect("a sought segment is in memory");
             if segment.tag_hashes.contain(hashes) {
                 let from = from.max(self.trim_point);
-                let entry = segment.next_live(self.tombstones.get(&first), from, self.key.lane);
+                let entry = segment.next_live(self.tombstones.get(&first), from, self.key.priority);
                 if entry.is_some() {
                     return Ok(entry);
                 }

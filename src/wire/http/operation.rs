@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use super::batch::BatchPut;
-use crate::queue::entry::{Filter, Index, Lane, Tags};
+use crate::queue::entry::{Filter, Index, Priority, Tags};
 use crate::queue::event::{ConsumerId, Get, Watch};
 use crate::queue::store::Side;
 use alloc::{string::String, vec::Vec};
@@ -40,7 +40,7 @@ pub enum Operation {
     /// Store the body. `tags` are complete except for a generated `requestId`.
     Put {
         /// Priority.
-        lane: Lane,
+        priority: Priority,
         /// Tags, time stamp included.
         tags: Tags,
         /// Whether it is stored only if its request id is not there yet.
@@ -68,7 +68,7 @@ pub enum Operation {
     /// Count entries.
     Count {
         /// Of this priority only.
-        lane: Option<Lane>,
+        priority: Option<Priority>,
         /// With these tags.
         filter: Filter,
     },

@@ -7,7 +7,7 @@ use super::address::Address;
 use super::batch::{BatchFormat, BatchPut};
 use super::operation::{Call, CallPurpose, Encoding, EntryEncoding, Operation, Transport};
 use super::parameters::Parameters;
-use crate::queue::entry::{Filter, Index, Lane, TAG_REQUEST_ID};
+use crate::queue::entry::{Filter, Index, Priority, TAG_REQUEST_ID};
 use crate::queue::event::{Get, Start, Watch};
 use crate::queue::limits;
 use crate::wire::answer::Answer;
@@ -109,7 +109,7 @@ fn read(parts: &RequestParts<'_>, query: &Parameters) -> Result<Operation, Answe
     } else if query.flag("_settings_")? {
         Ok(Operation::Settings)
     } else if query.flag("_count_")? {
-        Ok(Operation::Count { lane: query.signed("_priority_")?.map(Lane), filter: Filter(query.tags.clone()) })
+        Ok(Operation::Count { priority: query.signed("_priority_")?.map(Priority), filter: Filter(query.tags.clone()) })
     } else if query.flag("_status_")? {
         Ok(Operation::Status { request_id: request_id(query, "_status_")? })
     } else if query.flag("_search_")? {
@@ -214,14 +214,15 @@ fn post(parts: &RequestParts<'_>, query: &Parameters, address: &Address, now_ms:
     if query.flag("_eos_")? {
         return Ok(Operation::End { force: query.flag("_force_")? });
     }
-    let lane = match (query.signed("_priority_")?, (parts.header)(HEADER_PRIORITY).filter(|value| !value.is_empty())) {
-        (Some(priority), _) => priority,
-        (None, Some(text)) => {
-            scalar::signed(&text).map_err(|wrong| Answer::bad(format!("the header {HEADER_PRIORITY} {wrong}")))?
-        }
-        (None, None) => 0,
-    };
-    let (lane, mut tags, once) = (Lane(lane), query.tags.clone(), query.flag("_once_")?);
+    let priority =
+        match (query.signed("_priority_")?, (parts.header)(HEADER_PRIORITY).filter(|value| !value.is_empty())) {
+            (Some(priority), _) => priority,
+            (None, Some(text)) => {
+                scalar::signed(&text).map_err(|wrong| Answer::bad(format!("the header {HEADER_PRIORITY} {wrong}")))?
+            }
+            (None, None) => 0,
+        };
+    let (priority, mut tags, once) = (Priority(priority), query.tags.clone(), query.flag("_once_")?);
     if let Some(callback) = query.one("_callback_")?.filter(|url| !url.is_empty()) {
         tags.insert(TAG_CALLBACK.into(), callback.into());
     }
@@ -233,7 +234,7 @@ fn post(parts: &RequestParts<'_>, query: &Parameters, address: &Address, now_ms:
         let format = BatchFormat::of(&content_type.unwrap_or_default())?;
         let encoding = if accepts_protobuf(parts) { Encoding::Protobuf } else { Encoding::Json };
         return Ok(Operation::Batch {
-            batch: BatchPut { format, defaults: PutDefaults { stamp, lane, tags, once } },
+            batch: BatchPut { format, defaults: PutDefaults { stamp, priority, tags, once } },
             encoding,
         });
     }
@@ -245,7 +246,7 @@ fn post(parts: &RequestParts<'_>, query: &Parameters, address: &Address, now_ms:
     if once && !tags.contains_key(TAG_REQUEST_ID) {
         return Err(no_request_id());
     }
-    Ok(Operation::Put { lane, tags, once })
+    Ok(Operation::Put { priority, tags, once })
 }
 
 fn settle(query: &Parameters) -> Result<Operation, Answer> {

@@ -5,7 +5,7 @@ use crate::measure::Figures;
 use crate::wire::bad;
 use bytes::Bytes;
 use edgequeue::queue::config::Settings;
-use edgequeue::queue::entry::{Lane, Tags};
+use edgequeue::queue::entry::{Priority, Tags};
 use edgequeue::queue::event::{NewEntry, Ticket};
 use edgequeue::queue::refusal::StoreError;
 use edgequeue::queue::store::Side;
@@ -66,7 +66,7 @@ fn fill(wish: &Wish) -> std::result::Result<u64, StoreError> {
     while put < count {
         let some = BATCH.min(count - put);
         let entry = |at| NewEntry {
-            lane: Lane(0),
+            priority: Priority(0),
             tags: Tags::new(),
             data: data.clone(),
             random: u128::from(put + at),

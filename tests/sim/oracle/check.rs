@@ -5,7 +5,7 @@ use super::{Oracle, Turn, Verdict, demand};
 use edgequeue::queue::Wake;
 use edgequeue::queue::config::Settings;
 use edgequeue::queue::effect::Reply;
-use edgequeue::queue::entry::{Entry, Filter, Index, Lane, TAG_LAST_CODE, TAG_LAST_REASON, TAG_REQUEST_ID};
+use edgequeue::queue::entry::{Entry, Filter, Index, Priority, TAG_LAST_CODE, TAG_LAST_REASON, TAG_REQUEST_ID};
 use edgequeue::queue::event::{ConsumerId, Event, Lease, ResumeState, Start, Watch, WatcherId};
 use edgequeue::queue::limits;
 use edgequeue::queue::refusal::Refusal;
@@ -57,9 +57,9 @@ impl Oracle {
                 (model.failed, model.failed_or_expired) = (stats.failed, 0);
                 self.learn(turn.side, &stats.consumers, turn.now)
             }
-            Event::Count(ticket, lane, filter) => {
+            Event::Count(ticket, priority, filter) => {
                 let reply = turn.must_reply(*ticket)?;
-                let expected = Reply::Count(count(model, *lane, filter));
+                let expected = Reply::Count(count(model, *priority, filter));
                 demand!(*reply == expected, "{reply:?} instead of {expected:?}");
                 Ok(())
             }
@@ -189,8 +189,8 @@ impl Oracle {
             for (index, lease) in group.out(user) {
                 let seen = kept.get(&index).ok_or_else(|| format!("{name}/{user} does not remember #{index}"))?;
                 let same = seen.since_ms == lease.since_ms && u64::from(seen.bytes) == lease.bytes;
-                let lane = model.entries[&index].entry.lane;
-                demand!(same && seen.lane == lane, "{name}/{user} remembers {seen:?} instead of {lease:?}");
+                let priority = model.entries[&index].entry.priority;
+                demand!(same && seen.priority == priority, "{name}/{user} remembers {seen:?} instead of {lease:?}");
             }
             for index in kept.keys() {
                 let is_out = group.leases.get(index).is_some_and(|lease| lease.user == user);
@@ -267,8 +267,9 @@ fn demand_by(what: &str, woken: Option<u64>, due: Option<u64>) -> Verdict {
     Ok(())
 }
 
-fn count(model: &SideModel, lane: Option<Lane>, filter: &Filter) -> u64 {
-    let matching = model.entries.values().filter(|held| lane.is_none_or(|lane| held.entry.lane == lane));
+fn count(model: &SideModel, priority: Option<Priority>, filter: &Filter) -> u64 {
+    let matching =
+        model.entries.values().filter(|held| priority.is_none_or(|priority| held.entry.priority == priority));
     matching.filter(|held| filter.matches_tags(&held.tags)).count() as u64
 }
 
@@ -288,10 +289,10 @@ fn check_find(model: &SideModel, request_id: &str, reply: &Reply, now: u64) -> V
     check_request(model, request_id, found.as_ref().map(|found| found.index.0))?;
     let Some(found) = found else { return Ok(()) };
     let held = &model.entries[&found.index.0];
-    let place = (Reverse(held.entry.lane.0), held.entry.index.0);
+    let place = (Reverse(held.entry.priority.0), held.entry.index.0);
     let expected = EntryStatus {
         index: held.entry.index,
-        lane: held.entry.lane,
+        priority: held.entry.priority,
         put_ms: held.entry.put_ms,
         tags: held.tags.clone(),
         ahead: model.order.range(..place).count() as u64,
@@ -341,8 +342,8 @@ fn check_group_status(model: &SideModel, name: &str, held: &Held, status: &Group
 fn ahead(model: &SideModel, group: &Group, held: &Held, seen: u64, now: u64) -> u64 {
     let index = held.entry.index.0;
     let goes_first = |other: &&Held| {
-        let (lane, other) = (other.entry.lane, other.entry.index);
-        lane > held.entry.lane || (lane == held.entry.lane && group.comes_before(other.0, index))
+        let (priority, other) = (other.entry.priority, other.entry.index);
+        priority > held.entry.priority || (priority == held.entry.priority && group.comes_before(other.0, index))
     };
     let waiting = |other: &&Held| {
         let other = other.entry.index.0;
@@ -427,10 +428,10 @@ fn encoded_bytes(watch: &Watch, leases: &[Lease]) -> usize {
     let start = if let Start::At(index) = watch.start { number(index.0) } else { 1 };
     let names = watch.consumer.group.len() + watch.consumer.user.len();
     let mut bytes = 32 + tags + start + names;
-    let mut before = Lease { index: Index(0), lane: Lane(0), since_ms: 0, bytes: 0 };
+    let mut before = Lease { index: Index(0), priority: Priority(0), since_ms: 0, bytes: 0 };
     for lease in leases {
         bytes += signed(lease.index.0 as i64 - before.index.0 as i64);
-        bytes += signed(lease.lane.0 - before.lane.0);
+        bytes += signed(lease.priority.0 - before.priority.0);
         bytes += signed(lease.since_ms as i64 - before.since_ms as i64);
         bytes += number(u64::from(lease.bytes));
         before = *lease;

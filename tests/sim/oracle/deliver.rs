@@ -159,11 +159,12 @@ fn check_push(model: &SideModel, name: &str, user: &str, delivery: &Delivery, no
     demand!(group.has_room(user) != Sure::No, "the consumer has no room or was draining");
     let may = group.may_take(user, index, now);
     demand!(may != Sure::No, "this consumer must not get it (skipped, kept for another, or refused)");
-    for (lane, other) in model.order.iter().filter(|(_, other)| *other != index) {
-        let before = lane.0 > held.entry.lane.0 || (lane.0 == held.entry.lane.0 && group.comes_before(*other, index));
+    for (priority, other) in model.order.iter().filter(|(_, other)| *other != index) {
+        let before = priority.0 > held.entry.priority.0
+            || (priority.0 == held.entry.priority.0 && group.comes_before(*other, index));
         let waits = before && group.matches(&model.entries[other]);
         demand!(!waits || group.may_take(user, *other, now) != Sure::Yes, "#{other} comes first");
-        if lane.0 < held.entry.lane.0 {
+        if priority.0 < held.entry.priority.0 {
             break;
         }
     }

@@ -187,7 +187,7 @@ impl Oracle {
         let mut tags = new.tags.clone();
         let named = tags.insert(TAG_REQUEST_ID.into(), receipt.request_id.clone());
         demand!(named.is_none_or(|name| name == receipt.request_id), "the given request id was replaced");
-        model.append(Entry::encode(receipt.index, new.lane, turn.now, tags, new.data.clone()));
+        model.append(Entry::encode(receipt.index, new.priority, turn.now, tags, new.data.clone()));
         Ok(())
     }
 
@@ -202,11 +202,11 @@ impl Oracle {
         if let Some(large) = entries.iter().find(|entry| entry.data.len() as u64 > max_payload_bytes) {
             refusals.push(Refusal::TooLarge { bytes: large.data.len() as u64, max: max_payload_bytes });
         }
-        let mut lanes: BTreeSet<i64> = model.order.iter().map(|(lane, _)| lane.0).collect();
-        let before = lanes.len();
-        lanes.extend(entries.iter().map(|entry| entry.lane.0));
-        if lanes.len() > limits::LANES_MAX && lanes.len() > before {
-            refusals.push(Refusal::TooMany { what: "priorities", max: limits::LANES_MAX, advice: "" });
+        let mut priorities: BTreeSet<i64> = model.order.iter().map(|(priority, _)| priority.0).collect();
+        let before = priorities.len();
+        priorities.extend(entries.iter().map(|entry| entry.priority.0));
+        if priorities.len() > limits::PRIORITIES_MAX && priorities.len() > before {
+            refusals.push(Refusal::TooMany { what: "priorities", max: limits::PRIORITIES_MAX, advice: "" });
         }
         let (length, added) = (model.entries.len() as u64, entries.len() as u64);
         let may_evict = self.settings.auto_evict && side == Side::Main && added <= max_length;

@@ -302,7 +302,7 @@ impl Oracle {
             let (dead, tags) = dying.remove(position);
             let put_ms = seen.as_ref().map_or(turn.now, |entry| entry.put_ms);
             demand!(put_ms == turn.now || put_ms == dead.put_ms, "rear #{index} was put at {put_ms}");
-            let copy = Entry::encode(Index(index), dead.lane, put_ms, tags, dead.data());
+            let copy = Entry::encode(Index(index), dead.priority, put_ms, tags, dead.data());
             if let Some(seen) = seen {
                 demand!(copy == seen, "rear #{index} is {seen:?} instead of {copy:?}");
             }

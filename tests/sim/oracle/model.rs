@@ -210,7 +210,7 @@ impl Group {
         self.returns.iter().any(|(index, back)| back.user == user && !self.leases.contains_key(index))
     }
 
-    /// Whether the group is given `one` before `other`, of the same lane: requeued entries go first.
+    /// Whether the group is given `one` before `other`, of the same priority: requeued entries go first.
     pub fn comes_before(&self, one: u64, other: u64) -> bool {
         let came_back = |index| self.touched.get(&index).copied().unwrap_or(Sure::No);
         match (came_back(one), came_back(other)) {
@@ -246,7 +246,7 @@ impl SideModel {
     pub fn append(&mut self, entry: Entry) {
         assert_eq!(entry.index.0, self.next);
         self.next += 1;
-        self.order.insert((Reverse(entry.lane.0), entry.index.0));
+        self.order.insert((Reverse(entry.priority.0), entry.index.0));
         let tags = entry.tags();
         self.ripe_ms = self.ripe_ms.max(entry.put_ms);
         self.entries.insert(entry.index.0, Held { entry, tags, ripe_ms: self.ripe_ms });
@@ -255,7 +255,7 @@ impl SideModel {
     /// Removes an entry for everybody.
     pub fn remove(&mut self, index: u64) {
         if let Some(held) = self.entries.remove(&index) {
-            self.order.remove(&(Reverse(held.entry.lane.0), index));
+            self.order.remove(&(Reverse(held.entry.priority.0), index));
             self.sweepable.remove(&index);
             self.revoked.extend(self.groups.values().filter_map(|group| Some((group.holder(index)?, index))));
             self.groups.values_mut().for_each(|group| group.forget(index));
