@@ -9,9 +9,9 @@ use crate::wire::v1::server::ServerAnswer;
 use alloc::{collections::BTreeSet, format, string::ToString};
 
 impl<S: Durable, O: Observer<S>> Broker<S, O> {
-    /// The storage failed. Nothing since the last flush has happened, and the next task opens the queue again. The requests
-    /// of the failed turns hear of it, and so do waiting gets, which the queue has forgotten. If only an operator can
-    /// help, nothing is tried until the next request: a broken queue must not keep itself awake.
+    /// The storage failed. Nothing since the last flush has happened, and the next task opens the queue again. The
+    /// requests of the failed turns hear of it, and so do waiting gets, which the queue has forgotten. If only an
+    /// operator can help, nothing is tried until the next request: a broken queue must not keep itself awake.
     pub(super) fn fail(&mut self, now_ms: u64, error: &StoreError) {
         self.outputs.push_back(Output::Log(format!("{error}; the queue is opened again with the next request")));
         self.memory = None;

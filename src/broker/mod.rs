@@ -1,8 +1,8 @@
 //! The broker: everything that makes a queue a *server*. Pure, `no_std`; time and randomness are arguments.
 //!
-//! **The shell tells a [`Broker`] with [`Broker::handle`] what happened, and asks [`Broker::poll`] what to do until there
-//! is nothing left. A broker reads no clock and never blocks. What it says after an [`Output::Flush`] must not be seen
-//! outside before that flush is durable, and never if the flush fails.**
+//! **The shell tells a [`Broker`] with [`Broker::handle`] what happened, and asks [`Broker::poll`] what to do until
+//! there is nothing left. A broker reads no clock and never blocks. What it says after an [`Output::Flush`] must not be
+//! seen outside before that flush is durable, and never if the flush fails.**
 //!
 //! The shell's whole loop:
 //!

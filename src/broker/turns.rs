@@ -1,5 +1,5 @@
-//! Turns and their flush: the machine takes the tasks, the shell makes their writes durable, and the effects are carried
-//! out.
+//! Turns and their flush: the machine takes the tasks, the shell makes their writes durable, and the effects are
+//! carried out.
 
 use super::consumer::Outcome;
 use super::inbox::Task;
