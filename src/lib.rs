@@ -1,7 +1,7 @@
 //! edgequeue: a queue service for asynchronous inference at the edge, compatible with the PAI-EAS queue protocol.
 //!
-//! **A [`Broker`](broker::Broker) takes in what happened and says what to do. It reads no clock and never blocks. What it
-//! says after a flush must not be seen outside before that flush is durable.** The shell around it has one loop:
+//! **A [`Broker`](broker::Broker) takes in what happened and says what to do. It reads no clock and never blocks. What
+//! it says after a flush must not be seen outside before that flush is durable.** The shell around it has one loop:
 //!
 //! 1. the bytes of a request become a [`Call`](wire::Call), which the broker [takes in](broker::Broker::handle);
 //! 2. until there is nothing left, the shell [asks](broker::Broker::poll) what to do and does it: open the store, flush
@@ -64,8 +64,8 @@
 //!
 //! [`client`] is the other end of the wire, for the command line and for browsers.
 //!
-//! All rooms but the shells are pure: no clock, no randomness, no I/O, no operating system. `docs/architecture.md` has the
-//! drawing and the invariants.
+//! All rooms but the shells are pure: no clock, no randomness, no I/O, no operating system. `docs/architecture.md` has
+//! the drawing and the invariants.
 #![cfg_attr(not(feature = "std"), no_std)]
 extern crate alloc;
 

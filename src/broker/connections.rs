@@ -74,8 +74,8 @@ impl Connections {
         self.changed.insert(id);
     }
 
-    /// The queue was opened. Sockets come back as the state kept with them says. Endless bodies have no such state: they
-    /// end, and their clients connect again. Returns the sockets that watch.
+    /// The queue was opened. Sockets come back as the state kept with them says. Endless bodies have no such state:
+    /// they end, and their clients connect again. Returns the sockets that watch.
     pub fn reopen(&mut self, sockets: Vec<(ConnectionId, Bytes)>, outputs: &mut VecDeque<Output>) -> Vec<SocketState> {
         for (id, connection) in core::mem::take(&mut self.open) {
             if matches!(connection, Connection::Stream(_)) {
@@ -122,8 +122,8 @@ impl Connections {
         })
     }
 
-    /// Sends an entry, or adds it to the next message. A connection that has just closed misses it: the event that detaches
-    /// it waits for its turn, and gives the entry back.
+    /// Sends an entry, or adds it to the next message. A connection that has just closed misses it: the event that
+    /// detaches it waits for its turn, and gives the entry back.
     pub fn push(&mut self, id: ConnectionId, delivery: &Delivery, outputs: &mut VecDeque<Output>) {
         let Some(connection) = self.open.get(&id) else { return };
         let frame = delivery.frame();

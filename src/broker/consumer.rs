@@ -1,8 +1,8 @@
-//! The consumer beside a queue. The queue pushes to it as to any watcher, and the actions of its [`Runner`] become calls,
-//! puts into other queues, commits and rejections.
+//! The consumer beside a queue. The queue pushes to it as to any watcher, and the actions of its [`Runner`] become
+//! calls, puts into other queues, commits and rejections.
 //!
-//! Nothing of it is stored. After the memory was lost, opening the queue attaches the consumer again, and the queue pushes
-//! again what it held.
+//! Nothing of it is stored. After the memory was lost, opening the queue attaches the consumer again, and the queue
+//! pushes again what it held.
 
 use super::deployment::Deployment;
 use super::io::{Fetch, FetchId, Fetched, Output};
@@ -114,8 +114,8 @@ impl LocalConsumer {
         consumer::watch(&deployment.service, runner.window())
     }
 
-    /// Turns were flushed. `below` is the index below which every request is settled, and `settings` are those of the queue
-    /// now. `number` numbers a new connection.
+    /// Turns were flushed. `below` is the index below which every request is settled, and `settings` are those of the
+    /// queue now. `number` numbers a new connection.
     pub fn settled(
         &mut self,
         below: impl FnOnce() -> Index,
@@ -154,8 +154,8 @@ impl LocalConsumer {
         self.abort(actions, context.outputs);
     }
 
-    /// A request is about to be cancelled. If its result is on its way to the sink, it must stay until that is stored: a
-    /// result that is lost on the way is inferred again.
+    /// A request is about to be cancelled. If its result is on its way to the sink, it must stay until that is stored:
+    /// a result that is lost on the way is inferred again.
     pub fn give_up(&mut self, index: Index, outputs: &mut VecDeque<Output>) -> Result<(), Storing> {
         let Some(runner) = &mut self.runner else { return Ok(()) };
         let mut actions = Vec::new();

@@ -63,8 +63,8 @@ impl fmt::Debug for Deployment {
 }
 
 impl Deployment {
-    /// The deployment of the queue with this name. The error is a sentence about a variable that makes no sense; then the
-    /// standard settings are used.
+    /// The deployment of the queue with this name. The error is a sentence about a variable that makes no sense; then
+    /// the standard settings are used.
     pub fn new(name: &str, environment: Environment) -> (Self, Result<(), String>) {
         let (service, kind) = match name.split_once('/') {
             // A queue without a name has no other queues for its results.
@@ -210,8 +210,8 @@ impl Deployment {
     }
 }
 
-/// The settings that the deployment gives a queue: `EDGEQUEUE_SERVICES` wins over the variables for all queues of its kind.
-/// The queue of callbacks does not see the variables of input queues, and is more patient by default.
+/// The settings that the deployment gives a queue: `EDGEQUEUE_SERVICES` wins over the variables for all queues of its
+/// kind. The queue of callbacks does not see the variables of input queues, and is more patient by default.
 fn defaults(kind: Kind, name: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Settings, String> {
     let own = own(name, variable)?;
     let own = |key: &str| own.get(&key.to_ascii_lowercase()).and_then(text);

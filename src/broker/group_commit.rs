@@ -1,11 +1,11 @@
 //! Group commit: how long a flush waits for the requests that will share it.
 //!
 //! Where several requests came together, or shared the last flush, more are likely to follow. Whether a single request
-//! has company shows by waiting. If none comes, as with a client that sends one request at a time, more and more flushes
-//! begin at once before the broker waits again.
+//! has company shows by waiting. If none comes, as with a client that sends one request at a time, more and more
+//! flushes begin at once before the broker waits again.
 //!
-//! The wait is a number of turns of the event loop, and lasts as long as they bring more requests. A timer would wait for
-//! a whole millisecond, and a request takes a quarter of that.
+//! The wait is a number of turns of the event loop, and lasts as long as they bring more requests. A timer would wait
+//! for a whole millisecond, and a request takes a quarter of that.
 
 use super::io::Wait;
 
@@ -92,8 +92,8 @@ impl GroupCommit {
 mod tests {
     use super::*;
 
-    /// Requests come, the first before the wait and the others after these turns of it. Returns the turns that the flush
-    /// waited.
+    /// Requests come, the first before the wait and the others after these turns of it. Returns the turns that the
+    /// flush waited.
     fn flush(policy: &mut GroupCommit, later: &[u32]) -> u32 {
         policy.arrived();
         let mut turns = 0;

@@ -47,8 +47,8 @@ impl Task {
     }
 }
 
-/// Tasks in the order of their arrival. Those of the consumer beside the queue come first: a cancellation between a stored
-/// result and its commit would remove a request that has ended.
+/// Tasks in the order of their arrival. Those of the consumer beside the queue come first: a cancellation between a
+/// stored result and its commit would remove a request that has ended.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     consumer: VecDeque<Task>,

@@ -1,7 +1,7 @@
 //! Questions about one request: what became of it, and its cancellation.
 //!
-//! A request moves from the input queue to the sink, or to the rear queue. They are asked in this order, so that a request
-//! that moves on meanwhile is not missed.
+//! A request moves from the input queue to the sink, or to the rear queue. They are asked in this order, so that a
+//! request that moves on meanwhile is not missed.
 
 use super::consumer::Inquiry;
 use super::io::RequestId;
@@ -28,8 +28,8 @@ enum Stage {
     Rear,
     /// In the sink. The rear queue has answered this.
     Sink(Progress),
-    /// In the sink, after it was removed from the input queue: its result may have been stored before the queue lost its
-    /// memory.
+    /// In the sink, after it was removed from the input queue: its result may have been stored before the queue lost
+    /// its memory.
     Removed(Index),
 }
 

@@ -174,8 +174,8 @@ pub enum Wait {
 pub enum Output {
     /// Open the store, in one transaction. Answered by [`Input::Opened`] before anything else.
     Open,
-    /// Call [`Broker::flush`](super::Broker::flush), in one transaction if more than one row may be written. Answered by
-    /// [`Input::Flushed`] before anything else. Later outputs must not be seen outside before the flush is durable.
+    /// Call [`Broker::flush`](super::Broker::flush), in one transaction if more than one row may be written. Answered
+    /// by [`Input::Flushed`] before anything else. Later outputs must not be seen outside before the flush is durable.
     Flush {
         /// The most rows it writes.
         rows_max: usize,
@@ -199,8 +199,8 @@ pub enum Output {
     },
     /// Send bytes: a message on a socket, or a piece of an endless body. If that fails, tell [`Input::Closed`].
     Send(ConnectionId, Bytes),
-    /// Close a connection, with the code and the reason of a WebSocket. The broker has forgotten it already, and no later
-    /// [`Input::Opened`] may name it.
+    /// Close a connection, with the code and the reason of a WebSocket. The broker has forgotten it already, and no
+    /// later [`Input::Opened`] may name it.
     Close(ConnectionId, u16, &'static str),
     /// Keep bytes with a socket instead of the earlier ones: at most [`resume::BYTES_MAX`](super::resume::BYTES_MAX).
     Keep(ConnectionId, Bytes),
@@ -208,8 +208,8 @@ pub enum Output {
     AskHeartbeats(Vec<ConnectionId>),
     /// Tell what time the alarm is set to. Answered by [`Input::AlarmSet`].
     AskAlarm,
-    /// Set the alarm to this time in Unix milliseconds, instead of an earlier one. It is durable with the next flush or by
-    /// itself, and goes off even if this memory is lost.
+    /// Set the alarm to this time in Unix milliseconds, instead of an earlier one. It is durable with the next flush or
+    /// by itself, and goes off even if this memory is lost.
     SetAlarm(u64),
     /// The work of [`Input::Alarm`] is done. After an error the alarm must come again.
     AlarmDone(Result<(), String>),

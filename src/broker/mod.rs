@@ -1,8 +1,8 @@
 //! The broker: everything that makes a queue a *server*. Pure, `no_std`; time and randomness are arguments.
 //!
-//! **The shell tells a [`Broker`] with [`Broker::handle`] what happened, and asks [`Broker::poll`] what to do until there
-//! is nothing left. A broker reads no clock and never blocks. What it says after an [`Output::Flush`] must not be seen
-//! outside before that flush is durable, and never if the flush fails.**
+//! **The shell tells a [`Broker`] with [`Broker::handle`] what happened, and asks [`Broker::poll`] what to do until
+//! there is nothing left. A broker reads no clock and never blocks. What it says after an [`Output::Flush`] must not be
+//! seen outside before that flush is durable, and never if the flush fails.**
 //!
 //! The shell's whole loop:
 //!
@@ -21,7 +21,7 @@
 //! - [`deployment`]: settings, secrets and allowed hosts of this queue;
 //! - `requests`, `dispatch`, `replies`, `inquiry`: requests, their tasks and their pending replies;
 //! - `inbox`, `group_commit`: tasks that wait for their turn, and how long they wait;
-//! - `turns`: turns, their flush and their effects;
+//! - `turns`, `failure`: turns, their flush and their effects, or its failure;
 //! - `connections`, [`resume`]: watchers, and the state kept with their sockets while the broker sleeps;
 //! - `consumer`, `siblings`: the consumer beside the queue, its calls, and the other queues of the service;
 //! - `wake`: alarm, timer, and the retry after a failure;
@@ -34,6 +34,7 @@ mod connections;
 mod consumer;
 pub mod deployment;
 mod dispatch;
+mod failure;
 mod group_commit;
 mod inbox;
 mod inquiry;

@@ -96,8 +96,8 @@ impl Replies {
         Some(pending)
     }
 
-    /// The queue was lost from memory and will not reply to the tickets whose turn it has taken. `waiting` tells the others.
-    /// Returns the replies that will never come.
+    /// The queue was lost from memory and will not reply to the tickets whose turn it has taken. `waiting` tells the
+    /// others. Returns the replies that will never come.
     pub fn lose(&mut self, waiting: impl Fn(Ticket) -> bool) -> Vec<Pending> {
         let lost: Vec<Ticket> = self.pending.keys().copied().filter(|ticket| !waiting(*ticket)).collect();
         lost.into_iter().filter_map(|ticket| self.take(ticket)).collect()

@@ -205,8 +205,8 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         }
     }
 
-    /// The consumer beside the queue asks for something. Nobody waits for the reply to a commit or a rejection: an entry
-    /// that is not settled is pushed again.
+    /// The consumer beside the queue asks for something. Nobody waits for the reply to a commit or a rejection: an
+    /// entry that is not settled is pushed again.
     pub(super) fn consumer_asks(&mut self, ticket: Ticket, request: ConsumerRequest) {
         let event = request.event(&self.deployment.service, ticket);
         if matches!(event, Event::Attach(..)) {

@@ -1,5 +1,5 @@
-//! The state kept with a socket while the object sleeps: its watch and its leases. `docs/storage.md` says why a deployment
-//! never meets the format of another one.
+//! The state kept with a socket while the object sleeps: its watch and its leases. `docs/storage.md` says why a
+//! deployment never meets the format of another one.
 
 use crate::queue::entry::{Filter, Index, Priority, Tags};
 use crate::queue::event::{ConsumerId, Start, Watch};
@@ -121,8 +121,8 @@ impl SocketState {
         record
     }
 
-    /// Reads the bytes kept with a socket. `None` for bytes that are not ours, and for the empty ones of a socket that is
-    /// being closed.
+    /// Reads the bytes kept with a socket. `None` for bytes that are not ours, and for the empty ones of a socket that
+    /// is being closed.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let record = Record::decode(bytes).ok().filter(|record| record.watcher != 0)?;
         let (mut index, mut priority, mut since) = (0_u64, 0_i64, 0_i64);

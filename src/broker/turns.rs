@@ -1,11 +1,11 @@
-//! Turns and their flush: the machine takes the tasks, the shell makes their writes durable, and the effects are carried
-//! out.
+//! Turns and their flush: the machine takes the tasks, the shell makes their writes durable, and the effects are
+//! carried out.
 
 use super::consumer::Outcome;
 use super::inbox::Task;
 use super::io::{ConnectionId, Durable, Output, Wait};
 use super::observer::{ObservedTurn, Observer};
-use super::replies::{Pending, storage_failed};
+use super::replies::Pending;
 use super::wake::Wanted;
 use super::{Broker, Phase};
 use crate::queue::{
@@ -16,7 +16,7 @@ use crate::queue::{
 };
 use crate::store::Flushed;
 use crate::wire::{answer, refused, v1::server::ServerAnswer};
-use alloc::{collections::BTreeSet, format, string::ToString, vec::Vec};
+use alloc::{format, string::ToString, vec::Vec};
 use bytes::Bytes;
 
 impl<S: Durable, O: Observer<S>> Broker<S, O> {
@@ -281,54 +281,9 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         }
     }
 
-    fn reset_consumer(&mut self, now_ms: u64) {
+    pub(super) fn reset_consumer(&mut self, now_ms: u64) {
         let (consumer, mut context) = self.context(now_ms);
         consumer.reset(&mut context);
-    }
-
-    /// The storage failed. Nothing since the last flush has happened, and the next task opens the queue again. The requests
-    /// of the failed turns hear of it, and so do waiting gets, which the queue has forgotten. If only an operator can
-    /// help, nothing is tried until the next request: a broken queue must not keep itself awake.
-    pub(super) fn fail(&mut self, now_ms: u64, error: &StoreError) {
-        self.outputs.push_back(Output::Log(format!("{error}; the queue is opened again with the next request")));
-        self.memory = None;
-        self.effects.clear();
-        self.again = false;
-        self.observer.lost();
-        self.wakes.failed(now_ms, error.is_permanent());
-        let waiting: BTreeSet<Ticket> = self.inbox.tickets().collect();
-        for pending in self.replies.lose(|ticket| waiting.contains(&ticket)) {
-            self.lose(now_ms, pending, error);
-        }
-        self.connections.send_all(&mut self.outputs);
-        for (id, ..) in core::mem::take(&mut self.early) {
-            // Its requests were not read, so they cannot be answered.
-            self.outputs.push_back(Output::Close(id, 1011, "the queue cannot be opened; connect again later"));
-        }
-        if core::mem::take(&mut self.alarm) {
-            // The platform tries a failed alarm again.
-            let done = if error.is_permanent() { Ok(()) } else { Err(error.to_string()) };
-            self.outputs.push_back(Output::AlarmDone(done));
-        }
-        self.reset_consumer(now_ms);
-        self.set_wakes(now_ms);
-        self.phase = Phase::Ready;
-    }
-
-    fn lose(&mut self, now_ms: u64, pending: Pending, error: &StoreError) {
-        match pending {
-            Pending::Request(id, _) => self.answer(id, storage_failed(error)),
-            Pending::Watch(asked) => self.answer(asked.request, storage_failed(error)),
-            Pending::Session(request) => {
-                let answered = ServerAnswer::refused(request.id, &storage_failed(error));
-                self.connections.answer(request.connection, &answered);
-            }
-            Pending::Inquiry(inquiry) => {
-                let next = self.inquiries.lost(inquiry, storage_failed(error));
-                self.next(now_ms, inquiry, next);
-            }
-            Pending::Consumer => {}
-        }
     }
 
     /// Sets alarm and timer to the next time something is due.

@@ -103,8 +103,8 @@ impl Wakes {
         self.retry_ms.take_if(|at_ms| *at_ms <= now_ms).is_some()
     }
 
-    /// A flush or an opening failed. If trying again may help, the timer sees to it: watchers may wait for what the failed
-    /// turns were about, and no other request may come.
+    /// A flush or an opening failed. If trying again may help, the timer sees to it: watchers may wait for what the
+    /// failed turns were about, and no other request may come.
     pub fn failed(&mut self, now_ms: u64, is_permanent: bool) {
         let pause_ms = RETRY_MS << self.failures.min(RETRY_DOUBLINGS_MAX);
         self.failures += 1;

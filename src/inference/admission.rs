@@ -3,8 +3,8 @@
 use super::event::CallId;
 use alloc::collections::VecDeque;
 
-/// Bytes of answers in memory at one time, results that wait for the sink included: 24 MiB. Further answers are not read
-/// until there is room; an object has 128 MB.
+/// Bytes of answers in memory at one time, results that wait for the sink included: 24 MiB. Further answers are not
+/// read until there is room; an object has 128 MB.
 const HELD_BYTES_MAX: usize = 24 * 1024 * 1024;
 
 /// The memory of a runner.

@@ -18,8 +18,8 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// Reads a list separated by commas or blanks: `api.example.com`, `*.example.com` for everything below a name, `*` for
-    /// every public name. With `loopback`, for development, this machine may be called as well, even without TLS.
+    /// Reads a list separated by commas or blanks: `api.example.com`, `*.example.com` for everything below a name, `*`
+    /// for every public name. With `loopback`, for development, this machine may be called as well, even without TLS.
     pub fn parse(list: &str, loopback: bool) -> Self {
         let names = list.split([',', ' ', '\t', '\n', '\r']).filter(|name| !name.is_empty());
         Self { names: names.map(str::to_ascii_lowercase).collect(), loopback }

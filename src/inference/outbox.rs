@@ -110,8 +110,8 @@ impl Outbox {
         }
     }
 
-    /// Whether the other queue refuses what it is given. An empty outbox is never stuck: nothing it could send would ever
-    /// show that the queue has recovered.
+    /// Whether the other queue refuses what it is given. An empty outbox is never stuck: nothing it could send would
+    /// ever show that the queue has recovered.
     pub fn is_stuck(&self) -> bool {
         self.failures > 0 && (self.sent.is_some() || !self.waiting.is_empty())
     }

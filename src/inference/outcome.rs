@@ -81,7 +81,8 @@ impl CallFailure {
         Self { status, reason: line(reason.as_ref()) }
     }
 
-    /// There is no answer, or only a part of it. The sentence says so, as some errors of the platform mean nothing alone.
+    /// There is no answer, or only a part of it. The sentence says so, as some errors of the platform mean nothing
+    /// alone.
     pub fn unreachable(error: impl AsRef<str>) -> Self {
         Self::new(UNREACHABLE, format!("the call failed: {}", error.as_ref()))
     }
@@ -154,8 +155,8 @@ fn text(text: &str) -> PredictorAnswer {
     }
 }
 
-/// The tags of a request that its result has as well. Tags about the request's own way are left out, and if there are too
-/// many, so are the last ones: a result must not be lost for its tags.
+/// The tags of a request that its result has as well. Tags about the request's own way are left out, and if there are
+/// too many, so are the last ones: a result must not be lost for its tags.
 fn carried(request: &Tags) -> Tags {
     let own = [TAG_CONTENT_TYPE, TAG_CALLBACK, TAG_PATH, TAG_LAST_CODE, TAG_LAST_REASON];
     let mut tags: Tags = request.clone();

@@ -7,8 +7,8 @@ use crate::wire::names::{TAG_CALLBACK, TAG_CONTENT_TYPE, TAG_PATH};
 use crate::wire::predictor::Predictor;
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 
-/// The URL of one request: its path after the predictor's, its query before the predictor's. A path that leads out of the
-/// predictor's own is refused.
+/// The URL of one request: its path after the predictor's, its query before the predictor's. A path that leads out of
+/// the predictor's own is refused.
 pub fn url(predictor: Predictor<'_>, append: bool, work: &Work) -> Result<String, CallFailure> {
     let (base, path) = match predictor {
         Predictor::Url(url) => (url, ""),

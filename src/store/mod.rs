@@ -3,9 +3,9 @@
 //! Read in this order:
 //!
 //! 1. [`rows`]: the few operations on rows, the only way out of this room. [`memory`] and [`sql`] implement them.
-//! 2. [`mod@format`]: the table of what is stored, with ids, versions, checksums and migrations. `segment`, `directory`,
-//!    `checkpoint`, `tombstones` and `manifest` are the kinds of rows and their parts, as values and as bytes.
-//!    `docs/storage.md` shows the bytes.
+//! 2. [`mod@format`]: the table of what is stored, with ids, versions, checksums and migrations. `segment`,
+//!    `directory`, `checkpoint`, `tombstones` and `manifest` are the kinds of rows and their parts, as values and as
+//!    bytes. `docs/storage.md` shows the bytes.
 //! 3. `priority_log`: one priority of one side; finds, appends, removes, and knows which segments must be written.
 //! 4. `log`: one side: its priorities, its sums, its flush.
 //! 5. [`SegmentStore`]: both sides over one set of rows; what a shell holds.

@@ -8,8 +8,8 @@ use crate::wire::{Answer, Transport, v1};
 
 #[wasm_bindgen]
 extern "C" {
-    /// The platform of one object. It comes with each call into the instance and is never kept: it holds the shell, so a
-    /// shell that held it would never be freed.
+    /// The platform of one object. It comes with each call into the instance and is never kept: it holds the shell, so
+    /// a shell that held it would never be freed.
     pub type Host;
 
     /// Answers a request: headers, an empty line and the body, in one text.

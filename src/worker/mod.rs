@@ -1,7 +1,8 @@
 //! The edge service: a Worker that routes, and one Durable Object per queue. It is the shell of the
 //! [broker](crate::broker) on this platform, and has nothing that another platform could use.
 //!
-//! - `js/entry.mjs`: the module that the platform loads; `js/instance.mjs`: how it survives the death of a wasm instance;
+//! - `js/entry.mjs`: the module that the platform loads; `js/instance.mjs`: how it survives the death of a wasm
+//!   instance;
 //! - `service`: the Worker. It checks the token, finds the queue's object and passes the request on unread;
 //! - `shell`: the object. Every event becomes an input of the broker, every output a call to the `host`;
 //! - `host`, `js/host.mjs`: the platform of an object: answers, sockets, alarm, timer, calls;

@@ -1,5 +1,5 @@
-//! The Worker: it checks the token, finds the queue's object and passes the request on unread. A request without a valid
-//! token never reaches an object, and so never creates one.
+//! The Worker: it checks the token, finds the queue's object and passes the request on unread. A request without a
+//! valid token never reaches an object, and so never creates one.
 //!
 //! It is synchronous on purpose, and returns the object's promise instead of awaiting it. When a client goes away, the
 //! platform drops the Worker's side of the request without notice, and a future that waits here would never be freed.
@@ -79,7 +79,8 @@ enum Route {
 
 fn route(told: &HeadText<'_>, bindings: &Bindings) -> Result<Route, Answer> {
     told.read(|head| {
-        // Other methods than these are not for the page: a body that nobody reads breaks connections through some proxies.
+        // Other methods than these are not for the page: a body that nobody reads breaks connections through some
+        // proxies.
         if matches!(head.method, "GET" | "HEAD") && !address::is_api(head) {
             return Ok(Route::Page);
         }

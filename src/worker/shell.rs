@@ -1,4 +1,5 @@
-//! The Durable Object of one queue. Every event becomes an input of the [`Broker`], every output a call to the [`Host`].
+//! The Durable Object of one queue. Every event becomes an input of the [`Broker`], every output a call to the
+//! [`Host`].
 
 use std::cell::RefCell;
 

@@ -1,7 +1,7 @@
 //! An object's SQLite storage: synchronous statements and synchronous transactions.
 //!
-//! The bindings are our own. Those of the `worker` crate lack `transactionSync`, cross the border once for each parameter,
-//! and import the cursor's methods without `catch`, so that an error there would hang the request for ever.
+//! The bindings are our own. Those of the `worker` crate lack `transactionSync`, cross the border once for each
+//! parameter, and import the cursor's methods without `catch`, so that an error there would hang the request for ever.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
@@ -98,7 +98,8 @@ impl Storage {
 #[derive(Clone)]
 pub struct ObjectSql {
     raw: Rc<RawSql>,
-    /// Statement texts that have crossed already. A text crosses once, and the same string finds its prepared statement.
+    /// Statement texts that have crossed already. A text crosses once, and the same string finds its prepared
+    /// statement.
     queries: Rc<RefCell<HashMap<&'static str, JsString>>>,
 }
 
