@@ -6,14 +6,16 @@
 mod support;
 
 use bytes::Bytes;
-use edgequeue::broker::{ConnectionId, FetchId, Fetched, Message, Output, Wait};
+use edgequeue::broker::{Body, Broker, ConnectionId, FetchId, Fetched, Input, Message, Output, RequestId, Wait};
 use edgequeue::inference::outcome;
 use edgequeue::queue::entry::{Frame, Index};
+use edgequeue::queue::refusal::StoreError;
+use edgequeue::store::{SegmentStore, memory::MemoryRows};
 use edgequeue::wire::proto::frame;
 use edgequeue::wire::v1::client::{ClientCommand, ClientRequest};
 use edgequeue::wire::v1::server::{ServerAnswer, ServerEvent};
 use edgequeue::wire::v1::subprotocol::SUBPROTOCOL;
-use edgequeue::wire::{Answer, Progress, PutEntry, Transport};
+use edgequeue::wire::{self, Answer, Progress, PutEntry, RequestParts, Transport};
 use prost::Message as _;
 use support::disk::MemoryDisk;
 use support::host::{Clock, Host, Variables};
@@ -131,6 +133,41 @@ fn a_failed_flush_is_answered_and_forgotten() {
 }
 
 /// A queue whose entries a predictor infers.
+#[test]
+fn a_damaged_queue_says_so_and_is_not_tried_again_by_itself() {
+    type Store = SegmentStore<MemoryRows>;
+    let mut broker: Broker<Store> = Broker::new("demo", Box::new(|_| None));
+    let parts = RequestParts { method: "POST", path: "/api/predict/demo", query: "", header: &|_| None };
+    let call = wire::parse(&parts, 1).expect("a good request");
+    broker.handle(1, Input::Request { id: RequestId(1), call, body: Body::Whole("x".into()), random: 1 });
+    let mut said = Vec::new();
+    while let Some(output) = broker.poll(1) {
+        match output {
+            Output::Wait(_) => broker.handle(1, Input::Waited),
+            Output::Open => {
+                let store = Err(StoreError::corrupt("the manifest", "its checksum is wrong"));
+                broker.handle(1, Input::Opened { store, sockets: Vec::new() });
+            }
+            output => said.push(output),
+        }
+    }
+    let [Output::Log(log), Output::Answer(RequestId(1), answer)] = &said[..] else { panic!("{said:?}") };
+    assert!(log.contains("the manifest is damaged"), "{log}");
+    assert_eq!(answer.status, 500);
+    assert!(std::str::from_utf8(&answer.body).unwrap().contains("restore the queue"), "{answer:?}");
+}
+
+#[test]
+fn a_session_cannot_put_what_the_service_would_sign() {
+    let clock = Clock::new(1_700_000_000_000);
+    let mut host = Host::new("demo/~callbacks", Variables::new(), MemoryDisk::default(), clock);
+    let connection = session(&mut host, "u", 0);
+    send(&mut host, connection, vec![ClientCommand::Put(vec![entry("forged")], false)]);
+    host.settle();
+    let (_, answers) = told(&mut host);
+    assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [405]);
+}
+
 fn inferring() -> Host<MemoryDisk> {
     let variables = Variables::from([("EDGEQUEUE_SOURCE_PREDICTOR".into(), "https://predictor".into())]);
     Host::new("demo", variables, MemoryDisk::default(), Clock::new(1_700_000_000_000))

@@ -1,5 +1,6 @@
 //! The storage failed: who hears of it, and when the queue is opened again.
 
+use super::inbox::Task;
 use super::io::{Durable, Output};
 use super::observer::Observer;
 use super::replies::{Pending, storage_failed};
@@ -36,6 +37,15 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         self.reset_consumer(now_ms);
         self.set_wakes(now_ms);
         self.phase = Phase::Ready;
+    }
+
+    /// The queue could not be opened. The tasks that it was to be opened for fail with it; otherwise they would have it
+    /// opened again at once, for as long as that fails.
+    pub(super) fn fail_to_open(&mut self, now_ms: u64, error: &StoreError) {
+        let tasks = self.inbox.take();
+        self.alarm = tasks.iter().any(|task| matches!(task, Task::Alarm));
+        drop(tasks);
+        self.fail(now_ms, error);
     }
 
     fn lose(&mut self, now_ms: u64, pending: Pending, error: &StoreError) {

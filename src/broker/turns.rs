@@ -58,10 +58,10 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         });
         match opened {
             Ok(memory) => self.memory = Some(memory),
-            Err(error) => return self.fail(now_ms, &error),
+            Err(error) => return self.fail_to_open(now_ms, &error),
         }
         if let Err(error) = self.resume(now_ms, sockets) {
-            return self.fail(now_ms, &error);
+            return self.fail_to_open(now_ms, &error);
         }
         for (id, message, random) in core::mem::take(&mut self.early) {
             self.requests(now_ms, id, message, random);

@@ -35,6 +35,10 @@ impl OnceFields {
             Self { source: None, settled_below: Some(_), .. } => {
                 Err(Answer::bad("an entry has settledBelow without source; give both or neither"))
             }
+            // The queue would take every later outcome below it for a repetition, for ever.
+            Self { source: Some(index), settled_below: Some(below), .. } if below > index => {
+                Err(Answer::bad("an entry has a settledBelow above its own source; nothing below it will be put again"))
+            }
             Self { source: Some(index), settled_below, .. } => {
                 Ok(Some(Dedup::Source { index: Index(index), settled_below: Index(settled_below.unwrap_or(0)) }))
             }

@@ -87,6 +87,7 @@ fn once() {
     for (body, status, text) in [
         (r#"[{"once":true}]"#.to_string(), 400, "a put with _once_ is recognized by its request id"),
         (r#"[{"settledBelow":3}]"#.into(), 400, "the body is not a JSON list of entries"),
+        (r#"[{"source":2,"settledBelow":3}]"#.into(), 400, "the body is not a JSON list of entries"),
         (r#"[{"source":-1}]"#.into(), 400, "the body is not a JSON list of entries"),
         (r#"[{"once":1}]"#.into(), 400, "the body is not a JSON list of entries"),
         (

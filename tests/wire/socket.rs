@@ -179,7 +179,8 @@ fn once() -> impl Strategy<Value = Option<Dedup>> {
     prop_oneof![
         Just(None),
         Just(Some(Dedup::RequestId)),
-        any::<(u64, u64)>().prop_map(|(index, settled_below)| Some(source(index, settled_below))),
+        any::<(u64, u64)>()
+            .prop_map(|(index, settled_below)| Some(source(index.max(settled_below), index.min(settled_below)))),
     ]
 }
 
