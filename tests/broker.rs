@@ -232,6 +232,44 @@ fn a_request_whose_result_was_stored_before_the_turn_of_its_cancellation_is_not_
     assert_eq!(statuses(&mut host), [404]);
 }
 
+/// Puts the result of a request into the sink, unless somebody answers.
+fn infer(host: &mut Host<MemoryDisk>) -> FetchId {
+    host.settle();
+    let predictor = call(host);
+    begin(host, predictor, 200);
+    answer(host, predictor, 200, "result");
+    call(host)
+}
+
+fn set_predictor(host: &mut Host<MemoryDisk>, predictor: &'static str) {
+    host.request(&Request::with_body("PUT", "_settings_=true", predictor));
+    host.settle();
+    assert_eq!(statuses(host), [200]);
+}
+
+#[test]
+fn an_answer_to_a_put_from_before_the_predictor_changed_is_not_taken_for_that_to_a_later_put() {
+    let mut host = inferring();
+    host.request(&put("a"));
+    let earlier = infer(&mut host);
+    set_predictor(&mut host, "predictor=");
+    host.request(&Request::new("DELETE", "_indexes_=1"));
+    host.settle();
+    host.request(&put("b"));
+    host.settle();
+    host.seen();
+    host.request(&Request::with_body("PUT", "_settings_=true", "predictor=https://predictor"));
+    let later = infer(&mut host);
+    assert_ne!(earlier, later);
+    begin(&mut host, earlier, 200);
+    let receipt = Frame { index: 1, ..Frame::default() }.encode_to_vec();
+    answer(&mut host, earlier, 200, frame::list(&[receipt.into()]));
+    host.settle();
+    host.request(&Request::new("GET", "_count_=true"));
+    host.settle();
+    assert_eq!(answers(&mut host).last().expect("a count").body, "1", "b is not committed");
+}
+
 #[test]
 fn a_predictor_that_hangs_is_given_up_in_time() {
     let mut host = inferring();

@@ -10,7 +10,7 @@ use crate::queue::entry::{Index, TAG_REQUEST_ID};
 use crate::wire::names::{TAG_CALLBACK, TAG_CONTENT_TYPE};
 use alloc::{string::String, string::ToString, vec::Vec};
 
-/// Only what is under way is stored or answered.
+/// Why a job is there when its outcome is stored, shipped or answered.
 const UNDER_WAY: &str = "a request stays under way until everything of it is stored";
 
 impl Runner {

@@ -185,8 +185,7 @@ impl Shell {
 }
 
 impl Shell {
-    /// Passes an input to the broker and does what it says. The broker is not borrowed while the host acts, which may
-    /// call back.
+    /// Passes an input to the broker and does what it says. The broker is never borrowed while the host acts.
     fn tell(&self, host: &Host, input: Input<Store>) -> Wait {
         let now_ms = now_ms();
         self.broker.borrow_mut().handle(now_ms, input);

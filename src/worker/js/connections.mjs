@@ -1,13 +1,13 @@
 // Connections that watch: sockets, which outlive the object's memory, and endless bodies, which do not.
 import { register, unregister } from "./instance.mjs";
 
-/** Which connection a socket is, as long as the object is in memory; its attachment knows it for longer. */
+/** The connection of each socket, while the object is in memory. The attachment of a socket outlives it. */
 const ID = Symbol("connection");
-/** Set once for an object: the platform answers these without waking it. */
+/** Set once for an object: the platform answers a ping without waking it. */
 const PING = "ping";
 const PONG = "pong";
 
-/** The connection that a socket is; `undefined` for one that must not be resumed. */
+/** The connection of a socket; `undefined` for one that must not be resumed. */
 export function idOf(socket) {
   return (socket[ID] ??= socket.deserializeAttachment()?.[0]);
 }
@@ -20,7 +20,7 @@ export class Socket {
     this.#socket = socket;
   }
 
-  /** Takes a connection: our end of it, and the response that gives the client the other end. */
+  /** Accepts a connection. Returns our end of it, and the response that gives the client the other end. */
   static accept(state, id, subprotocol, answersPings) {
     const [theirs, ours] = Object.values(new WebSocketPair());
     ours[ID] = id;
@@ -39,12 +39,12 @@ export class Socket {
     this.#socket.serializeAttachment([id, bytes]);
   }
 
-  /** When the platform last answered a ping on it, Unix milliseconds; 0 when it never did. */
+  /** When the platform last answered a ping on it, in Unix milliseconds; 0 if it never did. */
   heartbeat(state) {
     return state.getWebSocketAutoResponseTimestamp(this.#socket)?.getTime() ?? 0;
   }
 
-  /** It must not be resumed, even if the closing handshake takes long. */
+  /** Closes it. From now on it must not be resumed, even if the closing handshake takes long. */
   close(code, reason) {
     this.#socket.serializeAttachment(null);
     this.#socket.close(code, reason);
@@ -57,8 +57,8 @@ export class Stream {
   #gone;
 
   /**
-   * Takes a connection: the body's writing end, and the response with its reading end. `gone` is called when the client
-   * left.
+   * Accepts a connection. Returns the body's writing end, and the response with its reading end. `gone` is called when
+   * the client leaves.
    */
   static accept(signal, gone) {
     const { readable, writable } = new IdentityTransformStream();
@@ -68,7 +68,7 @@ export class Stream {
     stream.#writer.closed.catch(() => {}).finally(() => stream.#end());
     signal.addEventListener("abort", () => stream.#end());
     register(stream);
-    // It has a type because proxies compress, and thereby hold back, what has none.
+    // Without a type, proxies compress the body and thereby hold it back.
     return [stream, new Response(readable, { headers: { "Content-Type": "application/octet-stream" } })];
   }
 

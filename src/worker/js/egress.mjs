@@ -1,5 +1,5 @@
-// Calls to the outside: predictors, callbacks, other objects. Here and not in the instance, because a call would cross
-// its border a dozen times.
+// Outbound calls: predictors, callbacks, other objects. They are made here, as a call from inside the instance would
+// cross its border a dozen times.
 import { joined } from "./http.mjs";
 
 /** One call, from its request to the end of its answer. */
@@ -10,8 +10,8 @@ export class OutboundCall {
   cut = false;
 
   /**
-   * Sends it and waits for the beginning of the answer. `target` says what `name` is: nothing for a `url`, the binding
-   * of a `service`, a `model` of Workers AI, or the name of another `queue`. `headers` are names and values in turn.
+   * Sends it and waits for the beginning of the answer. `name` depends on `target`: nothing for a `url`, the binding of
+   * a `service`, the name of a `model` of Workers AI or of another `queue`. `headers` are names and values in turn.
    */
   async begin(env, target, name, method, url, headers, body) {
     const pairs = [];
@@ -29,14 +29,14 @@ export class OutboundCall {
     return this.#response.headers.get("Content-Type") ?? undefined;
   }
 
-  /** Bytes of the body, where that is known. What is compressed becomes longer. */
+  /** Bytes of the body, if known. That of a compressed body says nothing, as it grows when it is read. */
   get length() {
     const { headers } = this.#response;
     const length = headers.get("Content-Length");
     return length === null || headers.get("Content-Encoding") ? undefined : Number(length);
   }
 
-  /** Reads the body, at most `max` bytes; more is neither kept nor waited for. */
+  /** Reads at most `max` bytes of the body. The rest is neither kept nor waited for. */
   async read(max) {
     const chunks = [];
     let length = 0;
@@ -49,7 +49,7 @@ export class OutboundCall {
     return joined(chunks, Math.min(length, max));
   }
 
-  /** Nobody waits for it any more. */
+  /** Ends the call, wherever it is. */
   abort() {
     this.#control.abort();
   }

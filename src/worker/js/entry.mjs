@@ -1,20 +1,20 @@
-// What the platform loads: the Worker, and the class of its objects. Both hand every event to the compiled module, and
-// survive its death.
+// The module that the platform loads: the Worker, and the class of its objects. Both pass every event to the compiled
+// module, and survive the death of its instance.
 import * as rust from "./edgequeue.js";
 import { idOf } from "./connections.mjs";
 import { Host } from "./host.mjs";
 import { discard, headOf, headersOf, shortBody } from "./http.mjs";
 import { InstanceDied, isDying, trapped } from "./instance.mjs";
 
-/** The answer to a request that met an error instead of one. */
+/** The answer to a request that failed with an error. */
 function refuse(error) {
   if (!(error instanceof InstanceDied)) console.error("edgequeue:", error);
-  // The write itself failed: the platform let none of the answers out that waited for it, and began the object anew.
+  // The write itself failed. The platform dropped the answers that waited for it, and restarted the object.
   if (/SQLITE_(FULL|IOERR)/.test(error.message)) {
     const text = "The disk is full or failing; nothing of this request was kept. Make room, then try it again.\n";
     return new Response(text, { status: 507 });
   }
-  // The platform marks what came from an object that is busy or just moving.
+  // The platform marks errors of an object that is busy or just moving.
   if (error.overloaded || error.retryable) {
     const text = "The queue is busy; try again in a moment.\n";
     return new Response(text, { status: 503, headers: { "Retry-After": "1" } });
@@ -23,7 +23,7 @@ function refuse(error) {
   return new Response(text, { status: 500 });
 }
 
-/** The answer with what a page of another origin needs to read it, in a deployment that allows some. */
+/** The answer with the headers that let a page of another origin read it, where the deployment allows that. */
 function readable(request, env, answer) {
   const list = env.EDGEQUEUE_ALLOWED_ORIGINS;
   return !list || answer.webSocket ? answer : withOrigin(request, list, answer);
@@ -37,19 +37,19 @@ async function withOrigin(request, list, answer) {
   return open;
 }
 
-/** What the Worker decides by: of most requests nothing but the token. */
+/** The parts of a request by which the Worker decides: for most requests only the token. */
 function shortHeadOf(request) {
   const token = request.method === "OPTIONS" ? null : request.headers.get("Authorization");
   return token === null ? headOf(request) : `${request.method}\n${request.url}\nAuthorization: ${token}`;
 }
 
 export default {
-  /** One synchronous call into the instance: nothing of the request stays in it while the object answers. */
+  /** One synchronous call into the instance, so that nothing of the request stays there while the object answers. */
   fetch(request, env) {
     if (isDying()) return Promise.resolve().then(() => this.fetch(request, env));
     try {
       const answer = rust.fetch(request, shortHeadOf(request), env);
-      // The object's answer, or our own: then nobody has read the body.
+      // The object's answer, or our own: then the body is still unread.
       const answered = answer instanceof Promise ? answer : discard(request).then(() => answer);
       return answered.then(
         (answer) => readable(request, env, answer),
@@ -62,7 +62,7 @@ export default {
   },
 };
 
-/** The Durable Object of one queue: a new host whenever there is none in the living instance. */
+/** The Durable Object of one queue. It gets a new host whenever the living instance has none. */
 export class QueueObject {
   #state;
   #env;
@@ -73,7 +73,7 @@ export class QueueObject {
     this.#env = env;
   }
 
-  /** The host, or the promise of one: between the death of an instance and its replacement nobody is at home. */
+  /** The host, or the promise of one between the death of an instance and its replacement. */
   #living() {
     if (isDying()) return Promise.resolve().then(() => this.#living());
     if (!this.#host?.isCurrent) this.#host = new Host(this.#state, this.#env);
@@ -94,7 +94,7 @@ export class QueueObject {
     }
   }
 
-  /** A failed alarm is thrown on: the platform then tries it again. */
+  /** Throws if the alarm fails, so that the platform tries it again. */
   async alarm() {
     const host = await this.#living();
     return host.alarm();

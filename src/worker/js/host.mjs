@@ -1,13 +1,13 @@
-// The platform of one object, as its shell in the instance sees it: what the shell says (`src/worker/host.rs`) is done
-// here, and what comes of that is told to it. The shell holds nothing of this: it is handed the host with each call, so
-// that both are freed when the object sleeps.
+// The platform of one object, as its shell in the instance sees it. It carries out the shell's calls
+// (`src/worker/host.rs`) and passes events on to it. The shell gets the host with each call and never keeps it, so that
+// both are freed when the object sleeps.
 import * as rust from "./edgequeue.js";
 import { Socket, Stream, idOf } from "./connections.mjs";
 import { OutboundCall } from "./egress.mjs";
 import { headOf, headersOf, readBody, textResponse } from "./http.mjs";
 import { current, died, isDying, register, unregister } from "./instance.mjs";
 
-/** A request inside the instance. It is settled by the instance, or given up when that dies. */
+/** A request inside the instance. The instance settles it; if the instance dies, the request is given up. */
 class Call {
   constructor(request, resolve, reject) {
     this.request = request;
@@ -28,8 +28,8 @@ class Call {
 }
 
 /**
- * The newest host of each object. The garbage collector sees little of what a host is in the instance's memory, and is
- * in no hurry to collect those that sleep: an object that wakes up frees its last one itself.
+ * The newest host of each object. The garbage collector does not see the instance's memory behind a host, and may leave
+ * the hosts of sleeping objects for long. So an object that wakes up frees its last host itself.
  * @type {Map<string, WeakRef<Host>>}
  */
 const hosts = new Map();
@@ -60,7 +60,7 @@ export class Host {
     this.#shell = new rust.Shell(state, env);
   }
 
-  /** The object slept, and another host has taken over: what the instance keeps for this one goes at once. */
+  /** The object slept, and another host has taken over: the shell of this one is freed at once. */
   #free() {
     if (!this.isCurrent) return;
     this.#shell.free();
@@ -72,9 +72,9 @@ export class Host {
     return this.#born === current() && this.#shell !== undefined;
   }
 
-  // What happens.
+  // Events, passed on to the instance.
 
-  /** Answers a request. Its body is given where it is short and known to be complete. */
+  /** Answers a request. `body` is given if it is short and complete. */
   fetch(request, body) {
     return new Promise((resolve, reject) => {
       const id = ++this.#last;
@@ -91,12 +91,12 @@ export class Host {
     else this.#enter((shell) => shell.message(this, id, new Uint8Array(message)));
   }
 
-  /** A socket was closed by its client, or broke. */
+  /** The client closed a socket, or it broke. */
   closed(id) {
     if (id !== undefined) this.#gone(id);
   }
 
-  /** Resolves when what was due is done; after a failure the platform tries the alarm again. */
+  /** Resolves when everything due is done. After a failure the platform tries the alarm again. */
   alarm() {
     return new Promise((resolve, reject) => {
       this.#alarm = { settle: resolve, giveUp: reject };
@@ -110,14 +110,14 @@ export class Host {
     this.#enter((shell) => shell.closed(this, id));
   }
 
-  /** Enters the instance, and waits as it wants. */
+  /** Enters the instance, and begins the wait that it asks for. */
   #enter(enter) {
     if (isDying() || !this.isCurrent) return;
     try {
       const wait = enter(this.#shell);
       if (wait !== rust.Wait.None) this.#drive(wait);
     } catch (error) {
-      // Whatever was thrown, it left the instance in the middle of something.
+      // Whatever was thrown, the instance is in an unknown state.
       console.error("edgequeue:", error);
       died();
     }
@@ -142,13 +142,13 @@ export class Host {
         wait = this.#shell.waited(this);
       }
     } catch (error) {
-      // A write that fails is not seen here: the platform then lets nothing out and begins the object anew.
+      // A write that fails does not end here: the platform then lets nothing out and restarts the object.
       console.error("edgequeue:", error);
       died();
     }
   }
 
-  // What the shell says. Nothing here may throw, or enter the instance before it has come back.
+  // Calls of the shell. None may throw, or enter the instance before it has returned.
 
   #later(enter) {
     Promise.resolve().then(() => this.#enter(enter));
@@ -235,7 +235,7 @@ export class Host {
     }
   }
 
-  /** Every open socket, in no particular order: `[id, bytes]`; also those accepted before the object slept. */
+  /** Every open socket as `[id, bytes]`, in no particular order, those from before a sleep included. */
   sockets() {
     const sockets = [];
     for (const socket of this.#state.getWebSockets()) {
@@ -247,7 +247,7 @@ export class Host {
     return sockets;
   }
 
-  /** When the platform last answered a ping on each connection, Unix milliseconds; 0 where it never did. */
+  /** When the platform last answered a ping on each connection, in Unix milliseconds; 0 if it never did. */
   heartbeats(connections) {
     return connections.map((connection) => this.#connections.get(connection)?.heartbeat(this.#state) ?? 0);
   }
@@ -272,7 +272,7 @@ export class Host {
     else this.#alarm.giveUp(new Error(error));
   }
 
-  /** At this time, Unix milliseconds, or not at all: a timer that is set keeps the object awake. */
+  /** Sets the timer to a time in Unix milliseconds, or stops it, as a timer keeps the object awake. */
   setTimer(at) {
     clearTimeout(this.#timer);
     if (at === undefined) return;
@@ -306,7 +306,7 @@ export class Host {
     this.#fetches.delete(id);
   }
 
-  /** Of a call that was given up nothing is of interest. */
+  /** News of a call that was given up is dropped. */
   #news(id, enter) {
     if (this.#fetches.has(id)) this.#enter(enter);
   }

@@ -1,19 +1,19 @@
-// Requests and answers as the instance takes and gives them: few texts and buffers, since each crossing costs.
+// Requests and answers in the form of the instance: few texts and buffers, as each crossing costs.
 
-/** What is read of a body that nobody wants, in bytes. */
+/** Most bytes read of a body that is not wanted. */
 const DISCARD_BYTES_MAX = 16 * 1024 * 1024;
-/** A body up to this many bytes is read before the instance is entered; longer ones when it asks for them. */
+/** A body up to this many bytes is read before the instance is entered, a longer one when the instance asks for it. */
 const SHORT_BODY_BYTES_MAX = 256 * 1024;
 const NOTHING = new Uint8Array();
 
-/** Method, address and headers in one text, a line each. */
+/** Method, address and headers in one text, each in a line. */
 export function headOf(request) {
   let head = `${request.method}\n${request.url}`;
   for (const [name, value] of request.headers) head += `\n${name}: ${value}`;
   return head;
 }
 
-/** Headers from lines, `name: value` each. */
+/** Headers from lines of `name: value`. */
 export function headersOf(lines) {
   const headers = {};
   for (const line of lines.split("\n")) {
@@ -29,11 +29,11 @@ export function textResponse(status, answer) {
   return new Response(answer.slice(end + 2), { status, headers: headersOf(answer.slice(0, end)) });
 }
 
-/** The body of a request that says that it has a short one, or the promise of it; `undefined` for other requests. */
+/** The body of a request that announces a short one, or the promise of it; `undefined` for other requests. */
 export function shortBody(request) {
   const length = request.headers.get("Content-Length");
   if (length === null || !(Number(length) <= SHORT_BODY_BYTES_MAX)) return undefined;
-  // The connection may break in the middle; then it is found out when the instance asks for the body.
+  // If the connection breaks meanwhile, the instance hears of it when it asks for the body.
   return length === "0"
     ? NOTHING
     : request.arrayBuffer().then(
@@ -42,7 +42,7 @@ export function shortBody(request) {
       );
 }
 
-/** Reads a body of at most `max` bytes; `undefined` for a longer one, which is never held. */
+/** Reads a body of at most `max` bytes. Returns `undefined` for a longer one, which is never held in memory. */
 export async function readBody(request, max) {
   const declared = request.headers.get("Content-Length");
   if (declared !== null && Number(declared) > max) return undefined;
@@ -58,7 +58,7 @@ export async function readBody(request, max) {
   return length > max ? undefined : joined(chunks, length);
 }
 
-/** Chunks as one array of `length` bytes; what is beyond that is left out. */
+/** The first `length` bytes of the chunks, in one array. */
 export function joined(chunks, length) {
   const body = new Uint8Array(length);
   let at = 0;
@@ -71,8 +71,8 @@ export function joined(chunks, length) {
 }
 
 /**
- * Reads what a refused request still sends. An answer in the middle of a body makes proxies and clients that are still
- * sending report a broken connection instead of it.
+ * Reads the rest of a refused request. Proxies and clients that are still sending would otherwise report a broken
+ * connection instead of the answer.
  */
 export async function discard(request) {
   if (!request.body || request.bodyUsed) return;

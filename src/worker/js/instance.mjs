@@ -1,10 +1,10 @@
-// The life of the compiled module. A panic or trap leaves a wasm instance in an unknown state, and the calls inside it
-// would never be answered. So every call is registered here; when the instance dies, all of them are given up, a fresh
-// instance takes over, and each object is opened again from its storage by the next event that reaches it: the same way
-// as after sleep.
+// How the compiled module survives the death of its instance. A panic or trap leaves a wasm instance in an unknown
+// state, and the calls inside it would never be answered. So every call is registered here. When the instance dies, all
+// of them are given up, and a fresh instance takes over. The next event that reaches an object opens it again from its
+// storage, as after a sleep.
 import * as rust from "./edgequeue.js";
 
-/** What ends with the instance: requests inside it, and bodies that it feeds. `giveUp(error)` ends one. */
+/** Everything that ends with the instance: requests inside it, and bodies that it feeds. `giveUp(error)` ends one. */
 const live = new Set();
 let generation = 0;
 let dying = false;
@@ -15,7 +15,7 @@ export class InstanceDied extends Error {
   }
 }
 
-/** Counts instances. What belongs to an older one must not be used any more. */
+/** Counts instances. Nothing that belongs to an older one may be used. */
 export const current = () => generation;
 
 /** Between its death and its replacement an instance must not be entered. */
@@ -25,9 +25,7 @@ export const isDying = () => dying;
 export const register = (one) => live.add(one);
 export const unregister = (one) => live.delete(one);
 
-/**
- * The instance must not be used any more. Its own frames may still be on the stack, so it is replaced a little later.
- */
+/** Ends the instance. Its own frames may still be on the stack, so it is replaced a little later. */
 export function died() {
   if (dying) return;
   dying = true;
@@ -44,7 +42,7 @@ export function died() {
   });
 }
 
-/** Whether what was thrown means the end of the instance; if so, it is ended. */
+/** Whether this error means the end of the instance, which then is ended. */
 export function trapped(error) {
   if (error instanceof WebAssembly.RuntimeError) died();
   return dying;

@@ -1,13 +1,13 @@
 // Statements with their parameters in one call out of the instance: each call costs, and so does each buffer.
 
-/** What a parameter is, where it is not a number of bytes. */
+/** Parameters in the shape of a statement that are not a number of bytes. */
 const NUMBER = -1;
 const NOTHING = -2;
 
 /**
- * Executes a statement. `shape` says of each parameter what it is, or how many bytes it has; `numbers` and `bytes` are
- * theirs one after the other. Bytes are the instance's own memory and must be copied: the storage may keep them for
- * longer.
+ * Executes a statement. `shape` has the kind of each parameter, or its number of bytes. `numbers` and `bytes` are their
+ * values, one after the other. The bytes are the instance's own memory and must be copied, as the storage may keep them
+ * for longer.
  */
 export function execute(sql, query, shape, numbers, bytes) {
   const kept = bytes.slice();
