@@ -47,8 +47,8 @@ impl Round<'_> {
 }
 
 impl Stream {
-    /// Gives every group what its consumers have room for: highest priority first, inside a priority the requeued entries, then
-    /// the undelivered ones, each in index order.
+    /// Gives every group what its consumers have room for: highest priority first, inside a priority the requeued
+    /// entries, then the undelivered ones, each in index order.
     pub(super) fn deliver<S: Store>(&mut self, turn: &mut Turn<'_, S>) -> Result<(), StoreError> {
         if self.watchers.is_empty() {
             return Ok(());

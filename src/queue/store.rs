@@ -32,8 +32,8 @@ pub trait Store {
     /// The last live entry of a priority at `upto` or before.
     fn previous(&mut self, priority: Priority, upto: Index) -> Result<Option<Entry>, StoreError>;
 
-    /// The first live entry of a priority at `from` or after that *may* carry all of these marks: entries that cannot are
-    /// skipped where that is cheap, so the caller still has to look.
+    /// The first live entry of a priority at `from` or after that *may* carry all of these marks: entries that cannot
+    /// are skipped where that is cheap, so the caller still has to look.
     fn next_marked(&mut self, priority: Priority, from: Index, marks: &[Mark]) -> Result<Option<Entry>, StoreError>;
 
     /// The live entry with this index, in any priority.

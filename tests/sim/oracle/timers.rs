@@ -45,7 +45,8 @@ impl Oracle {
             may.retain(|index| (turn.peek)(*side, *index).is_none() && !self.shows(turn, *side, *index));
             let gone = may.len() as u64;
             may.retain(|_| with_choice);
-            // Priority by priority, the oldest first, and no more than a turn removes: others that are gone went another way.
+            // Priority by priority, the oldest first, and no more than a turn removes: others that are gone went
+            // another way.
             may.sort_by_key(|index| (Reverse(self.side(*side).entries[index].entry.priority), *index));
             may.truncate(limits::TURN_HOUSEKEEPING_MAX);
             self.side_mut(*side).failed_or_expired += gone;
