@@ -28,12 +28,12 @@ function decision() {
 }
 
 class WatchedFrame extends Frame {
-  #desk;
+  #decider;
   #decided;
 
-  constructor(desk, ...parts) {
+  constructor(decider, ...parts) {
     super(...parts);
-    this.#desk = desk;
+    this.#decider = decider;
   }
 
   commit() {
@@ -46,7 +46,7 @@ class WatchedFrame extends Frame {
 
   #decide(refusal) {
     if (!this.#decided) {
-      this.#decided = this.#desk.decide(this.index, refusal);
+      this.#decided = this.#decider.decide(this.index, refusal);
       // After a code that makes no sense, the frame can be decided again. Other failures concern only pages that look.
       this.#decided.catch((error) => {
         if (error.code === "invalid_argument") this.#decided = undefined;
@@ -82,7 +82,7 @@ export class Watch {
   /** Once it is over for the page: null, or what the loop throws. */
   #error;
   #over = decision();
-  #desk = { decide: (index, refusal) => this.#decide(index, refusal) };
+  #decider = { decide: (index, refusal) => this.#decide(index, refusal) };
 
   /**
    * `begin` makes the module's side of it, of the attributes that `attributes` asks for.
@@ -213,7 +213,7 @@ export class Watch {
   /** @param {[index: bigint, tags: string[], data: Uint8Array<ArrayBuffer>]} parts */
   #arrived(parts) {
     if (this.#error !== undefined || (this.#isLeft && !this.#autoCommit)) return;
-    const frame = new WatchedFrame(this.#desk, ...parts);
+    const frame = new WatchedFrame(this.#decider, ...parts);
     const taker = this.#takers.shift();
     if (taker) {
       taker.resolve({ value: frame, done: false });

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::http::{Http, PATIENCE};
+use crate::http::{ANSWER_TIMEOUT, Http};
 use crate::socket::{Happened, Socket};
 
 /// Messages that may wait to be taken in. What is beyond that waits at the service.
@@ -62,7 +62,7 @@ impl Driver {
         let (settler, told) = (http.clone(), tell.clone());
         thread::spawn(move || {
             while let Ok(request) = requests.recv() {
-                if told.send(Signal::Settled(settler.send(&request, PATIENCE).ok())).is_err() {
+                if told.send(Signal::Settled(settler.send(&request, ANSWER_TIMEOUT).ok())).is_err() {
                     return;
                 }
             }

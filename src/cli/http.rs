@@ -11,7 +11,7 @@ use ureq::{Agent, Timeout, http};
 use crate::stop::{Exit, Stop};
 
 /// How long the service may take for an answer, beyond what it was asked to wait.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest answer: well above the 16 MiB of entries a get may return, in any encoding.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -85,14 +85,14 @@ impl Http {
 
     /// Sends a request and reads its answer.
     pub fn ask<T>(&self, request: &HttpRequest, read: impl Fn(&HttpResponse) -> Result<T, Failure>) -> Result<T, Stop> {
-        Ok(read(&self.send(request, PATIENCE)?)?)
+        Ok(read(&self.send(request, ANSWER_TIMEOUT)?)?)
     }
 
     /// Sends a request; one that can be repeated is, when no answer comes.
-    pub fn send(&self, request: &HttpRequest, patience: Duration) -> Result<HttpResponse, Unanswered> {
+    pub fn send(&self, request: &HttpRequest, timeout: Duration) -> Result<HttpResponse, Unanswered> {
         let mut attempt = 1;
         loop {
-            match self.send_once(request, patience) {
+            match self.send_once(request, timeout) {
                 Err(Unanswered::NoAnswer(_)) if request.repeatable && attempt < ATTEMPTS => {
                     sleep(Duration::from_millis(50) * attempt);
                     attempt += 1;
@@ -102,7 +102,7 @@ impl Http {
         }
     }
 
-    fn send_once(&self, request: &HttpRequest, patience: Duration) -> Result<HttpResponse, Unanswered> {
+    fn send_once(&self, request: &HttpRequest, timeout: Duration) -> Result<HttpResponse, Unanswered> {
         let mut builder = http::Request::builder().method(request.method).uri(self.endpoint.http_url(&request.target));
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
@@ -110,10 +110,10 @@ impl Http {
         let not_sent = |error: http::Error| Unanswered::NotSent(error.to_string());
         let answer = if matches!(request.method, "GET" | "DELETE") {
             let request = builder.body(()).map_err(not_sent)?;
-            self.agent.run(self.agent.configure_request(request).timeout_global(Some(patience)).build())
+            self.agent.run(self.agent.configure_request(request).timeout_global(Some(timeout)).build())
         } else {
             let request = builder.body(request.body.as_ref()).map_err(not_sent)?;
-            self.agent.run(self.agent.configure_request(request).timeout_global(Some(patience)).build())
+            self.agent.run(self.agent.configure_request(request).timeout_global(Some(timeout)).build())
         };
         let mut answer = answer.map_err(unanswered)?;
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(unanswered)?;

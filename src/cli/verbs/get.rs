@@ -6,7 +6,7 @@ use edgequeue::queue::entry::{Index, Tags};
 use edgequeue::queue::event::Start;
 use std::time::{Duration, Instant};
 
-use crate::http::PATIENCE;
+use crate::http::ANSWER_TIMEOUT;
 use crate::invocation::Invocation;
 use crate::parse::{duration_ms, pair};
 use crate::stop::{Exit, Stop};
@@ -68,8 +68,8 @@ pub fn run(call: &mut Invocation, args: &GetArgs) -> Result<Exit, Stop> {
             remove: !args.keep,
             tags: tags.clone(),
         };
-        let patience = PATIENCE + Duration::from_millis(read.wait_ms);
-        let frames = answer::entries(&http.send(&http.endpoint.get(&read), patience)?)?;
+        let timeout = ANSWER_TIMEOUT + Duration::from_millis(read.wait_ms);
+        let frames = answer::entries(&http.send(&http.endpoint.get(&read), timeout)?)?;
         for frame in &frames {
             if args.raw {
                 call.out.bytes(&frame.data)?;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::args::BenchArgs;
 use super::figures::{histogram, record};
 use super::state::BenchState;
-use crate::http::{Http, PATIENCE};
+use crate::http::{ANSWER_TIMEOUT, Http};
 use crate::stop::{Exit, Stop};
 
 /// How long a producer waits when the queue is full or too much is under way.
@@ -77,7 +77,7 @@ fn produce(http: &Http, state: &BenchState, put: &Put, args: &BenchArgs) -> Resu
             http.endpoint.put_batch(put, batch.encode(|_| None))
         };
         let sent = Instant::now();
-        let response = http.send(&request, PATIENCE)?;
+        let response = http.send(&request, ANSWER_TIMEOUT)?;
         let stored = match count {
             1 => answer::put(&response).map(|_| ()),
             _ => answer::put_batch(&response, count as usize).map(|_| ()),

@@ -14,7 +14,7 @@ use super::lines::Lines;
 use super::plan::{PutInput, PutPlan};
 use super::sender::{Crew, Report, Sender};
 use super::source::LineSource;
-use crate::http::{Http, PATIENCE};
+use crate::http::{ANSWER_TIMEOUT, Http};
 use crate::invocation::Invocation;
 use crate::stop::{Exit, Stop};
 use crate::{interrupt, progress, units};
@@ -52,7 +52,7 @@ pub fn run(call: &mut Invocation, args: &PutArgs) -> Result<Exit, Stop> {
 
 /// What the queue says of itself; a service that says nothing takes plain puts.
 fn attributes(http: &Http) -> Result<Tags, Stop> {
-    let response = http.send(&http.endpoint.attributes(), PATIENCE)?;
+    let response = http.send(&http.endpoint.attributes(), ANSWER_TIMEOUT)?;
     match answer::attributes(&response) {
         Err(failure) if matches!(failure.kind, FailureKind::NotAuthorised | FailureKind::NotFound) => {
             Err(failure.into())

@@ -9,7 +9,7 @@ use std::thread::{self, sleep};
 use std::time::Duration;
 
 use super::source::{LineSource, Piece};
-use crate::http::{Http, PATIENCE, Unanswered};
+use crate::http::{ANSWER_TIMEOUT, Http, Unanswered};
 use crate::stop::Stop;
 
 /// How often a sender without work looks whether it is to stop.
@@ -185,7 +185,7 @@ impl Worker {
             false => answer::put_batch(response, batch.bodies.len()),
         };
         loop {
-            let failure = match http.send(&request, PATIENCE).map(|response| read(&response)) {
+            let failure = match http.send(&request, ANSWER_TIMEOUT).map(|response| read(&response)) {
                 Ok(Ok(receipts)) => {
                     self.shared.worked.store(true, Ordering::SeqCst);
                     self.shared.told.store(false, Ordering::SeqCst);

@@ -93,7 +93,7 @@ impl WatchRun {
                 broken = Some(stop);
             }
             let mut end = None;
-            for news in self.driver.next(self.patience()) {
+            for news in self.driver.next(self.wait()) {
                 match news {
                     News::Opened => self.opened(call),
                     News::Frame(frame) => {
@@ -123,7 +123,7 @@ impl WatchRun {
     }
 
     /// How long nothing may happen before something is to be done.
-    fn patience(&self) -> Duration {
+    fn wait(&self) -> Duration {
         let left = |ms| Duration::from_millis(ms).saturating_sub(self.last_frame.elapsed());
         self.until.silence_ms.filter(|_| !self.over).map_or(LOOK, left)
     }
