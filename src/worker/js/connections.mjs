@@ -7,6 +7,16 @@ const ID = Symbol("connection");
 const PING = "ping";
 const PONG = "pong";
 
+/**
+ * Calls `then` when the client of a request is known to have left: later, also if that is known already.
+ * @param {AbortSignal} signal
+ * @param {() => void} then
+ */
+export function whenAborted(signal, then) {
+  if (signal.aborted) Promise.resolve().then(then);
+  else signal.addEventListener("abort", then);
+}
+
 /** The connection of a socket; `undefined` for one that must not be resumed. */
 export function idOf(socket) {
   return (socket[ID] ??= socket.deserializeAttachment()?.[0]);
@@ -66,7 +76,7 @@ export class Stream {
     stream.#writer = writable.getWriter();
     stream.#gone = gone;
     stream.#writer.closed.catch(() => {}).finally(() => stream.#end());
-    signal.addEventListener("abort", () => stream.#end());
+    whenAborted(signal, () => stream.#end());
     register(stream);
     // Without a type, proxies compress the body and thereby hold it back.
     return [stream, new Response(readable, { headers: { "Content-Type": "application/octet-stream" } })];

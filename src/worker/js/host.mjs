@@ -2,7 +2,7 @@
 // (`src/worker/host.rs`) and passes events on to it. The shell gets the host with each call and never keeps it, so that
 // both are freed when the object sleeps.
 import * as rust from "./edgequeue.js";
-import { Socket, Stream, idOf } from "./connections.mjs";
+import { Socket, Stream, idOf, whenAborted } from "./connections.mjs";
 import { OutboundCall } from "./egress.mjs";
 import { headOf, headersOf, readBody, textResponse } from "./http.mjs";
 import { current, died, isDying, register, unregister } from "./instance.mjs";
@@ -174,9 +174,11 @@ export class Host {
   }
 
   hold(id) {
-    const { signal } = this.#calls.get(id).request;
-    signal.addEventListener("abort", () => {
-      if (this.#calls.has(id)) this.#enter((shell) => shell.gone(this, id));
+    whenAborted(this.#calls.get(id).request.signal, () => {
+      if (!this.#calls.has(id)) return;
+      // Nobody reads it, and the instance gives no other answer.
+      this.#settle(id, () => new Response(null, { status: 204 }));
+      this.#enter((shell) => shell.gone(this, id));
     });
   }
 
