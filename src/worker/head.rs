@@ -5,10 +5,9 @@ use crate::wire::{RequestParts, url::Url, v1::subprotocol};
 /// The head of a request, in lines: the method, the address, then `name: value` for each header.
 pub struct HeadText<'a> {
     method: &'a str,
-    /// The address, with its origin.
-    pub url: &'a str,
+    /// The address.
+    pub url: Url<'a>,
     headers: &'a str,
-    query: &'a str,
 }
 
 impl<'a> HeadText<'a> {
@@ -16,14 +15,13 @@ impl<'a> HeadText<'a> {
     pub fn new(text: &'a str) -> Self {
         let (method, rest) = text.split_once('\n').unwrap_or((text, ""));
         let (url, headers) = rest.split_once('\n').unwrap_or((rest, ""));
-        let query = Url::of_request(url).query;
-        Self { method, url, headers, query }
+        Self { method, url: Url::of_request(url), headers }
     }
 
     /// Calls `read` with the head. Its headers include those that the watch of a browser carries in its subprotocols.
     pub fn read<T>(&self, read: impl FnOnce(&RequestParts<'_>) -> T) -> T {
-        let Url { path, query, .. } = Url::of_request(self.url);
         let header = |name: &str| self.sent(name).or_else(|| self.carried(name));
+        let Url { path, query, .. } = self.url;
         read(&RequestParts { method: self.method, path, query, header: &header })
     }
 
@@ -35,7 +33,7 @@ impl<'a> HeadText<'a> {
 
     /// A header that a watch carries as [`subprotocol`] describes. Other requests carry none.
     pub fn carried(&self, name: &str) -> Option<String> {
-        let offered = self.query.contains("_watch_").then(|| self.sent("Sec-WebSocket-Protocol"))?;
+        let offered = self.url.query.contains("_watch_").then(|| self.sent("Sec-WebSocket-Protocol"))?;
         subprotocol::carried(&offered?, name)
     }
 }

@@ -14,7 +14,6 @@ use super::{head::HeadText, host};
 use crate::wire::{
     Address, Answer,
     http::{address, auth, cors},
-    url::Url,
 };
 
 /// Name of the secret with the token that every request must carry.
@@ -94,7 +93,7 @@ fn route(told: &HeadText<'_>, bindings: &Bindings) -> Result<Route, Answer> {
         let carried = sent.is_none().then(|| told.carried("Authorization")).flatten();
         auth::check(bindings.token.as_deref(), sent.as_deref().or(carried.as_deref()))?;
         if carried.is_some() {
-            cors::may_connect(&bindings.origins, told.sent("Origin").as_deref(), Url::of_request(told.url).authority)?;
+            cors::may_connect(&bindings.origins, told.sent("Origin").as_deref(), told.url.authority)?;
         }
         Ok(Route::Queue(Address::of_client(head.method, head.path)?.queue_name()))
     })
