@@ -97,7 +97,7 @@ impl Clients {
                 let newest = self.sources.entry(side).or_insert(20);
                 *newest += 1;
                 let index = |behind| Index(newest.saturating_sub(behind));
-                Dedup::Source { index: index(behind), settled_below: index(settled_behind) }
+                Dedup::Source { index: index(behind), settled_below: index(settled_behind.max(behind)) }
             }
         });
         NewEntry { priority: Priority(item.priority), tags, data: data.into(), random: 0, dedup }
