@@ -29,6 +29,11 @@ pub struct Judge {
     kept: Option<Rc<Oracle>>,
     /// Turns of this life were written.
     is_written: bool,
+    /// The shortest silence that any settings so far allowed, in milliseconds: what is seen outside may follow from
+    /// settings that were changed since.
+    pub least_silence_ms: u64,
+    /// The memory was lost to a failure of the storage, and no turn has been taken since.
+    pub is_lost: bool,
     /// Sockets that are still to come back.
     returning: BTreeSet<WatcherId>,
     pub outside: Outside,
@@ -65,6 +70,8 @@ impl Onlooker {
             durable: written.clone(),
             kept: None,
             is_written: false,
+            is_lost: false,
+            least_silence_ms: u64::MAX,
             written,
             returning: BTreeSet::new(),
             outside,
@@ -89,6 +96,8 @@ impl<S: Stores> Observer<S> for Onlooker {
     fn turn(&mut self, turn: observer::ObservedTurn<'_, S>) {
         let mut judge = self.judge();
         judge.turns += 1;
+        judge.is_lost = false;
+        judge.note_silence();
         judge.now = judge.now.max(turn.now_ms);
         let (now, side, event) = (judge.now, turn.side, turn.event.clone());
         judge.transcript.turn(now, side, &event, turn.effects);
@@ -112,6 +121,7 @@ impl<S: Stores> Observer<S> for Onlooker {
     fn lost(&mut self) {
         let mut judge = self.judge();
         judge.transcript.note(|| "        !! lost".into());
+        judge.is_lost = true;
         let hits = judge.faults.hits();
         if hits == judge.hits {
             judge.note(Err("the storage is sound and the memory was lost".into()));
@@ -124,6 +134,13 @@ impl<S: Stores> Observer<S> for Onlooker {
 }
 
 impl Judge {
+    fn note_silence(&mut self) {
+        let silence_ms = self.oracle.settings.max_silence_ms;
+        if silence_ms != 0 {
+            self.least_silence_ms = self.least_silence_ms.min(silence_ms);
+        }
+    }
+
     /// Keeps the first thing that is wrong.
     pub fn note(&mut self, verdict: Verdict) {
         self.failure = self.failure.take().or_else(|| verdict.err());
@@ -136,6 +153,7 @@ impl Judge {
 
     /// The memory is gone. `in_peace` says that nothing was under way, so that sockets remember all there is.
     pub fn forgotten(&mut self, survives: bool, in_peace: bool) {
+        self.is_lost = false;
         if !survives {
             self.written = self.durable.clone();
         }

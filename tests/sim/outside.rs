@@ -116,8 +116,10 @@ impl Outside {
     pub fn turn(&mut self, side: Side, event: &Event, effects: &[Effect], oracle: &Oracle) -> Verdict {
         if let Some(ticket) = event.ticket() {
             self.drop_windows();
+            // A session that changes its window attaches as a watch does, but a watch has a new connection.
+            let attached = matches!(event, Event::Attach(_, id, _) if self.open.contains_key(id));
             let place = self.asked.iter().find_map(|(source, asked)| {
-                let front = asked.front()?;
+                let front = asked.front().filter(|_| source.is_some() || !attached)?;
                 (front.side == side && (same(&front.event, event) || resizes(&front.event, event, oracle)))
                     .then_some(*source)
             });

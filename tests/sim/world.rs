@@ -354,8 +354,7 @@ impl<D: FaultyDisk> World<D> {
             return Err("an alarm was set to a later time".into());
         }
         let is_open = self.host.broker().is_some_and(|broker| broker.memory().is_some());
-        let is_lost = !is_open && self.host.broker().is_some();
-        if is_lost && self.host.timer_ms().is_none() {
+        if self.onlooker.judge().is_lost && self.host.timer_ms().is_none() {
             return Err("nobody opens the queue again after a failure".into());
         }
         let mut judge = self.onlooker.judge();
@@ -450,7 +449,7 @@ impl<D: FaultyDisk> World<D> {
         let socket = self.clients.sockets.remove(&id);
         let mut judge = self.onlooker.judge();
         if let Some(socket) = socket.filter(|socket| code == 4002 && socket.transport == Transport::Session) {
-            let most = judge.oracle.settings.max_silence_ms;
+            let most = judge.least_silence_ms;
             if socket.heard_ms.saturating_add(most) > judge.now() {
                 return Err(format!("connection {} is closed as silent and was heard of {}", id.0, socket.heard_ms));
             }
