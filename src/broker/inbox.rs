@@ -67,6 +67,11 @@ impl Inbox {
         self.consumer.is_empty() && self.tasks.is_empty()
     }
 
+    /// Whether settings are to be changed.
+    pub fn has_settings(&self) -> bool {
+        self.tasks.iter().any(|task| matches!(task, Task::Configure(..)))
+    }
+
     pub fn push(&mut self, task: Task) {
         self.bytes += task.bytes();
         self.tasks.push_back(task);

@@ -34,11 +34,14 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
             self.phase = Phase::Opening;
             return self.outputs.push_back(Output::Open);
         };
-        let sessions = self.connections.sessions();
-        if !sessions.is_empty() && queue.wake().alarm_ms.is_some_and(|due_ms| due_ms <= now_ms) {
-            // A session may have sent a heartbeat that the machine does not know of yet.
-            self.phase = Phase::Listening;
-            return self.outputs.push_back(Output::AskHeartbeats(sessions));
+        let is_due = queue.wake().alarm_ms.is_some_and(|due_ms| due_ms <= now_ms);
+        if is_due || self.inbox.has_settings() {
+            // These turns may close silent sessions, and one may have sent a heartbeat that the machine does not know of.
+            let sessions = self.connections.sessions();
+            if !sessions.is_empty() {
+                self.phase = Phase::Listening;
+                return self.outputs.push_back(Output::AskHeartbeats(sessions));
+            }
         }
         self.take_turns(now_ms, None);
     }

@@ -105,6 +105,7 @@ impl<S: Stores> Observer<S> for Onlooker {
             judge.failure =
                 judge.follow(turn).map_err(|why| format!("{why}\n      in {side:?} at {now}: {event:?}")).err();
         }
+        judge.note_silence();
     }
 
     fn flushed(&mut self) {

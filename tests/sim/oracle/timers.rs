@@ -31,6 +31,13 @@ impl Oracle {
         (must, may)
     }
 
+    /// How many entries of a side must go.
+    fn ripe(&self, side: Side, now: u64) -> usize {
+        let retention = if side == Side::Rear { 0 } else { self.settings.retention_ms };
+        let is_ripe = |since: u64| retention != 0 && since.saturating_add(retention) <= now;
+        self.side(side).entries.values().filter(|held| is_ripe(held.ripe_ms)).count()
+    }
+
     /// Whether the age of entries leaves a choice.
     pub fn expires_in_disorder(&self, sides: &[Side], now: u64) -> bool {
         sides.iter().any(|side| !self.too_old(*side, now).1.is_empty())
@@ -40,7 +47,8 @@ impl Oracle {
     pub fn expire(&mut self, turn: &Turn<'_>, with_choice: bool) -> Verdict {
         for side in turn.sides() {
             let (must, mut may) = self.too_old(*side, turn.now);
-            let many = may.len() > limits::TURN_HOUSEKEEPING_MAX;
+            // Those that may wait behind younger ones need no other turn.
+            let many = self.ripe(*side, turn.now) > limits::TURN_HOUSEKEEPING_MAX;
             demand!(!many || turn.again(), "too many entries are too old for one turn, and no other is asked for");
             may.retain(|index| (turn.peek)(*side, *index).is_none() && !self.shows(turn, *side, *index));
             let gone = may.len() as u64;
