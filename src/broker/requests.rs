@@ -113,7 +113,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
             return self.hang_up(id, terms.side, 1003, why);
         };
         let Ok(requests) = client::requests(message) else {
-            let why = "not a ClientMessage of edgequeue.v1, or one with too many requests";
+            let why = "a message that is not a ClientMessage of edgequeue.v1, or has too many requests";
             return self.hang_up(id, terms.side, 1002, why);
         };
         for (number, operation) in requests {
