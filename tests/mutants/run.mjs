@@ -49,7 +49,7 @@ function parse(name) {
  */
 function restore() {
   const wanted = new Map();
-  for (const part of ["src", "tests", "Cargo.toml", "Cargo.lock"]) collect(path.join(root, part), wanted);
+  for (const part of ["src", "tests", "docs", "Cargo.toml", "Cargo.lock"]) collect(path.join(root, part), wanted);
   for (const file of collect(copy, new Map()).keys()) {
     if (!wanted.has(path.join(root, path.relative(copy, file)))) rmSync(file);
   }
