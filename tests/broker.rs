@@ -132,7 +132,20 @@ fn a_failed_flush_is_answered_and_forgotten() {
     assert_eq!(answers(&mut host)[0].body, "1");
 }
 
-/// A queue whose entries a predictor infers.
+#[test]
+fn requests_beyond_a_failed_flush_are_carried_out_and_told_nothing_else() {
+    let mut host = host();
+    let connection = session(&mut host, "u", 0);
+    host.faults.flushes = 1;
+    // A flush takes a thousand of them.
+    send(&mut host, connection, (0..1_200).map(|_| ClientCommand::Put(vec![entry("x")], false)).collect());
+    host.settle();
+    let (_, answers) = told(&mut host);
+    assert_eq!(answers.iter().map(|answer| answer.id).collect::<Vec<_>>(), (1..=1_200).collect::<Vec<_>>());
+    assert!(answers[..1_000].iter().all(|answer| answer.status == 503));
+    assert!(answers[1_000..].iter().all(|answer| answer.status == 0));
+}
+
 #[test]
 fn a_damaged_queue_says_so_and_is_not_tried_again_by_itself() {
     type Store = SegmentStore<MemoryRows>;
@@ -168,6 +181,7 @@ fn a_session_cannot_put_what_the_service_would_sign() {
     assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [405]);
 }
 
+/// A queue whose entries a predictor infers.
 fn inferring() -> Host<MemoryDisk> {
     let variables = Variables::from([("EDGEQUEUE_SOURCE_PREDICTOR".into(), "https://predictor".into())]);
     Host::new("demo", variables, MemoryDisk::default(), Clock::new(1_700_000_000_000))
