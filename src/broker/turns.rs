@@ -36,7 +36,7 @@ impl<S: Durable, O: Observer<S>> Broker<S, O> {
         };
         let is_due = queue.wake().alarm_ms.is_some_and(|due_ms| due_ms <= now_ms);
         if is_due || self.inbox.has_settings() {
-            // These turns may close silent sessions, and one may have sent a heartbeat that the machine does not know of.
+            // These turns may close silent sessions, and one may have sent a heartbeat that the machine does not know.
             let sessions = self.connections.sessions();
             if !sessions.is_empty() {
                 self.phase = Phase::Listening;
