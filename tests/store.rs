@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
+#[path = "support/gated_rows.rs"]
+mod gated_rows;
+
 mod store {
     pub mod backing;
     mod conformance;

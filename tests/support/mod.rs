@@ -6,5 +6,6 @@
 #![allow(dead_code, reason = "each test needs a part of it")]
 
 pub mod disk;
+pub mod gated_rows;
 pub mod host;
 pub mod request;
